@@ -1,0 +1,1 @@
+"""Scenarios, records and reports; pytest-benchmark suites."""

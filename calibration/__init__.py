@@ -1,0 +1,1 @@
+"""INT8 calibration: picks frames, finds ranges, writes Q/DQ, judges the result."""

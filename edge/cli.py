@@ -1,0 +1,65 @@
+"""The console command `tilefix`: a table of verbs, each loaded only when it is called.
+
+`tilefix --help` must answer in under 0.3 s, so nothing heavier than click is imported here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from edge import __version__
+from edge.errors import TilefixError
+
+# verb -> (where its click command is, the line that --help shows). Modules outside `edge` are named
+# as strings on purpose: `edge` imports none of them.
+VERBS: dict[str, tuple[str, str]] = {
+    "demo": ("edge.commands.demo:demo", "Fly the bundled flight and show its fixes against truth."),
+    "run": ("edge.commands.run:run", "Locate clicked objects of pictures, videos and cameras."),
+    "evaluate": ("edge.commands.evaluate:evaluate", "Score a bundle on labelled pairs."),
+    "tiles": ("edge.commands.tiles:tiles", "Import, inspect and encode maps."),
+    "doctor": ("edge.commands.doctor:doctor", "Check this machine and say what is missing."),
+    "train": ("training.command:train", "Train a model (needs the extra 'train')."),
+    "datasets": ("training.datasets.command:datasets", "Make and check training data."),
+    "export": ("export.command:export", "Checkpoint to bundle (needs the extra 'export')."),
+}
+
+
+class LazyVerbs(click.Group):
+    """A click group that imports a verb's module when the verb is used, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All verbs in the order of the table."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one verb; None for an unknown one."""
+        if cmd_name not in VERBS:
+            return None
+        module_name, _, attribute = VERBS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module_name), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{VERBS[cmd_name][0]} is not a click command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs from the table, without importing any."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
+
+
+@click.command(cls=LazyVerbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tilefix")
+def tilefix() -> None:
+    """Find the objects of a drone's camera frame on the satellite map cached on board."""
+
+
+def main() -> None:
+    """Run the command; a tilefix error ends with its four-part text and its own exit code."""
+    try:
+        tilefix()
+    except TilefixError as error:
+        click.echo(f"tilefix: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,1 @@
+"""The verbs of the `tilefix` command, one file each, loaded when called."""

@@ -1,0 +1,1 @@
+"""Reference windows out of the map formats that fly: MBTiles, PMTiles, XYZ folders, GeoTIFF."""

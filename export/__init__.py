@@ -1,0 +1,1 @@
+"""Checkpoint to typed ONNX graphs, bundles and engines."""

@@ -1,0 +1,1 @@
+"""Models, data sets, losses, metrics and the trainer."""
