@@ -1,0 +1,229 @@
+"""Model `lite`: the project's own compact cross-view object localizer.
+
+A shared EfficientNet-Lite0 reads both views. The frame runs through it once, whatever the number of
+clicks: a click is a gather from the feature map (the impulse encoding of MOGeo, arXiv 2603.13843,
+section 3.2, is exactly that). Fusion is the cosine of DetGeo (TGRS 2023) without its min-max, which
+erases "not in this window": the gate is affine in the raw cosine instead. The head's first 1x1
+convolution is folded into the cached reference tensor `u`.
+
+After the query vector q, per click n, anchor k and cell (i, j):
+
+    S = q . v                                     raw cosine                 [N, H, W]
+    g = alpha + beta S                            gate
+    h = LeakyReLU_0.1(g (u + w_a) + b)            folded head                [N, C, H, W]
+    logit_k = W_conf[k] . h + c_k + tau_k S - 0.5 inv_var |cell centre - prior|^2
+    box at the winning cell only: t = W_box[k] . h + b_box[k]
+
+`v`, `u` are all that depends on the reference: they are what is cached.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from training.models.efficientnet_lite import CHANNELS, EfficientNetLite0
+from training.models.necks import ContextNeck
+from training.models.peaks import peaks
+
+# Anchors (width, height) in window pixels at 0.3 m/px, k-means on the boxes of the training sets
+# (`tilefix datasets anchors`). Largest first, as the published models order theirs.
+DEFAULT_ANCHORS_WH_PX = (
+    (196.0, 190.0),
+    (150.0, 72.0),
+    (74.0, 150.0),
+    (92.0, 88.0),
+    (78.0, 46.0),
+    (46.0, 78.0),
+    (52.0, 50.0),
+    (32.0, 32.0),
+    (17.0, 17.0),
+)
+SIZE_LOG_LIMIT = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class LiteOptions:
+    """What shapes a `lite` network; stored in every checkpoint."""
+
+    frame_px: int = 512
+    window_px: int = 1024
+    stride_px: int = 16
+    embedding: int = 128  # D, channels of q and v
+    hidden: int = 96  # C, channels of u
+    width: int = 128  # channels inside the two necks
+    reference_depth: int = 3  # residual blocks of the reference neck
+    query_depth: int = 2
+    anchors_wh_px: tuple[tuple[float, float], ...] = DEFAULT_ANCHORS_WH_PX
+
+
+@dataclass(frozen=True, slots=True)
+class LiteOutputs:
+    """What the localizer answers for N clicks; meanings as in `edge.types.Localizations`."""
+
+    box_xyxy_px: Tensor  # [N, 4]
+    confidence_logit: Tensor  # [N]
+    peak_similarity: Tensor  # [N]
+    second_peak_similarity: Tensor  # [N]
+    cell_similarity: Tensor  # [N]
+    attention: Tensor  # [N, H, W]
+    query_vector: Tensor  # [N, D]
+
+
+def unit(x: Tensor, dim: int) -> Tensor:
+    """L2-normalise along `dim`; a zero vector stays zero instead of becoming NaN."""
+    return x * torch.rsqrt((x * x).sum(dim, keepdim=True).clamp_min(1e-12))
+
+
+class GatedHead(nn.Module):
+    """Gate, folded 1x1, leaky ReLU, confidence and box channels (the equations above)."""
+
+    def __init__(self, hidden: int, anchors: int) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.tensor(0.5))
+        self.beta = nn.Parameter(torch.tensor(2.0))
+        self.w_a = nn.Parameter(torch.zeros(hidden))
+        self.b = nn.Parameter(torch.zeros(hidden))
+        self.conf = nn.Linear(hidden, anchors)
+        self.tau = nn.Parameter(torch.full((anchors,), 10.0))
+        self.box = nn.Linear(hidden, anchors * 4)
+        nn.init.normal_(self.conf.weight, std=0.01)
+        nn.init.normal_(self.box.weight, std=0.01)
+        nn.init.zeros_(self.box.bias)
+        # 9 x 64 x 64 cells against the one "not here" logit, which is fixed at 0.
+        nn.init.constant_(self.conf.bias, -8.0)
+
+    def hidden(self, similarity: Tensor, u: Tensor) -> Tensor:
+        """h. similarity [N, ...], u [C, ...] -> [N, C, ...] (any trailing cell shape)."""
+        tail = (1,) * (u.dim() - 1)
+        gate = (self.alpha + self.beta * similarity).unsqueeze(1)
+        mixed = gate * (u + self.w_a.view(-1, *tail)) + self.b.view(-1, *tail)
+        return nn.functional.leaky_relu(mixed, 0.1)
+
+    def confidence(self, h: Tensor, similarity: Tensor) -> Tensor:
+        """Logits without the prior. h [N, C, H, W], similarity [N, H, W] -> [N, A, H, W]."""
+        mapped = torch.einsum("nchw,ac->nahw", h, self.conf.weight)
+        bias = self.conf.bias.view(1, -1, 1, 1)
+        return mapped + bias + self.tau.view(1, -1, 1, 1) * similarity.unsqueeze(1)
+
+
+class Lite(nn.Module):
+    """The whole model; see the module's text for the mathematics."""
+
+    def __init__(self, options: LiteOptions | None = None) -> None:
+        super().__init__()
+        self.options = options or LiteOptions()
+        o = self.options
+        if o.stride_px != 16:
+            raise ValueError(f"stride_px is 16 in this version, got {o.stride_px}")
+        self.backbone = EfficientNetLite0(32)
+        strides = (8, 16, 32)
+        self.reference_neck = ContextNeck(
+            {s: CHANNELS[s] for s in strides}, o.width, o.reference_depth
+        )
+        self.query_neck = ContextNeck(
+            {s: CHANNELS[s] for s in strides[:2]}, o.width, o.query_depth
+        )
+        self.reference_embedding = nn.Conv2d(o.width, o.embedding, 1)
+        self.reference_hidden = nn.Conv2d(o.width, o.hidden, 1)
+        self.query_embedding = nn.Conv2d(o.width, o.embedding, 1)
+        self.head = GatedHead(o.hidden, len(o.anchors_wh_px))
+        self.register_buffer("anchors_wh_px", torch.tensor(o.anchors_wh_px), persistent=False)
+
+    # -- the two branches, from backbone features ------------------------------------------------
+
+    def reference_from_features(self, features: dict[int, Tensor]) -> dict[str, Tensor]:
+        """v [B, D, H, W] (unit length per cell) and u [B, C, H, W] from the reference backbone."""
+        x = self.reference_neck(features)
+        return {"v": unit(self.reference_embedding(x), 1), "u": self.reference_hidden(x)}
+
+    def query_from_features(self, features: dict[int, Tensor]) -> Tensor:
+        """Query map [B, D, h, w] from the frame's features at strides 8 and 16."""
+        embedded: Tensor = self.query_embedding(self.query_neck(features))
+        return embedded
+
+    def gather_clicks(self, query_map: Tensor, click_xy_px: Tensor) -> Tensor:
+        """Unit query vectors, bilinear at each click.
+
+        Args:
+            query_map: [D, h, w] of one frame.
+            click_xy_px: [N, 2] pixels of the letterboxed frame.
+
+        Returns:
+            [N, D].
+        """
+        d, height, width = query_map.shape
+        at = click_xy_px / self.options.stride_px - 0.5  # cell centres lie at half-integers
+        x = at[:, 0].clamp(0, width - 1)
+        y = at[:, 1].clamp(0, height - 1)
+        x0 = x.floor().clamp(max=width - 2)
+        y0 = y.floor().clamp(max=height - 2)
+        fx, fy = (x - x0)[None], (y - y0)[None]
+        corner = (y0 * width + x0).long()
+        flat = query_map.reshape(d, height * width)
+        top = flat[:, corner] * (1 - fx) + flat[:, corner + 1] * fx
+        low = flat[:, corner + width] * (1 - fx) + flat[:, corner + width + 1] * fx
+        return unit((top * (1 - fy) + low * fy).t(), 1)
+
+    # -- the contract of every model -------------------------------------------------------------
+
+    def encode_reference(self, image: Tensor) -> dict[str, Tensor]:
+        """Reference tensors of windows. image [B, 3, H, W] RGB 0..255 -> v [B, D, H/16, W/16], u."""
+        return self.reference_from_features(self.backbone(image))
+
+    def encode_query(self, frame: Tensor) -> Tensor:
+        """Query map of frames. frame [B, 3, h, w] RGB 0..255 -> [B, D, h/16, w/16]."""
+        return self.query_from_features(self.backbone(frame, deepest_stride=16))
+
+    def localize(
+        self,
+        query_map: Tensor,
+        click_xy_px: Tensor,
+        features: dict[str, Tensor],
+        prior_xy_px: Tensor | None = None,
+        prior_inv_var: Tensor | None = None,
+    ) -> LiteOutputs:
+        """One box per click of one frame against one window.
+
+        Args:
+            query_map: [D, h, w] from `encode_query`.
+            click_xy_px: [N, 2] pixels of the letterboxed frame.
+            features: v [D, H, W] and u [C, H, W] of the window.
+            prior_xy_px: [N, 2] window pixels, and prior_inv_var [N] per square pixel; None: no prior.
+        """
+        o = self.options
+        v, u = features["v"].float(), features["u"].float()
+        query = self.gather_clicks(query_map, click_xy_px)
+        similarity = torch.einsum("nd,dhw->nhw", query, v)
+        logits = self.head.confidence(self.head.hidden(similarity, u), similarity)
+        n, anchors, height, width = logits.shape
+        columns = torch.arange(width, device=v.device)
+        rows = torch.arange(height, device=v.device)
+        if prior_xy_px is not None and prior_inv_var is not None:
+            dx = (columns + 0.5) * o.stride_px - prior_xy_px[:, :1]  # [N, W]
+            dy = (rows + 0.5) * o.stride_px - prior_xy_px[:, 1:]  # [N, H]
+            square = dy.square().unsqueeze(2) + dx.square().unsqueeze(1)  # [N, H, W]
+            logits = logits - (0.5 * prior_inv_var.view(-1, 1, 1) * square).unsqueeze(1)
+        best_logit, best = logits.reshape(n, -1).max(1)
+        cells = height * width
+        anchor, cell = best // cells, best % cells
+        row, column = cell // width, cell % width
+        at_cell = similarity.reshape(n, cells).gather(1, cell.unsqueeze(1)).squeeze(1)
+        u_cell = u.reshape(-1, cells)[:, cell]  # [C, N]
+        gate = (self.head.alpha + self.head.beta * at_cell).unsqueeze(1)
+        h = nn.functional.leaky_relu(
+            gate * (u_cell.t() + self.head.w_a) + self.head.b, 0.1
+        )  # [N, C]
+        t = self.head.box(h).reshape(n, anchors, 4)
+        t = t.gather(1, anchor.view(-1, 1, 1).expand(-1, 1, 4)).squeeze(1)  # [N, 4]
+        centre_x = (t[:, 0].sigmoid() + column) * o.stride_px
+        centre_y = (t[:, 1].sigmoid() + row) * o.stride_px
+        size = t[:, 2:].clamp(-SIZE_LOG_LIMIT, SIZE_LOG_LIMIT).exp() * self.anchors_wh_px[anchor]
+        half_w, half_h = size[:, 0] / 2, size[:, 1] / 2
+        box = torch.stack(
+            [centre_x - half_w, centre_y - half_h, centre_x + half_w, centre_y + half_h], 1
+        )
+        peak, second = peaks(similarity)
+        return LiteOutputs(box, best_logit, peak, second, at_cell, similarity, query)
