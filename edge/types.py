@@ -1,7 +1,7 @@
 """The values that travel between the rooms of `edge`. Read this file first.
 
-Conventions: images are uint8 RGB, height x width x 3. Pixel corners lie on integers, so the centre of
-the first pixel is (0.5, 0.5). Pixel coordinates are (x right, y down). Longitude comes before
+Conventions: images are uint8 RGB, height x width x 3. Pixel corners lie on integers, so the centre
+of the first pixel is (0.5, 0.5). Pixel coordinates are (x right, y down). Longitude comes before
 latitude, both WGS84 degrees in float64. Arrays are not copied; nobody writes into them.
 """
 
@@ -140,6 +140,7 @@ class Localizations:
     confidence_logit: Float32  # [N], at the winning cell, prior included
     peak_similarity: Float32  # [N], raw maximum cosine over the window
     second_peak_similarity: Float32  # [N], maximum outside the first peak's neighbourhood
+    cell_similarity: Float32  # [N], raw cosine at the winning cell
     attention: Float32 | None = None  # [N, H, W] raw cosine, on request
 
 

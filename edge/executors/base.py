@@ -1,0 +1,156 @@
+"""What every executor promises, and the check at its boundary.
+
+One executor runs one graph. `bind` hands it the tensors that stay the same from run to run (the
+reference feature), `run` the rest. Shapes, types and names are checked here, once; past this point
+they are trusted.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from edge.bundle import Bundle
+from edge.errors import ClickError, ExecutorError
+from edge.types import Array
+
+# executor -> where its class is. Each needs its own library, so each is loaded only when chosen.
+EXECUTORS: dict[str, str] = {
+    "onnxruntime": "edge.executors.onnxruntime:OnnxRuntimeExecutor",
+    "reference": "edge.executors.reference:ReferenceExecutor",
+}
+CLICK_COUNT = "N"  # the one dynamic dimension of the localizer
+
+
+class Executor(Protocol):
+    """One graph, ready to run. Not for use by two threads at once."""
+
+    name: str  # "onnxruntime"
+    precision: str  # "fp32"
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    @classmethod
+    def open(cls, bundle: Bundle, kind: str, precision: str, threads: int) -> Executor:
+        """Load the graph `kind` of a bundle.
+
+        Raises:
+            ExecutorError: the library is missing, or it refuses the graph.
+            BundleError: the bundle has no such graph.
+        """
+        ...
+
+    def bind(self, tensors: Mapping[str, Array]) -> None:
+        """Keep these inputs for all following runs, in place of those kept before.
+
+        The tensors are held, not copied, unless the executor's memory is not the host's.
+
+        Raises:
+            ExecutorError: a name, type or shape that the graph does not have.
+        """
+        ...
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
+    ) -> dict[str, Array]:
+        """Run once with the bound tensors and `inputs`; return `outputs`, or all.
+
+        Raises:
+            ExecutorError: a name, type or shape that the graph does not have.
+            ClickError: zero clicks.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Name, type and shape of one input or output; a dimension with a name is dynamic."""
+
+    name: str
+    dtype: np.dtype[np.generic]
+    shape: tuple[int | str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.dtype.name} [{', '.join(map(str, self.shape))}]"
+
+
+def open_executor(
+    name: str, bundle: Bundle, kind: str, precision: str = "fp32", threads: int = 2
+) -> Executor:
+    """Open the graph `kind` of a bundle in the executor called `name`; never in another one.
+
+    Raises:
+        ExecutorError: no such executor, its library is missing, or it refuses the graph.
+        BundleError: the bundle has no such graph in that precision.
+    """
+    if name not in EXECUTORS:
+        raise ExecutorError(
+            f"there is no executor {name!r}",
+            expected=f"one of: {', '.join(EXECUTORS)}",
+            found=repr(name),
+            do="choose one of these with --executor",
+        )
+    module_name, _, attribute = EXECUTORS[name].partition(":")
+    executor: type[Executor] = getattr(importlib.import_module(module_name), attribute)
+    return executor.open(bundle, kind, precision, threads)
+
+
+def check_tensors(
+    executor: str, specs: Sequence[TensorSpec], tensors: Mapping[str, Array], *, complete: bool
+) -> None:
+    """Compare tensors with what a graph takes.
+
+    Args:
+        executor: who asks, for the error text.
+        specs: what the graph takes.
+        tensors: what is about to be given.
+        complete: True before a run: nothing may be missing, and dynamic sizes must agree.
+
+    Raises:
+        ExecutorError: an unknown or missing name, another type or shape.
+        ClickError: the number of clicks is zero.
+    """
+    known = {spec.name: spec for spec in specs}
+    for name in tensors:
+        if name not in known:
+            raise _refusal(executor, f"no input {name!r}", "one of: " + ", ".join(known), name)
+    sizes: dict[str, tuple[int, str]] = {}  # dynamic dimension -> its size, and who said so
+    for spec in specs:
+        if spec.name not in tensors:
+            if complete:
+                given = ", ".join(tensors) or "nothing"
+                raise _refusal(executor, f"input {spec.name!r} is missing", str(spec), given)
+            continue
+        tensor = tensors[spec.name]
+        found = f"{spec.name} {tensor.dtype.name} {list(tensor.shape)}"
+        if tensor.dtype != spec.dtype or tensor.ndim != len(spec.shape):
+            raise _refusal(executor, f"input {spec.name!r} does not fit", str(spec), found)
+        for wanted, size in zip(spec.shape, tensor.shape, strict=True):
+            if isinstance(wanted, int):
+                if wanted != size:
+                    raise _refusal(executor, f"input {spec.name!r} does not fit", str(spec), found)
+                continue
+            if wanted == CLICK_COUNT and size == 0:
+                raise ClickError(
+                    "there is nothing to locate: zero clicks",
+                    expected=f"{spec} with {CLICK_COUNT} at least 1",
+                    found=found,
+                    do="leave out frames without clicks, or give at least one click",
+                )
+            first, who = sizes.setdefault(wanted, (size, spec.name))
+            if first != size:
+                expected = f"{wanted} = {first}, as in {who!r}"
+                raise _refusal(executor, f"input {spec.name!r} does not fit", expected, found)
+
+
+def _refusal(executor: str, why: str, expected: str, found: str) -> ExecutorError:
+    return ExecutorError(
+        f"the executor {executor} refuses the inputs: {why}",
+        expected=expected,
+        found=found,
+        do="give the graph what its signature says; a bundle and its features belong together",
+    )

@@ -1,0 +1,120 @@
+"""ONNX Runtime on the CPU: the default executor, on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.bundle import Bundle
+from edge.errors import ExecutorError
+from edge.executors.base import Executor, TensorSpec, check_tensors
+from edge.types import Array
+
+PROVIDER = "CPUExecutionProvider"
+_DTYPES: dict[str, type[np.generic]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
+
+
+class OnnxRuntimeExecutor:
+    """One ONNX graph in one session, made once, on the CPU provider and no other.
+
+    On the CPU a bound tensor is simply held: ONNX Runtime reads C-contiguous numpy memory where it
+    lies, memory-mapped or not, so a run copies no feature. A bound tensor that is not C-contiguous
+    is copied once, when it is bound.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, graph: Path, precision: str, threads: int = 2) -> None:
+        try:
+            import onnxruntime
+            from onnxruntime.capi import onnxruntime_pybind11_state as state
+        except ImportError as error:
+            raise ExecutorError(
+                "the executor onnxruntime is not available",
+                expected="the library onnxruntime",
+                found=str(error),
+                do="pip install onnxruntime",
+            ) from error
+        self.precision = precision
+        self._graph = graph
+        # Its exceptions share no base class of their own; ValueError is its Python half's.
+        self._failures: tuple[type[Exception], ...] = (
+            ValueError,
+            *(k for k in vars(state).values() if isinstance(k, type) and issubclass(k, Exception)),
+        )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors are raised; warnings about folding help nobody here
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                str(graph), options, providers=[PROVIDER]
+            )
+        except self._failures as error:
+            raise ExecutorError(
+                f"ONNX Runtime {onnxruntime.__version__} refuses the graph {graph}",
+                expected="an ONNX graph that this version can run",
+                found=str(error),
+                do="export the bundle again, or install a newer onnxruntime",
+            ) from error
+        if self._session.get_providers() != [PROVIDER]:
+            raise ExecutorError(
+                "ONNX Runtime chose another provider than it was told",
+                expected=PROVIDER,
+                found=", ".join(self._session.get_providers()),
+                do="install the plain package onnxruntime, and report this",
+            )
+        self.inputs = tuple(map(_spec, self._session.get_inputs()))
+        self.outputs = tuple(map(_spec, self._session.get_outputs()))
+        self._bound: dict[str, Array] = {}
+
+    @classmethod
+    def open(cls, bundle: Bundle, kind: str, precision: str, threads: int) -> Executor:
+        """Load the graph `kind` of a bundle (see `Executor.open`)."""
+        return cls(bundle.graph(kind, precision), precision, threads)
+
+    def bind(self, tensors: Mapping[str, Array]) -> None:
+        """Hold these inputs for all following runs (see `Executor.bind`)."""
+        check_tensors(self.name, self.inputs, tensors, complete=False)
+        self._bound = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
+    ) -> dict[str, Array]:
+        """Run once with the bound tensors and `inputs` (see `Executor.run`)."""
+        feed = {**self._bound, **inputs}
+        check_tensors(self.name, self.inputs, feed, complete=True)
+        names = [spec.name for spec in self.outputs] if outputs is None else list(outputs)
+        try:
+            results: list[Array] = self._session.run(names, feed)
+        except self._failures as error:
+            raise ExecutorError(
+                f"ONNX Runtime failed in the graph {self._graph}",
+                expected=f"outputs {', '.join(names)}",
+                found=str(error),
+                do="check that the bundle was exported by this version of tilefix",
+            ) from error
+        return dict(zip(names, results, strict=True))
+
+
+def _spec(node: Any) -> TensorSpec:
+    if node.type not in _DTYPES:
+        raise ExecutorError(
+            f"the graph has a tensor {node.name!r} of a type that tilefix does not use",
+            expected=f"one of: {', '.join(_DTYPES)}",
+            found=str(node.type),
+            do="export the bundle again with this version of tilefix",
+        )
+    return TensorSpec(node.name, np.dtype(_DTYPES[node.type]), tuple(node.shape))

@@ -1,0 +1,42 @@
+"""Fixtures of the whole suite."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from edge.bundle import Bundle
+
+
+def _load(name: str) -> ModuleType:
+    """A support module beside the tests; with --import-mode=importlib none is on the path."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"edge/{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ModuleType:
+    """The module tests/edge/tiny_bundle.py: `tiny_manifest`, `tiny_head` and the sizes."""
+    return _load("tiny_bundle")
+
+
+@pytest.fixture(scope="session")
+def make_tiny_bundle(tiny: ModuleType) -> Callable[..., Bundle]:
+    """`write_tiny_bundle(folder, window_wh_px=..., frame_wh_px=..., seed=...) -> Bundle`."""
+    make: Callable[..., Bundle] = tiny.write_tiny_bundle
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(
+    make_tiny_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory
+) -> Bundle:
+    """One opened tiny bundle for the whole session; do not write into its folder."""
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
