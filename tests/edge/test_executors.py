@@ -80,7 +80,9 @@ def spelled_out(head: dict[str, Any], q, v, u, prior_xy, inv_var) -> dict[str, A
                 hidden[r, c] = [x if x > 0 else 0.1 * x for x in raw]
             x, y = (c + 0.5) * stride, (r + 0.5) * stride
             apart = (x - prior_xy[0]) ** 2 + (y - prior_xy[1]) ** 2
-            logit = math.fsum(float(a) * b for a, b in zip(head["w_conf"][k], hidden[r, c], strict=True))
+            logit = math.fsum(
+                float(a) * b for a, b in zip(head["w_conf"][k], hidden[r, c], strict=True)
+            )
             logit += float(head["c_conf"][k]) + float(head["tau"][k]) * similarity[r, c]
             logit -= 0.5 * inv_var * apart
             if best is None or logit > best[0]:
