@@ -52,7 +52,7 @@ class LiteOptions:
     window_px: int = 1024
     stride_px: int = 16
     embedding: int = 128  # D, channels of q and v
-    hidden: int = 96  # C, channels of u
+    hidden: int = 64  # C, channels of u
     width: int = 128  # channels inside the two necks
     reference_depth: int = 3  # residual blocks of the reference neck
     query_depth: int = 2
@@ -96,10 +96,10 @@ class GatedHead(nn.Module):
         nn.init.constant_(self.conf.bias, -8.0)
 
     def hidden(self, similarity: Tensor, u: Tensor) -> Tensor:
-        """h. similarity [N, ...], u [C, ...] -> [N, C, ...] (any trailing cell shape)."""
-        tail = (1,) * (u.dim() - 1)
+        """h of some cells. similarity [N, *cells], u [N or 1, C, *cells] -> [N, C, *cells]."""
+        tail = (1,) * (u.dim() - 2)
         gate = (self.alpha + self.beta * similarity).unsqueeze(1)
-        mixed = gate * (u + self.w_a.view(-1, *tail)) + self.b.view(-1, *tail)
+        mixed = gate * (u + self.w_a.view(1, -1, *tail)) + self.b.view(1, -1, *tail)
         return nn.functional.leaky_relu(mixed, 0.1)
 
     def confidence(self, h: Tensor, similarity: Tensor) -> Tensor:
@@ -167,6 +167,34 @@ class Lite(nn.Module):
         low = flat[:, corner + width] * (1 - fx) + flat[:, corner + width + 1] * fx
         return unit((top * (1 - fy) + low * fy).t(), 1)
 
+    def training_maps(
+        self,
+        query_map: Tensor,
+        reference: dict[str, Tensor],
+        click_xy_px: Tensor,
+        frame_of_click: Tensor,
+        window_of_click: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """All that the losses need, for M clicks in a batch of B pairs.
+
+        Args:
+            query_map: [B, D, h, w].
+            reference: v [B, D, H, W], u [B, C, H, W].
+            click_xy_px: [M, 2] pixels of the letterboxed frames.
+            frame_of_click: [M] index of each click's frame.
+            window_of_click: [M] index of the window it is looked for in (another one: a negative).
+
+        Returns:
+            similarity [M, H, W], hidden [M, C, H, W], logits without prior [M, A, H, W].
+        """
+        queries = click_xy_px.new_zeros(len(click_xy_px), query_map.shape[1])
+        for index in frame_of_click.unique().tolist():
+            chosen = frame_of_click == index
+            queries[chosen] = self.gather_clicks(query_map[index], click_xy_px[chosen])
+        similarity = torch.einsum("md,mdhw->mhw", queries, reference["v"][window_of_click])
+        hidden = self.head.hidden(similarity, reference["u"][window_of_click])
+        return similarity, hidden, self.head.confidence(hidden, similarity)
+
     # -- the contract of every model -------------------------------------------------------------
 
     def encode_reference(self, image: Tensor) -> dict[str, Tensor]:
@@ -197,7 +225,7 @@ class Lite(nn.Module):
         v, u = features["v"].float(), features["u"].float()
         query = self.gather_clicks(query_map, click_xy_px)
         similarity = torch.einsum("nd,dhw->nhw", query, v)
-        logits = self.head.confidence(self.head.hidden(similarity, u), similarity)
+        logits = self.head.confidence(self.head.hidden(similarity, u.unsqueeze(0)), similarity)
         n, anchors, height, width = logits.shape
         columns = torch.arange(width, device=v.device)
         rows = torch.arange(height, device=v.device)
@@ -212,10 +240,7 @@ class Lite(nn.Module):
         row, column = cell // width, cell % width
         at_cell = similarity.reshape(n, cells).gather(1, cell.unsqueeze(1)).squeeze(1)
         u_cell = u.reshape(-1, cells)[:, cell]  # [C, N]
-        gate = (self.head.alpha + self.head.beta * at_cell).unsqueeze(1)
-        h = nn.functional.leaky_relu(
-            gate * (u_cell.t() + self.head.w_a) + self.head.b, 0.1
-        )  # [N, C]
+        h = self.head.hidden(at_cell, u_cell.t())  # [N, C]
         t = self.head.box(h).reshape(n, anchors, 4)
         t = t.gather(1, anchor.view(-1, 1, 1).expand(-1, 1, 4)).squeeze(1)  # [N, 4]
         centre_x = (t[:, 0].sigmoid() + column) * o.stride_px

@@ -1,0 +1,64 @@
+"""`tilefix train`: train `lite` on rendered samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.option("--data", "data", multiple=True, required=True, type=click.Path(path_type=Path))
+@click.option("--val", "val", multiple=True, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option("--init", type=click.Path(path_type=Path), help="Start from these weights.")
+@click.option("--epochs", default=10, show_default=True)
+@click.option("--batch", default=16, show_default=True)
+@click.option("--learning-rate", default=2e-3, show_default=True)
+@click.option("--seed", default=13, show_default=True)
+@click.option("--window-px", default=640, show_default=True, help="Side of the rendered windows.")
+@click.option(
+    "--freeze-backbone/--train-backbone", default=True, show_default=True,
+    help="Frozen: reads `tilefix datasets cache`; trained: reads the pictures.",
+)
+def train(
+    data: tuple[Path, ...],
+    val: tuple[Path, ...],
+    out: Path,
+    init: Path | None,
+    epochs: int,
+    batch: int,
+    learning_rate: float,
+    seed: int,
+    window_px: int,
+    freeze_backbone: bool,
+) -> None:
+    """Train a model; run the same command again to resume."""
+    import torch
+
+    from training.batches import Collection
+    from training.checkpoints import load_weights
+    from training.datasets.pair_folder import PairFolder
+    from training.models import build
+    from training.trainer import TrainOptions
+    from training.trainer import train as run
+
+    torch.manual_seed(seed)
+    if init is None:
+        model = build("lite")
+        model.backbone.load_imagenet()
+    else:
+        model, _ = load_weights(init)
+    folders = [[PairFolder.open(p) for p in paths] for paths in (data, val)]
+    training, held_out = (Collection.open(f, cached=freeze_backbone) for f in folders)
+    options = TrainOptions(
+        epochs=epochs, batch=batch, learning_rate=learning_rate, seed=seed,
+        freeze_backbone=freeze_backbone, window_px=window_px,
+    )
+
+    def report(line: dict[str, Any]) -> None:
+        click.echo("  ".join(f"{k} {v}" for k, v in line.items() if k != "time_s"))
+
+    run(model, training, held_out, options, out, report)
+    click.echo(f"done: {out / 'best.safetensors'}")

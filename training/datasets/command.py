@@ -1,0 +1,109 @@
+"""`tilefix datasets`: make training data, cache frozen features, cluster anchors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def datasets() -> None:
+    """Make and check training data."""
+
+
+@datasets.command()
+@click.option("--kind", type=click.Choice(["orthophoto", "scenes"]), required=True)
+@click.option("--mosaics", type=click.Path(path_type=Path), help="Folder of orthophotos.")
+@click.option("--site", "sites", multiple=True, help="Only mosaics whose name begins so.")
+@click.option("--count", type=int, required=True, help="Samples in all.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--window-px", type=int, default=640, show_default=True)
+@click.option("--frame-px", type=int, default=512, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+def render(
+    kind: str,
+    mosaics: Path | None,
+    sites: tuple[str, ...],
+    count: int,
+    seed: int,
+    window_px: int,
+    frame_px: int,
+    out: Path,
+) -> None:
+    """Render samples once, for training to read many times; resumes where it was stopped."""
+    import numpy as np
+    from rich.progress import track
+
+    from edge.errors import UsageError
+    from training.datasets import orthophoto, scene_pairs
+    from training.datasets.pair_folder import render as fill
+    from training.datasets.sample import PairSample
+
+    if kind == "orthophoto":
+        if mosaics is None:
+            raise UsageError(
+                "orthophoto samples need mosaics",
+                expected="--mosaics FOLDER",
+                found="no --mosaics",
+                do="give a folder with manifest.csv, pictures and *_buildings.json",
+            )
+        chosen = [
+            m for m in orthophoto.read_folder(mosaics) if not sites or m.name.startswith(sites)
+        ]
+
+    def draw(index: int) -> PairSample:
+        rng = np.random.default_rng((seed, index))
+        if kind == "orthophoto":
+            return orthophoto.sample_pair(
+                chosen, rng, frame_px=(frame_px, frame_px), window_px=window_px
+            )
+        return scene_pairs.sample_pair(rng, frame_px=frame_px, window_px=window_px)
+
+    made_by: dict[str, object] = {
+        "kind": kind,
+        "seed": seed,
+        "sites": list(sites),
+        "window_px": window_px,
+        "frame_px": frame_px,
+    }
+    folder = fill(
+        out, count, draw, made_by=made_by, progress=lambda r: track(r, description="render")
+    )
+    click.echo(f"{len(folder)} samples in {out}")
+
+
+@datasets.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+def cache(folders: tuple[Path, ...]) -> None:
+    """Compute the frozen backbone's features of rendered samples once."""
+    from rich.progress import track
+
+    from training.datasets.feature_cache import FeatureCache
+    from training.datasets.pair_folder import PairFolder
+
+    for path in folders:
+        FeatureCache.build(PairFolder.open(path), progress=lambda r: track(r, description="cache"))
+        click.echo(f"cached {path}")
+
+
+@datasets.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--count", type=int, default=9, show_default=True)
+def anchors(folders: tuple[Path, ...], count: int) -> None:
+    """Cluster the boxes of rendered samples into anchors, largest first."""
+    import numpy as np
+
+    from training.anchors import cluster
+    from training.datasets.pair_folder import PairFolder
+
+    sizes = []
+    for path in folders:
+        for line in PairFolder.open(path).lines:
+            for box, there in zip(line.box_xyxy_px, line.present, strict=True):
+                if there:
+                    sizes.append((box[2] - box[0], box[3] - box[1]))
+    found, mean_iou = cluster(np.array(sizes), count)
+    for width, height in found:
+        click.echo(f"({width:.1f}, {height:.1f}),")
+    click.echo(f"{len(sizes)} boxes, mean best IoU {mean_iou:.3f}")

@@ -1,0 +1,154 @@
+"""Rendered samples on disk: JPEG pictures and one JSON line per sample.
+
+    FOLDER/samples.jsonl        {"id", "source", "click_xy_px", "box_xyxy_px", "present"} per line
+    FOLDER/made_by.json         the command and the seed
+    FOLDER/<id>_frame.jpg, <id>_window.jpg
+
+Rendering is slow and training reads each sample many times, so samples are rendered once. A line is
+appended only after both pictures are in place: a killed render resumes behind the last line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import DataError
+from training.datasets.sample import PairSample
+
+JPEG_QUALITY = 95
+
+
+class SampleLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of samples.jsonl."""
+
+    id: str
+    source: str
+    click_xy_px: list[tuple[float, float]]
+    box_xyxy_px: list[tuple[float, float, float, float]]
+    present: list[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class PairFolder:
+    """A folder of rendered samples, read one at a time."""
+
+    path: Path
+    lines: tuple[SampleLine, ...]
+
+    @staticmethod
+    def open(path: Path) -> PairFolder:
+        """Read the list of samples.
+
+        Raises:
+            DataError: no such folder, or a line that breaks the format.
+        """
+        listing = path / "samples.jsonl"
+        if not listing.exists():
+            raise DataError(
+                f"{path} holds no rendered samples",
+                expected="a file samples.jsonl, as `tilefix datasets render` writes it",
+                found="no such file",
+                do=f"tilefix datasets render --out {path}",
+            )
+        lines = []
+        for number, text in enumerate(listing.read_text().splitlines(), 1):
+            try:
+                lines.append(msgspec.json.decode(text, type=SampleLine))
+            except msgspec.DecodeError as error:
+                raise DataError(
+                    f"{listing} line {number} cannot be read",
+                    expected="one sample per line: id, source, click_xy_px, box_xyxy_px, present",
+                    found=str(error),
+                    do="remove the line, or render the folder again",
+                ) from error
+        return PairFolder(path, tuple(lines))
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def read(self, index: int) -> PairSample:
+        """Decode one sample."""
+        line = self.lines[index]
+        return PairSample(
+            self._picture(f"{line.id}_frame.jpg"),
+            self._picture(f"{line.id}_window.jpg"),
+            np.array(line.click_xy_px, np.float32).reshape(-1, 2),
+            np.array(line.box_xyxy_px, np.float32).reshape(-1, 4),
+            np.array(line.present, bool),
+            line.source,
+        )
+
+    def _picture(self, name: str) -> NDArray[np.uint8]:
+        bgr = cv2.imread(str(self.path / name), cv2.IMREAD_COLOR)
+        if bgr is None:
+            raise DataError(
+                f"the picture {name} of {self.path} cannot be read",
+                expected="a JPEG file",
+                found="missing or broken",
+                do="render the folder again",
+            )
+        return np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8)
+
+
+def render(
+    path: Path,
+    count: int,
+    draw: Callable[[int], PairSample],
+    *,
+    made_by: dict[str, object],
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> PairFolder:
+    """Fill a folder up to `count` samples; samples that are there already are kept.
+
+    Args:
+        path: the folder.
+        count: samples wanted in all.
+        draw: index -> sample; must depend on the index alone, so that a resumed run equals a whole one.
+        made_by: command, seed and options, stored beside the samples.
+        progress: wraps the indices to show progress.
+
+    Raises:
+        DataError: the folder was begun by another command.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    origin = path / "made_by.json"
+    text = json.dumps(made_by, indent=1, sort_keys=True)
+    if origin.exists() and origin.read_text() != text:
+        raise DataError(
+            f"{path} was begun by another command",
+            expected=text,
+            found=origin.read_text(),
+            do="choose an empty folder",
+        )
+    origin.write_text(text)
+    listing = path / "samples.jsonl"
+    listing.touch()
+    done = len(listing.read_text().splitlines())
+    with listing.open("a") as stream:
+        for index in progress(range(done, count)):
+            sample = draw(index)
+            name = f"{index:06d}"
+            for kind, image in (("frame", sample.frame), ("window", sample.window)):
+                cv2.imwrite(
+                    str(path / f"{name}_{kind}.jpg"),
+                    np.ascontiguousarray(image[..., ::-1]),
+                    [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
+                )
+            line = SampleLine(
+                name,
+                sample.source,
+                [tuple(map(float, c)) for c in sample.click_xy_px],
+                [tuple(map(float, b)) for b in sample.box_xyxy_px],
+                [bool(p) for p in sample.present],
+            )
+            stream.write(msgspec.json.encode(line).decode() + "\n")
+            stream.flush()
+    return PairFolder.open(path)
