@@ -1,0 +1,145 @@
+"""Whether a fix is right: a logistic model over what the localizer says, and why in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.errors import BundleError
+from edge.manifest import AcceptanceSpec
+from edge.types import Float32, Float64, Localizations, Prior, Verdict
+
+FEATURES = (
+    "peak_similarity",
+    "margin",  # peak minus second peak
+    "cell_similarity",
+    "confidence_logit",
+    "prior_present",  # 1 or 0
+    "log1p_prior_inliers",
+    "agreement",  # 1 if the centre of the box lies within AGREEMENT_SIGMAS of a prior, else 0
+)
+AGREEMENT_SIGMAS = 2.0
+MIN_COVERAGE = 0.25  # share of the window with imagery, below which nothing is said
+AMBIGUOUS_MARGIN = 0.05  # for the words only; the probability weighs the margin itself
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptanceModel:
+    """probability = sigmoid(weights . features + bias); accepted from `threshold` upwards."""
+
+    weights: Float64  # [7], in the order of FEATURES
+    bias: float
+    threshold: float
+
+    @staticmethod
+    def from_spec(spec: AcceptanceSpec) -> AcceptanceModel:
+        """Take the model of a manifest.
+
+        Raises:
+            BundleError: it was fitted on other features than this version computes.
+        """
+        if spec.features != FEATURES:
+            raise BundleError(
+                "the acceptance model of the bundle was fitted on other features",
+                expected=", ".join(FEATURES),
+                found=", ".join(spec.features) or "none",
+                do="export the bundle again with this version of tilefix",
+            )
+        return AcceptanceModel(np.array(spec.weights, np.float64), spec.bias, spec.threshold)
+
+    def probability(self, features: Float64) -> Float64:
+        """Probability that each fix is right. [N, 7] -> [N]."""
+        return sigmoid(features @ self.weights + self.bias)
+
+    def judge(
+        self, found: Localizations, prior: Prior, coverage: float
+    ) -> list[tuple[float, Verdict, str]]:
+        """Probability, verdict and its reason for each of N clicks.
+
+        Args:
+            found: what the localizer says.
+            prior: what was known beforehand.
+            coverage: share of the window that has imagery.
+        """
+        features = acceptance_features(found, prior)  # [N, 7]
+        probability = self.probability(features)
+        offset_px = prior_offset_px(found.box_xyxy_px, prior)
+        judged = []
+        for index, (p, row) in enumerate(zip(probability.tolist(), features.tolist(), strict=True)):
+            values = dict(zip(FEATURES, row, strict=True))
+            if coverage < MIN_COVERAGE:
+                verdict = Verdict.NO_COVERAGE
+                reason = (
+                    f"only {coverage:.0%} of this window has imagery, {MIN_COVERAGE:.0%} are needed"
+                )
+            elif p >= self.threshold:
+                verdict, reason = Verdict.ACCEPTED, self._why_accepted(p, values, prior)
+            else:
+                offset = float(offset_px[index]), float(prior.inv_var[index])
+                verdict, reason = Verdict.NOT_HERE, self._why_not(p, values, prior, offset)
+            judged.append((p, verdict, reason))
+        return judged
+
+    def _why_accepted(self, p: float, values: dict[str, float], prior: Prior) -> str:
+        reason = (
+            f"probability {p:.2f}, {self.threshold:.2f} needed: "
+            f"similarity {values['peak_similarity']:.2f}, "
+            f"{values['margin']:.2f} above its second peak"
+        )
+        if values["agreement"]:
+            reason += f", where the {_prior_name(prior)} expects it"
+        return reason
+
+    def _why_not(
+        self, p: float, values: dict[str, float], prior: Prior, offset: tuple[float, float]
+    ) -> str:
+        """The first cause that a person can see: a contradiction, a rival, or simply too little."""
+        similarity = f"similarity {values['peak_similarity']:.2f}"
+        if values["prior_present"] and not values["agreement"]:
+            away_px, inv_var = offset
+            return (
+                f"not where the {_prior_name(prior)} expects it: {away_px:.0f} px away, "
+                f"which is {away_px * inv_var**0.5:.1f} sigma; {similarity}"
+            )
+        if values["margin"] < AMBIGUOUS_MARGIN:
+            return f"{similarity} is {values['margin']:.2f} above its second peak: ambiguous"
+        return (
+            f"not in this window: {similarity}, confidence {values['confidence_logit']:.1f}; "
+            f"probability {p:.2f}, {self.threshold:.2f} needed"
+        )
+
+
+def acceptance_features(found: Localizations, prior: Prior) -> Float64:
+    """The features of N fixes in the order of FEATURES, [N, 7]."""
+    present = prior.inv_var > 0
+    sigmas = prior_offset_px(found.box_xyxy_px, prior) * np.sqrt(prior.inv_var)
+    columns = (
+        found.peak_similarity,
+        found.peak_similarity - found.second_peak_similarity,
+        found.cell_similarity,
+        found.confidence_logit,
+        present,
+        np.log1p(prior.inliers) * present,
+        present & (sigmas <= AGREEMENT_SIGMAS),
+    )
+    return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
+
+
+def prior_offset_px(box_xyxy_px: Float32, prior: Prior) -> Float64:
+    """Distance from the centre of each box to its prior, window pixels. [N, 4] -> [N]."""
+    centre = (box_xyxy_px[:, :2].astype(np.float64) + box_xyxy_px[:, 2:]) / 2
+    away: Float64 = centre - prior.xy_px  # [N, 2]
+    return np.hypot(away[:, 0], away[:, 1])
+
+
+def sigmoid(x: Float64) -> Float64:
+    """1 / (1 + exp(-x)) without overflow."""
+    result: Float64 = 0.5 * (1.0 + np.tanh(0.5 * x))
+    return result
+
+
+def _prior_name(prior: Prior) -> str:
+    return (
+        f"{prior.source.value} ({prior.inliers} matches)" if prior.inliers else prior.source.value
+    )
