@@ -25,6 +25,15 @@ AMBIGUOUS_MARGIN = 0.05  # for the words only; the probability weighs the margin
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """What to think of one fix, and why."""
+
+    probability: float
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptanceModel:
     """probability = sigmoid(weights . features + bias); accepted from `threshold` upwards."""
 
@@ -52,9 +61,7 @@ class AcceptanceModel:
         """Probability that each fix is right. [N, 7] -> [N]."""
         return sigmoid(features @ self.weights + self.bias)
 
-    def judge(
-        self, found: Localizations, prior: Prior, coverage: float
-    ) -> list[tuple[float, Verdict, str]]:
+    def judge(self, found: Localizations, prior: Prior, coverage: float) -> list[Judgement]:
         """Probability, verdict and its reason for each of N clicks.
 
         Args:
@@ -78,7 +85,7 @@ class AcceptanceModel:
             else:
                 offset = float(offset_px[index]), float(prior.inv_var[index])
                 verdict, reason = Verdict.NOT_HERE, self._why_not(p, values, prior, offset)
-            judged.append((p, verdict, reason))
+            judged.append(Judgement(p, verdict, reason))
         return judged
 
     def _why_accepted(self, p: float, values: dict[str, float], prior: Prior) -> str:

@@ -163,7 +163,8 @@ def model() -> AcceptanceModel:
 
 def judged(model, peak, second, prior=None, coverage=1.0):
     found = localizations([[0, 0, 20, 20]], [peak], [second], logit=[-1.25])
-    return model.judge(found, prior or Prior.none(1), coverage)[0]
+    judgement = model.judge(found, prior or Prior.none(1), coverage)[0]
+    return judgement.probability, judgement.verdict, judgement.reason
 
 
 def test_an_accepted_fix_says_why(model):

@@ -1,0 +1,291 @@
+"""The two verbs of a model: encode a window once, locate the clicks of a frame in it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from edge.acceptance import AcceptanceModel
+from edge.bundle import ENCODER, LOCALIZER, Bundle
+from edge.errors import BundleError, ExecutorError, FeatureStoreError, WindowError
+from edge.executors.base import Executor, open_executor
+from edge.letterbox import Letterbox, letterbox
+from edge.placement import place
+from edge.request import checked_positions, checked_prior, click_positions
+from edge.types import (
+    Array,
+    Click,
+    Fix,
+    Float32,
+    Frame,
+    Localizations,
+    Prior,
+    PriorSource,
+    ReferenceFeature,
+    ReferenceWindow,
+    Timings,
+    Uint8,
+)
+
+NUMBERS = (
+    "box_xyxy_px",
+    "confidence_logit",
+    "peak_similarity",
+    "second_peak_similarity",
+    "cell_similarity",
+)
+
+
+class Localizer:
+    """A bundle in an executor. One thread at a time; the encoder is loaded when first needed."""
+
+    def __init__(self, bundle: Bundle, executor: str, precision: str, threads: int) -> None:
+        self.bundle = bundle
+        self.model_id = bundle.encoder_id(precision)  # features must carry the same
+        self._threads = threads
+        self._acceptance = AcceptanceModel.from_spec(bundle.manifest.acceptance)
+        self._executor = open_executor(executor, bundle, LOCALIZER, precision, threads)
+        self._encoder: Executor | None = None
+        self._bound: ReferenceFeature | None = None
+        self._feature_names = tuple(feature.name for feature in bundle.manifest.features)
+        self._check_graph()
+
+    @staticmethod
+    def open(
+        bundle: Bundle | str | os.PathLike[str],
+        executor: str = "onnxruntime",
+        precision: str = "fp32",
+        threads: int = 2,
+    ) -> Localizer:
+        """Open a bundle, or the folder of one, in the named executor and precision, or not at all.
+
+        Raises:
+            BundleError: a broken bundle, or one without that precision.
+            ExecutorError: an executor that is not there, or that refuses the graph.
+        """
+        opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        return Localizer(opened, executor, precision, threads)
+
+    @property
+    def executor(self) -> str:
+        """Name of the executor that locates."""
+        return self._executor.name
+
+    @property
+    def precision(self) -> str:
+        """Precision of the graphs."""
+        return self._executor.precision
+
+    def encode(self, window: ReferenceWindow) -> ReferenceFeature:
+        """Run the reference encoder on one window, [H, W, 3] of exactly the bundle's size.
+
+        Raises:
+            WindowError: the window has another size.
+        """
+        size = self.bundle.manifest.window
+        wanted = (size.height_px, size.width_px, 3)
+        if window.image.shape != wanted or window.image.dtype != np.uint8:
+            high, wide = window.image.shape[:2]
+            found = f"{wide} x {high} px: {window.image.dtype.name} {list(window.image.shape)}"
+            raise WindowError(
+                f"window {window.window_id} does not fit the bundle {self.bundle.manifest.name}",
+                expected=f"{size.width_px} x {size.height_px} px: uint8 {list(wanted)}",
+                found=found,
+                do="read the window with the width and height of the bundle's manifest",
+            )
+        if self._encoder is None:
+            arguments = self.bundle, ENCODER, self.precision, self._threads
+            self._encoder = open_executor(self._executor.name, *arguments)
+        image = np.ascontiguousarray(window.image)
+        tensors = self._encoder.run({"image": image}, self._feature_names)
+        return ReferenceFeature(
+            tensors=tensors,
+            geometry=window.geometry,
+            width_px=size.width_px,
+            height_px=size.height_px,
+            window_id=window.window_id,
+            map_id=window.map_id,
+            model_id=self.model_id,
+            coverage=window.coverage,
+            imagery_ce90_m=window.imagery_ce90_m,
+        )
+
+    def locate(
+        self,
+        frame_image: Uint8,
+        click_xy_px: Float32,
+        feature: ReferenceFeature,
+        prior: Prior | None = None,
+        *,
+        attention: bool = False,
+    ) -> Localizations:
+        """Locate N clicks of a frame in an encoded window; numbers only.
+
+        Args:
+            frame_image: RGB uint8 [H, W, 3], any size.
+            click_xy_px: [N, 2], pixels of that frame.
+            feature: the window; its tensors are read where they lie, never copied.
+            prior: what is known beforehand of the N clicks; None: nothing.
+            attention: also return the similarity of every cell, [N, Hg, Wg].
+
+        Raises:
+            ClickError: no clicks, clicks that are not numbers, or outside the frame.
+            FeatureStoreError: the feature was made by another model.
+            UsageError: a prior of another length, or one that is not made of numbers.
+            SourceError: a frame that is not an RGB picture.
+        """
+        fitted = self._fit(frame_image)
+        clicks = checked_positions(click_xy_px, frame_image)
+        known = checked_prior(prior, len(clicks))
+        return self._run(fitted, clicks, feature, known, attention)
+
+    def localize(
+        self,
+        frame: Frame,
+        clicks: Sequence[Click],
+        feature: ReferenceFeature,
+        prior: Prior | None = None,
+    ) -> list[Fix]:
+        """Locate the clicks of a frame in an encoded window, on the Earth and with a verdict.
+
+        A fix that is not accepted still carries its box and position, the best guess, for display
+        and for scoring: read its verdict first. Boxes may reach beyond the window (see
+        `edge.placement.place`, which also states the terms of the error radius). Without a geometry
+        there is no position, only pixels.
+
+        Returns:
+            One fix for each click, in their order.
+
+        Raises:
+            ClickError: no clicks, two of one id, not numbers, or outside the frame.
+            FeatureStoreError, UsageError, SourceError: see `locate`.
+        """
+        start_s = time.perf_counter()
+        fitted = self._fit(frame.image)
+        xy_px = click_positions(clicks, frame.image, f"frame {frame.index}")
+        known = checked_prior(prior, len(clicks))
+        fitted_s = time.perf_counter()
+        found = self._run(fitted, xy_px, feature, known, attention=False)
+        located_s = time.perf_counter()
+        head = self.bundle.manifest.head
+        click_px = self._click_sigma_px(frame, fitted, feature)
+        places = place(found.box_xyxy_px, feature, known, head.stride_px, click_px)
+        judged = self._acceptance.judge(found, known, feature.coverage)
+        timings = Timings(
+            preprocess_ms=1e3 * (fitted_s - start_s),
+            localize_ms=1e3 * (located_s - fitted_s),
+            total_ms=1e3 * (time.perf_counter() - start_s),
+        )
+        fixes = []
+        for index, (click, judgement) in enumerate(zip(clicks, judged, strict=True)):
+            at = places[index] if places else None
+            informed = bool(known.inv_var[index] > 0)
+            x1, y1, x2, y2 = found.box_xyxy_px[index].tolist()
+            fixes.append(
+                Fix(
+                    click_id=click.click_id,
+                    click_xy_px=(click.x_px, click.y_px),
+                    frame_index=frame.index,
+                    frame_source=frame.source,
+                    capture_time_s=frame.time_s,
+                    window_id=feature.window_id,
+                    box_xyxy_px=(x1, y1, x2, y2),
+                    lon_lat_deg=at.lon_lat_deg if at else None,
+                    corners_lon_lat_deg=at.corners_lon_lat_deg if at else (),
+                    error_radius_m=at.error_radius_m if at else None,
+                    acceptance_probability=judgement.probability,
+                    verdict=judgement.verdict,
+                    reason=judgement.reason,
+                    confidence_logit=float(found.confidence_logit[index]),
+                    peak_similarity=float(found.peak_similarity[index]),
+                    second_peak_similarity=float(found.second_peak_similarity[index]),
+                    prior_source=known.source if informed else PriorSource.NONE,
+                    prior_inliers=known.inliers if informed else 0,
+                    executor=self.executor,
+                    precision=self.precision,
+                    timings=timings,
+                )
+            )
+        return fixes
+
+    def _fit(self, frame_image: Uint8) -> Letterbox:
+        size = self.bundle.manifest.frame
+        return letterbox(frame_image, size.width_px, size.height_px)
+
+    def _run(
+        self,
+        fitted: Letterbox,
+        click_xy_px: Float32,
+        feature: ReferenceFeature,
+        prior: Prior,
+        attention: bool,
+    ) -> Localizations:
+        """One run of the localizer graph on checked inputs."""
+        if feature is not self._bound:  # the same window as for the last frame stays bound
+            self._bound = None
+            self._executor.bind(self._tensors_of(feature))
+            self._bound = feature
+        inputs: dict[str, Array] = {
+            "frame": fitted.image,
+            "frame_affine": fitted.affine,
+            "click_xy_px": click_xy_px,
+            "prior_xy_px": prior.xy_px,
+            "prior_inv_var": prior.inv_var,
+        }
+        names = (*NUMBERS, "attention") if attention else NUMBERS
+        found = Localizations(**self._executor.run(inputs, names))
+        if not (np.isfinite(found.box_xyxy_px).all() and np.isfinite(found.confidence_logit).all()):
+            raise ExecutorError(
+                f"the model {self.bundle.manifest.name} returned boxes that are not numbers",
+                expected="finite boxes and confidences",
+                found=f"boxes {found.box_xyxy_px.tolist()}, window {feature.window_id}",
+                do="encode this window again; if that does not help, run with precision fp32",
+            )
+        return found
+
+    def _tensors_of(self, feature: ReferenceFeature) -> dict[str, Array]:
+        """The tensors that the graph takes, out of all that are cached for a window."""
+        size = self.bundle.manifest.window
+        missing = [name for name in self._feature_names if name not in feature.tensors]
+        wanted = f"model {self.model_id}, {size.width_px} x {size.height_px} px"
+        found = f"model {feature.model_id}, {feature.width_px} x {feature.height_px} px"
+        if wanted != found or missing:
+            raise FeatureStoreError(
+                f"the feature of window {feature.window_id} was not made by the bundle "
+                f"{self.bundle.manifest.name} in {self.precision}",
+                expected=f"{wanted}, with {', '.join(self._feature_names)}",
+                found=found + (f", without {', '.join(missing)}" if missing else ""),
+                do="encode the map again with this bundle: tilefix tiles encode",
+            )
+        return {name: feature.tensors[name] for name in self._feature_names}
+
+    def _click_sigma_px(self, frame: Frame, fitted: Letterbox, feature: ReferenceFeature) -> float:
+        """One sigma of a click in window pixels.
+
+        Where telemetry does not tell the ground size of a frame pixel, the frame is taken to span
+        the whole window: an upper bound for every frame that lies within it.
+        """
+        manifest = self.bundle.manifest
+        window_px_per_px = manifest.window.width_px / manifest.frame.width_px
+        if frame.pose.gsd_m is not None:
+            window_px_per_px = frame.pose.gsd_m / float(fitted.affine[0, 0]) / manifest.window.gsd_m
+        return manifest.click.sigma_px * window_px_per_px
+
+    def _check_graph(self) -> None:
+        """The manifest and the graph of a bundle must mean the same inputs."""
+        manifest = self.bundle.manifest
+        frame = manifest.frame.height_px, manifest.frame.width_px, 3
+        wanted = {f"frame uint8 [{', '.join(map(str, frame))}]"}
+        for feature in manifest.features:
+            wanted.add(f"{feature.name} {feature.dtype} [{', '.join(map(str, feature.shape))}]")
+        found = {str(spec) for spec in self._executor.inputs}
+        if not wanted <= found:
+            raise BundleError(
+                f"the manifest and the localizer graph of the bundle {manifest.name} disagree",
+                expected="; ".join(sorted(wanted)),
+                found="; ".join(sorted(found)),
+                do="export the bundle again with this version of tilefix",
+            )
