@@ -28,6 +28,12 @@ def tiny() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def spelled_out() -> ModuleType:
+    """The module tests/edge/spelled_out.py: the localizer's contract in plain Python."""
+    return _load("spelled_out")
+
+
+@pytest.fixture(scope="session")
 def make_tiny_bundle(tiny: ModuleType) -> Callable[..., Bundle]:
     """`write_tiny_bundle(folder, window_wh_px=..., frame_wh_px=..., seed=...) -> Bundle`."""
     make: Callable[..., Bundle] = tiny.write_tiny_bundle

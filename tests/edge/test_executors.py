@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,6 @@ from hypothesis import strategies as st
 from edge.bundle import ENCODER, LOCALIZER
 from edge.errors import BundleError, ClickError, ExecutorError
 from edge.executors.base import EXECUTORS, open_executor
-from edge.executors.onnxruntime import OnnxRuntimeExecutor
-from edge.executors.reference import Head
 
 NUMBERS = ("confidence_logit", "peak_similarity", "second_peak_similarity", "cell_similarity")
 OUTPUTS = {"box_xyxy_px", *NUMBERS, "attention", "query_vector"}
@@ -60,69 +57,9 @@ def random_inputs(bundle, count: int, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def spelled_out(head: dict[str, Any], q, v, u, prior_xy, inv_var) -> dict[str, Any]:
-    """The contract for one click, in loops over Python floats, sharing no line with `edge`."""
-    depth, rows, columns = v.shape
-    stride = float(head["stride_px"])
-    cells = [(row, column) for row in range(rows) for column in range(columns)]
-    similarity = {
-        (r, c): math.fsum(float(q[d]) * float(v[d, r, c]) for d in range(depth)) for r, c in cells
-    }
-    hidden, best = {}, None
-    for k in range(len(head["tau"])):
-        for r, c in cells:
-            if (r, c) not in hidden:
-                gate = float(head["alpha"]) + float(head["beta"]) * similarity[r, c]
-                raw = [
-                    gate * (float(u[i, r, c]) + float(head["w_a"][i])) + float(head["b"][i])
-                    for i in range(u.shape[0])
-                ]
-                hidden[r, c] = [x if x > 0 else 0.1 * x for x in raw]
-            x, y = (c + 0.5) * stride, (r + 0.5) * stride
-            apart = (x - prior_xy[0]) ** 2 + (y - prior_xy[1]) ** 2
-            logit = math.fsum(
-                float(a) * b for a, b in zip(head["w_conf"][k], hidden[r, c], strict=True)
-            )
-            logit += float(head["c_conf"][k]) + float(head["tau"][k]) * similarity[r, c]
-            logit -= 0.5 * inv_var * apart
-            if best is None or logit > best[0]:
-                best = (logit, k, r, c)
-    logit, k, r, c = best
-    t = [
-        math.fsum(float(a) * b for a, b in zip(head["w_box"][k, i], hidden[r, c], strict=True))
-        + float(head["b_box"][k, i])
-        for i in range(4)
-    ]
-    cx, cy = ((1 / (1 + math.exp(-max(t[i], -700))) + (c, r)[i]) * stride for i in range(2))
-    w, h = (
-        math.exp(min(4, max(-4, t[2 + i]))) * float(head["anchors_wh_px"][k, i]) for i in (0, 1)
-    )
-    peak = max(cells, key=lambda cell: similarity[cell])
-    others = [
-        similarity[cell]
-        for cell in cells
-        if max(abs(cell[0] - peak[0]), abs(cell[1] - peak[1])) > 2
-    ]
-    return {
-        "box_xyxy_px": [cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2],
-        "confidence_logit": logit,
-        "peak_similarity": similarity[peak],
-        "second_peak_similarity": max(others, default=-1.0),
-        "cell_similarity": similarity[r, c],
-        "attention": [
-            [similarity[row, column] for column in range(columns)] for row in range(rows)
-        ],
-    }
-
-
-def assert_as_spelled_out(found, inputs, head, atol: float = 2e-4) -> None:
-    for index, q in enumerate(found["query_vector"]):
-        prior = inputs["prior_xy_px"][index].tolist(), float(inputs["prior_inv_var"][index])
-        wanted = spelled_out(head, q, inputs["v"], inputs["u"], *prior)
-        for name, value in wanted.items():
-            np.testing.assert_allclose(
-                found[name][index], value, rtol=1e-5, atol=atol, err_msg=f"{name} of click {index}"
-            )
+@pytest.fixture
+def assert_as_spelled_out(spelled_out):
+    return spelled_out.assert_as_spelled_out
 
 
 @pytest.fixture
@@ -150,12 +87,12 @@ def test_outputs_have_their_names_types_and_shapes(executor, executor_name, bund
 
 
 @pytest.mark.parametrize("count", [1, 6])
-def test_no_prior(executor, bundle, head, count):
+def test_no_prior(executor, bundle, head, assert_as_spelled_out, count):
     inputs = random_inputs(bundle, count)
     assert_as_spelled_out(executor.run(inputs), inputs, head)
 
 
-def test_a_strong_prior_decides_the_cell(executor, bundle, head):
+def test_a_strong_prior_decides_the_cell(executor, bundle, head, assert_as_spelled_out):
     inputs = random_inputs(bundle, 3)
     inputs["prior_xy_px"] = np.array([[24, 24], [88, 40], [8, 72]], np.float32)
     inputs["prior_inv_var"] = np.array([1.0, 0.0, 4.0], np.float32)
@@ -167,7 +104,7 @@ def test_a_strong_prior_decides_the_cell(executor, bundle, head):
         assert np.abs(centres[index] - inputs["prior_xy_px"][index]).max() <= 8.001
 
 
-def test_constant_maps_take_the_first_cell(executor, bundle, head):
+def test_constant_maps_take_the_first_cell(executor, bundle, head, assert_as_spelled_out):
     inputs = random_inputs(bundle, 2)
     inputs["v"] = np.full_like(inputs["v"], 1 / math.sqrt(inputs["v"].shape[0]))
     inputs["u"] = np.full_like(inputs["u"], 0.25)
@@ -178,7 +115,7 @@ def test_constant_maps_take_the_first_cell(executor, bundle, head):
     assert np.array_equal(found["peak_similarity"], found["second_peak_similarity"])
 
 
-def test_the_first_of_two_equal_cells_wins(executor, bundle, head):
+def test_the_first_of_two_equal_cells_wins(executor, bundle, head, assert_as_spelled_out):
     inputs = random_inputs(bundle, 1)
     inputs["v"] = inputs["v"].copy()
     q = executor.run(inputs)["query_vector"][0]
@@ -192,7 +129,7 @@ def test_the_first_of_two_equal_cells_wins(executor, bundle, head):
     assert (box[1] + box[3]) / 2 // 16 == 1
 
 
-def test_large_values_stay_finite(executor, bundle, head):
+def test_large_values_stay_finite(executor, bundle, head, assert_as_spelled_out):
     inputs = random_inputs(bundle, 2)
     inputs["u"] = (inputs["u"] * 8000).astype(np.float16)
     found = executor.run(inputs)
@@ -200,7 +137,7 @@ def test_large_values_stay_finite(executor, bundle, head):
     assert_as_spelled_out(found, inputs, head, atol=2e-2)
 
 
-def test_a_zero_map_has_no_similarity(executor, bundle, head):
+def test_a_zero_map_has_no_similarity(executor, bundle, head, assert_as_spelled_out):
     inputs = random_inputs(bundle, 1)
     inputs["v"], inputs["u"] = np.zeros_like(inputs["v"]), np.zeros_like(inputs["u"])
     found = executor.run(inputs)
@@ -210,7 +147,7 @@ def test_a_zero_map_has_no_similarity(executor, bundle, head):
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 4), strength=st.floats(0, 0.1))
-def test_any_inputs(executor, bundle, head, seed, count, strength):
+def test_any_inputs(executor, bundle, head, assert_as_spelled_out, seed, count, strength):
     inputs = random_inputs(bundle, count, seed)
     random = np.random.default_rng(seed)
     inputs["prior_xy_px"] = random.uniform(-50, 200, (count, 2)).astype(np.float32)
@@ -327,50 +264,3 @@ def test_a_precision_that_the_bundle_lacks(executor_name, tiny_bundle):
     with pytest.raises(BundleError, match=r"graphs/int8/localizer\.onnx") as caught:
         open_executor(executor_name, tiny_bundle, LOCALIZER, "int8")
     assert "graphs/fp32/localizer.onnx" in caught.value.expected
-
-
-def test_an_unknown_executor_lists_the_known(tiny_bundle):
-    with pytest.raises(ExecutorError, match="no executor 'tensorrrt'") as caught:
-        open_executor("tensorrrt", tiny_bundle, LOCALIZER)
-    assert caught.value.expected == "one of: onnxruntime, reference"
-    assert "--executor" in caught.value.do
-
-
-def test_a_missing_library_is_named(tiny_bundle, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ExecutorError, match="onnxruntime is not available") as caught:
-        open_executor("onnxruntime", tiny_bundle, LOCALIZER)
-    assert caught.value.do == "pip install onnxruntime"
-
-
-@pytest.mark.parametrize("content", [b"", b"no graph", b"\x08\x08garbage"])
-def test_a_graph_that_is_none(tmp_path, content):
-    graph = tmp_path / "broken.onnx"
-    graph.write_bytes(content)
-    with pytest.raises(ExecutorError, match="refuses the graph") as caught:
-        OnnxRuntimeExecutor(graph, "fp32")
-    assert "broken.onnx" in caught.value.what
-    assert "export the bundle again" in caught.value.do
-
-
-def test_threads_are_those_asked_for(tiny_bundle):
-    executor = OnnxRuntimeExecutor(tiny_bundle.graph(LOCALIZER), "fp32", threads=1)
-    options = executor._session.get_session_options()
-    assert options.intra_op_num_threads == 1
-    assert executor._session.get_providers() == ["CPUExecutionProvider"]
-
-
-def test_head_weights_that_do_not_fit_are_refused(tmp_path, tiny):
-    weights = tiny.tiny_head()
-    np.savez(tmp_path / "short.npz", **{**weights, "b_box": np.zeros((1, 4))})
-    with pytest.raises(BundleError, match=r"short\.npz cannot be used") as caught:
-        Head.load(tmp_path / "short.npz")
-    assert caught.value.expected == "b_box [2, 4]"
-    assert caught.value.found == "[1, 4]"
-    del weights["tau"]
-    np.savez(tmp_path / "less.npz", **weights)
-    with pytest.raises(BundleError, match="tau"):
-        Head.load(tmp_path / "less.npz")
-    (tmp_path / "none.npz").write_bytes(b"nothing")
-    with pytest.raises(BundleError, match=r"none\.npz cannot be used"):
-        Head.load(tmp_path / "none.npz")
