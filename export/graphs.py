@@ -106,8 +106,17 @@ def export_graphs(model: Lite, folder: Path) -> dict[str, Path]:
         "localizer": folder / "localizer.onnx",
         "head": folder / "head.npz",
     }
-    _write(ReferenceEncoder(model), (window,), ("image",), ENCODER_OUTPUTS, None, paths["reference_encoder"])
-    _write(Localizer(model), example, LOCALIZER_INPUTS, LOCALIZER_OUTPUTS, dynamic, paths["localizer"])
+    _write(
+        ReferenceEncoder(model),
+        (window,),
+        ("image",),
+        ENCODER_OUTPUTS,
+        None,
+        paths["reference_encoder"],
+    )
+    _write(
+        Localizer(model), example, LOCALIZER_INPUTS, LOCALIZER_OUTPUTS, dynamic, paths["localizer"]
+    )
     write_head(model, paths["head"])
     return paths
 

@@ -19,8 +19,14 @@ import click
 @click.option("--seed", default=13, show_default=True)
 @click.option("--window-px", default=640, show_default=True, help="Side of the rendered windows.")
 @click.option(
-    "--freeze-backbone/--train-backbone", default=True, show_default=True,
+    "--freeze-backbone/--train-backbone",
+    default=True,
+    show_default=True,
     help="Frozen: reads `tilefix datasets cache`; trained: reads the pictures.",
+)
+@click.option(
+    "--mixed-precision/--full-precision", default=True, show_default=True,
+    help="bfloat16 convolutions.",
 )
 def train(
     data: tuple[Path, ...],
@@ -33,6 +39,7 @@ def train(
     seed: int,
     window_px: int,
     freeze_backbone: bool,
+    mixed_precision: bool,
 ) -> None:
     """Train a model; run the same command again to resume."""
     import torch
@@ -53,8 +60,12 @@ def train(
     folders = [[PairFolder.open(p) for p in paths] for paths in (data, val)]
     training, held_out = (Collection.open(f, cached=freeze_backbone) for f in folders)
     options = TrainOptions(
-        epochs=epochs, batch=batch, learning_rate=learning_rate, seed=seed,
-        freeze_backbone=freeze_backbone, window_px=window_px,
+        epochs=epochs,
+        batch=batch,
+        learning_rate=learning_rate,
+        seed=seed,
+        freeze_backbone=freeze_backbone,
+        window_px=window_px,
     )
 
     def report(line: dict[str, Any]) -> None:

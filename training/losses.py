@@ -72,13 +72,17 @@ def box_loss(model: Lite, hidden: Tensor, targets: Targets, present: Tensor) -> 
     at_cells = hidden.reshape(m, c, -1).gather(2, index).transpose(1, 2)  # [M, K, C]
     t = model.head.box(at_cells).reshape(m, -1, anchors, 4)  # [M, K, A, 4]
     centre = nn.functional.smooth_l1_loss(
-        t[..., :2].sigmoid(), targets.fraction.unsqueeze(2).expand(-1, -1, anchors, -1),
-        reduction="none", beta=0.1,
+        t[..., :2].sigmoid(),
+        targets.fraction.unsqueeze(2).expand(-1, -1, anchors, -1),
+        reduction="none",
+        beta=0.1,
     ).sum(3)
     limit = SIZE_LOG_LIMIT - 0.1
     size = nn.functional.smooth_l1_loss(
-        t[..., 2:], targets.log_size.unsqueeze(1).expand(-1, t.shape[1], -1, -1).clamp(-limit, limit),
-        reduction="none", beta=0.1,
+        t[..., 2:],
+        targets.log_size.unsqueeze(1).expand(-1, t.shape[1], -1, -1).clamp(-limit, limit),
+        reduction="none",
+        beta=0.1,
     ).sum(3)
     per_candidate = (centre + size).transpose(1, 2) * targets.weight  # [M, A, K]
     per_click = per_candidate.sum((1, 2)) * present
@@ -105,7 +109,10 @@ def lite_losses(
 ) -> Losses:
     """All terms for M clicks; `logits` include the prior."""
     targets = assign(
-        box_xyxy_px, model.anchors_wh_px, (logits.shape[2], logits.shape[3]), model.options.stride_px
+        box_xyxy_px,
+        model.anchors_wh_px,
+        (logits.shape[2], logits.shape[3]),
+        model.options.stride_px,
     )
     return Losses(
         confidence_loss(logits, present, targets),

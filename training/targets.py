@@ -56,9 +56,7 @@ def assign(
     half = (size.view(-1, 1, 1, 2) + anchors_wh_px.view(1, -1, 1, 2)) / 2
     least = torch.minimum(size.view(-1, 1, 1, 2), anchors_wh_px.view(1, -1, 1, 2))
     overlap = torch.minimum(half - off.unsqueeze(1), least).clamp_min(0).prod(3)  # [M, A, K]
-    union = (
-        size.prod(1).view(-1, 1, 1) + anchors_wh_px.prod(1).view(1, -1, 1) - overlap
-    )
+    union = size.prod(1).view(-1, 1, 1) + anchors_wh_px.prod(1).view(1, -1, 1) - overlap
     weight = (overlap / union).clamp_min(1e-4) ** SHARPNESS * valid.unsqueeze(1)
     weight = weight / weight.sum((1, 2), keepdim=True).clamp_min(1e-30)
     cell = (row.clamp(0, height - 1) * width + column.clamp(0, width - 1)).long()

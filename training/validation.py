@@ -31,9 +31,9 @@ def validate(
     for start in range(0, len(held_out), batch):
         indices = list(range(start, min(start + batch, len(held_out))))
         rng = np.random.default_rng((SEED, start))
-        b = held_out.batch(
-            indices, rng, window_px=window_px, prior_share=0.0, swap_share=0.2
-        ).to(device)
+        b = held_out.batch(indices, rng, window_px=window_px, prior_share=0.0, swap_share=0.2).to(
+            device
+        )
         centre = (b.box_xyxy_px[:, :2] + b.box_xyxy_px[:, 2:]) / 2
         noise = torch.from_numpy(rng.normal(0, PRIOR_SIGMA_PX, centre.shape)).float().to(device)
         prior = torch.where(b.present.unsqueeze(1), centre + noise, b.prior_xy_px)

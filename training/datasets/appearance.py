@@ -55,7 +55,9 @@ def add_noise(image: Image, rng: np.random.Generator, most_sigma: float = 6.0) -
 def cast_cloud(image: Image, rng: np.random.Generator) -> Image:
     """A soft shadow over part of the picture."""
     height, width = image.shape[:2]
-    coarse = cv2.resize(rng.uniform(0, 1, (5, 5)).astype(np.float32), (width, height), interpolation=2)
+    coarse = cv2.resize(
+        rng.uniform(0, 1, (5, 5)).astype(np.float32), (width, height), interpolation=2
+    )
     shade = 1 - rng.uniform(0, 0.45) * np.clip(coarse * 2 - 0.8, 0, 1)[..., None]
     return (image * shade).astype(np.uint8)
 

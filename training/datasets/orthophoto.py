@@ -137,12 +137,21 @@ def _warp(
     if factor > 1.3:  # area averaging by whole mosaic pixels is the cheapest antialiasing
         small = cv2.resize(piece, None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
     scale = np.array(
-        [[piece.shape[1] / small.shape[1], 0, low[0]], [0, piece.shape[0] / small.shape[0], low[1]], [0, 0, 1.0]]
+        [
+            [piece.shape[1] / small.shape[1], 0, low[0]],
+            [0, piece.shape[0] / small.shape[0], low[1]],
+            [0, 0, 1.0],
+        ]
     )
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])  # OpenCV counts from pixel centres
     full = np.linalg.inv(half) @ matrix @ scale @ half
     return cv2.warpPerspective(
-        small, full, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=FILL_RGB
+        small,
+        full,
+        size,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=FILL_RGB,
     ).astype(np.uint8)
 
 
@@ -152,7 +161,7 @@ def sample_pair(
     *,
     frame_px: tuple[int, int] = (512, 512),
     window_px: int = 640,
-    gsd_m: float = 0.3,
+    gsd_m: float = 0.25,
     clicks: int = 8,
     absent_share: float = 0.2,
 ) -> PairSample:
@@ -225,7 +234,12 @@ def _clickable(
         polygon = mosaic.polygons[index]
         spread = np.ptp(polygon, axis=0)
         point = polygon.mean(0) + rng.normal(0, 0.08, 2) * spread
-        if cv2.pointPolygonTest(polygon.astype(np.float32), (float(point[0]), float(point[1])), False) < 0:
+        if (
+            cv2.pointPolygonTest(
+                polygon.astype(np.float32), (float(point[0]), float(point[1])), False
+            )
+            < 0
+        ):
             continue
         depth = to_frame[2] @ np.array([*point, 1.0])
         x, y = _project(to_frame, point[None])[0]

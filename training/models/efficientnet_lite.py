@@ -32,10 +32,18 @@ class SameConv(nn.Conv2d):
     A stride-2 kernel pads one pixel less on the left and top: the published weights expect that.
     """
 
-    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1
+    ) -> None:
         even = stride == 1
         super().__init__(
-            c_in, c_out, kernel, stride, padding=kernel // 2 if even else 0, groups=groups, bias=False
+            c_in,
+            c_out,
+            kernel,
+            stride,
+            padding=kernel // 2 if even else 0,
+            groups=groups,
+            bias=False,
         )
         before = (kernel - stride) // 2
         self.same_pad = None if even else (before, kernel - stride - before) * 2

@@ -28,18 +28,19 @@ from training.models.efficientnet_lite import CHANNELS, EfficientNetLite0
 from training.models.necks import ContextNeck
 from training.models.peaks import peaks
 
-# Anchors (width, height) in window pixels at 0.3 m/px, k-means on the boxes of the training sets
-# (`tilefix datasets anchors`). Largest first, as the published models order theirs.
+# Anchors (width, height) in window pixels at 0.25 m/px, largest first as the published models order
+# theirs: six near the k-means of the orthophoto boxes (`tilefix datasets anchors`), which are houses,
+# and three larger ones for halls, long blocks and yards, which the procedural towns have.
 DEFAULT_ANCHORS_WH_PX = (
-    (196.0, 190.0),
-    (150.0, 72.0),
-    (74.0, 150.0),
-    (92.0, 88.0),
-    (78.0, 46.0),
-    (46.0, 78.0),
-    (52.0, 50.0),
-    (32.0, 32.0),
-    (17.0, 17.0),
+    (280.0, 230.0),
+    (170.0, 160.0),
+    (150.0, 70.0),
+    (70.0, 150.0),
+    (92.0, 90.0),
+    (62.0, 62.0),
+    (43.0, 42.0),
+    (28.0, 28.0),
+    (15.0, 15.0),
 )
 SIZE_LOG_LIMIT = 4.0
 
@@ -123,9 +124,7 @@ class Lite(nn.Module):
         self.reference_neck = ContextNeck(
             {s: CHANNELS[s] for s in strides}, o.width, o.reference_depth
         )
-        self.query_neck = ContextNeck(
-            {s: CHANNELS[s] for s in strides[:2]}, o.width, o.query_depth
-        )
+        self.query_neck = ContextNeck({s: CHANNELS[s] for s in strides[:2]}, o.width, o.query_depth)
         self.reference_embedding = nn.Conv2d(o.width, o.embedding, 1)
         self.reference_hidden = nn.Conv2d(o.width, o.hidden, 1)
         self.query_embedding = nn.Conv2d(o.width, o.embedding, 1)
