@@ -1,4 +1,4 @@
-"""Buildings: wings with flat, gable, hip or mono-pitch roofs, façades, chimneys, panels, dormers."""
+"""Buildings: wings with flat, gable, hip or mono-pitch roofs, façades."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.scenes.frame import GroundFrame
+from training.scenes.roofing import furnish_flat_roof, furnish_pitched_roof
 from training.scenes.season import Rgb, linear
 from training.scenes.solids import Sketch
 from training.scenes.textures import Material
@@ -18,8 +19,16 @@ Float64 = NDArray[np.float64]
 ROOF_COLOURS = tuple(
     linear(*c)
     for c in (
-        [(172, 92, 66), (150, 78, 60), (184, 110, 80), (120, 72, 62), (92, 84, 82)]
-        + [(70, 72, 78), (110, 104, 98), (132, 120, 106), (60, 58, 60), (146, 134, 122)]
+        (172, 92, 66),
+        (150, 78, 60),
+        (184, 110, 80),
+        (120, 72, 62),
+        (92, 84, 82),
+        (70, 72, 78),
+        (110, 104, 98),
+        (132, 120, 106),
+        (60, 58, 60),
+        (146, 134, 122),
     )
 )
 FLAT_COLOURS = tuple(
@@ -33,8 +42,15 @@ METAL_COLOURS = tuple(
 WALL_COLOURS = tuple(
     linear(*c)
     for c in (
-        [(232, 226, 214), (220, 204, 170), (206, 186, 150), (212, 212, 212), (186, 120, 96)]
-        + [(156, 98, 80), (196, 196, 182), (222, 188, 160), (170, 180, 188)]
+        (232, 226, 214),
+        (220, 204, 170),
+        (206, 186, 150),
+        (212, 212, 212),
+        (186, 120, 96),
+        (156, 98, 80),
+        (196, 196, 182),
+        (222, 188, 160),
+        (170, 180, 188),
     )
 )
 
@@ -86,26 +102,6 @@ def _scaled(tint: Rgb, factor: float) -> Rgb:
     return tint[0] * factor, tint[1] * factor, tint[2] * factor
 
 
-def box(
-    sketch: Sketch,
-    frame: GroundFrame,
-    extent: tuple[float, float, float, float, float, float],
-    side: tuple[Material, Rgb],
-    top: tuple[Material, Rgb],
-    owner: int,
-    parent: int = -1,
-) -> int:
-    """Five faces of a block (a0, a1, b0, b1, z0, z1); returns the index of the top face."""
-    a0, a1, b0, b1, z0, z1 = extent
-    ring = [(a0, b0), (a1, b0), (a1, b1), (a0, b1)]
-    for i in range(4):
-        (pa, pb), (qa, qb) = ring[i], ring[(i + 1) % 4]
-        corners = frame.solid([(pa, pb, z0), (qa, qb, z0), (qa, qb, z1), (pa, pb, z1)])
-        sketch.face(corners, side[0], side[1], owner, parent=parent)
-    corners = frame.solid([(a, b, z1) for a, b in ring])
-    return sketch.face(corners, top[0], top[1], owner, parent=parent)
-
-
 def _walls(sketch: Sketch, frame: GroundFrame, wing: Wing, skin: Skin, owner: int) -> None:
     """Façades of a wing whose ridge runs along the frame's first axis."""
     h, rise = wing.eave_m, wing.rise_m
@@ -118,7 +114,6 @@ def _walls(sketch: Sketch, frame: GroundFrame, wing: Wing, skin: Skin, owner: in
         [(a1, b1, 0.0), (a0, b1, 0.0), (a0, b1, back), (a1, b1, back)],
         [(a0, b1, 0.0), (a0, b0, 0.0), (a0, b0, h), (a0, b1, back)],
     ]
-    sides[2] = [(a1, b1, 0.0), (a0, b1, 0.0), (a0, b1, back), (a1, b1, back)]
     if wing.roof == "gable":
         sides[1].insert(3, (a1, middle, h + rise))
         sides[3].insert(3, (a0, middle, h + rise))
@@ -175,94 +170,6 @@ def _roof(
     return out
 
 
-def _panel(
-    sketch: Sketch,
-    corners: Float64,
-    face: int,
-    u: tuple[float, float],
-    v: tuple[float, float],
-    material: Material,
-    tint: Rgb,
-    owner: int,
-) -> None:
-    """A flat thing on a roof face, between shares u of its eave and v of its slope."""
-    origin, along, up = corners[0], corners[1] - corners[0], corners[-1] - corners[0]
-    side = along / np.linalg.norm(along)
-    up = up - side * (up @ side)
-    normal = np.cross(side, up)
-    lift = normal / np.linalg.norm(normal) * 0.08
-    spots = [(u[0], v[0]), (u[1], v[0]), (u[1], v[1]), (u[0], v[1])]
-    world = np.array([origin + along * s + up * t + lift for s, t in spots])
-    sketch.face(world, material, tint, owner, parent=face)
-
-
-def _roof_things(
-    sketch: Sketch,
-    rng: np.random.Generator,
-    frame: GroundFrame,
-    wing: Wing,
-    faces: list[tuple[int, Float64]],
-    owner: int,
-) -> None:
-    """Chimneys, solar panels, roof windows; plant and skylights on flat roofs."""
-    a0, a1, b0, b1 = wing.a0, wing.a1, wing.b0, wing.b1
-    if wing.roof == "flat":
-        if a1 - a0 < 6 or b1 - b0 < 6:
-            return
-        grey = float(rng.uniform(0.25, 0.6))
-        for _ in range(int(rng.integers(0, 2 + int((a1 - a0) * (b1 - b0) / 90)))):
-            la, lb = rng.uniform(0.8, 2.8, 2)
-            ca, cb = rng.uniform(a0 + 2, a1 - 2), rng.uniform(b0 + 2, b1 - 2)
-            top = (grey, grey, grey)
-            extent = (ca - la / 2, ca + la / 2, cb - lb / 2, cb + lb / 2)
-            side = (Material.PLASTER, (grey * 0.7, grey * 0.7, grey * 0.7))
-            height = float(rng.uniform(0.4, 1.6))
-            box(
-                sketch,
-                frame,
-                (*extent, wing.eave_m, wing.eave_m + height),
-                side,
-                (Material.ROOF_METAL, top),
-                owner,
-            )
-        return
-    if wing.roof in ("gable", "hip"):
-        for face, corners in faces[:2]:
-            if len(corners) != 4 or rng.random() > 0.5:
-                continue
-            if rng.random() < 0.45:
-                u = float(rng.uniform(0.18, 0.5))
-                span = (u, u + float(rng.uniform(0.2, 0.34)))
-                low = float(rng.uniform(0.15, 0.3))
-                rows = (low, low + float(rng.uniform(0.35, 0.5)))
-                _panel(sketch, corners, face, span, rows, Material.SOLAR, (1, 1, 1), owner)
-            else:
-                for u in rng.uniform(0.25, 0.7, int(rng.integers(1, 4))).tolist():
-                    _panel(
-                        sketch,
-                        corners,
-                        face,
-                        (u, u + 0.06),
-                        (0.4, 0.6),
-                        Material.GLASS,
-                        (0.05, 0.06, 0.08),
-                        owner,
-                    )
-        if rng.random() < 0.75:
-            a = float(rng.uniform(a0 + (a1 - a0) * 0.4, a1 - (a1 - a0) * 0.4))
-            b = (b0 + b1) / 2 + float(rng.choice([-0.7, 0.7]))
-            ridge = wing.eave_m + wing.rise_m
-            tint = linear(150, 96, 78) if rng.random() < 0.6 else linear(190, 186, 180)
-            box(
-                sketch,
-                frame,
-                (a - 0.4, a + 0.4, b - 0.35, b + 0.35, ridge - 0.9, ridge + 0.9),
-                (Material.BRICK, tint),
-                (Material.PLASTER, (0.06, 0.06, 0.06)),
-                owner,
-            )
-
-
 def add_building(
     sketch: Sketch,
     rng: np.random.Generator,
@@ -298,6 +205,10 @@ def add_building(
             )
         _walls(sketch, turned, local, skin, owner)
         faces = _roof(sketch, turned, local, skin, owner)
-        if number == 0 or wing.roof == "flat":
-            _roof_things(sketch, rng, turned, local, faces, owner)
+        extent = (local.a0, local.a1, local.b0, local.b1)
+        if local.roof == "flat":
+            furnish_flat_roof(sketch, rng, turned, extent, local.eave_m, owner)
+        elif number == 0 and local.roof != "mono":
+            ridge = local.eave_m + local.rise_m
+            furnish_pitched_roof(sketch, rng, turned, extent, ridge, faces[:2], owner)
     return owner

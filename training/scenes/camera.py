@@ -40,7 +40,7 @@ class Camera:
         height_px: int = 480,
         roll_deg: float = 0.0,
     ) -> Camera:
-        """The camera whose middle sees the ground point `target_m` at `gsd_m` across the picture."""
+        """The camera whose middle sees the ground point `target_m` at `gsd_m` sideways."""
         distance = gsd_m * focal_px
         yaw, tilt = np.deg2rad(yaw_deg), np.deg2rad(tilt_deg)
         back = distance * np.sin(tilt)

@@ -146,9 +146,9 @@ def sample_pair(
 ) -> ScenePair:
     """Draw a sample. The same state of `rng` (and town, options) gives the same pixels.
 
-    A town given is used instead of a fresh one, which saves its generation. The camera's target lies
-    anywhere in the window, not in its middle. Clicks are on visible objects of the view in random
-    order, at most `most_clicks`; those that are not in the window say why.
+    A town given is used instead of a fresh one, which saves its generation. The camera's target
+    lies anywhere in the window, not in its middle. Clicks are on visible objects of the view in
+    random order, at most `most_clicks`; those that are not in the window say why.
     """
     o = options or PairOptions()
     full = town or Town.generate(int(rng.integers(2**31)), o.extent_m)
@@ -159,7 +159,7 @@ def sample_pair(
     of_map = Appearance.random(rng, satellite=True)
     same = rng.random() < o.same_season
     of_view = Appearance.random(rng, satellite=False, season=of_map.season if same else None)
-    of_map = replace(of_map, supersample=1.0)
+    of_map = replace(of_map, supersample=1.25)
     view = render_view(flown, of_view, camera, o.kinds, rng, o.click_jitter)
 
     elsewhere = bool(rng.random() < o.elsewhere)

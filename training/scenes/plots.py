@@ -23,8 +23,8 @@ def lot_frames(
 ) -> list[tuple[GroundFrame, float, float]]:
     """Lots along the two long sides of a block: frame at the street, width and depth in metres.
 
-    The frame's origin is the middle of the street edge, its first axis runs along the street and its
-    second into the lot.
+    The frame's origin is the middle of the street edge, its first axis runs along the street and
+    its second into the lot.
     """
     along_u = block.u1 - block.u0 >= block.v1 - block.v0
     low, high = (block.u0, block.u1) if along_u else (block.v0, block.v1)

@@ -42,8 +42,13 @@ def plane_coefficients(camera: AnyCamera, plane: Float64) -> Float64:
 def _clipped(clip: Float64) -> Float64:
     """Cut a homogeneous polygon [K, 4] at the near plane and at +-_FAR_PX; [M, 2] pixels."""
     limits = np.array(
-        [[0, 0, 1, -_NEAR_W], [1, 0, _FAR_PX, 0], [-1, 0, _FAR_PX, 0]]
-        + [[0, 1, _FAR_PX, 0], [0, -1, _FAR_PX, 0]],
+        [
+            [0, 0, 1, -_NEAR_W],
+            [1, 0, _FAR_PX, 0],
+            [-1, 0, _FAR_PX, 0],
+            [0, 1, _FAR_PX, 0],
+            [0, -1, _FAR_PX, 0],
+        ],
         np.float64,
     )
     polygon = np.concatenate([clip[:, [0, 1, 3]], np.ones((len(clip), 1))], axis=1)

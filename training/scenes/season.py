@@ -134,7 +134,7 @@ def palette(season: Season) -> Palette:
     bare = season in (Season.WINTER, Season.SNOW)
     scale, density = np.ones(count, np.float32), np.ones(count, np.float32)
     scale[Material.BROADLEAF] = 0.85 if bare else 1.0
-    density[Material.BROADLEAF] = 0.38 if bare else 0.8 if season is Season.AUTUMN else 1.0
+    density[Material.BROADLEAF] = 0.5 if bare else 0.8 if season is Season.AUTUMN else 1.0
     return Palette(
         base=np.array(base, np.float32),
         stain=np.array([_STAIN.get(m, 0.04) for m in Material], np.float32),
@@ -168,7 +168,7 @@ class Appearance:
     def random(
         rng: np.random.Generator, satellite: bool, season: Season | None = None
     ) -> Appearance:
-        """A plausible appearance; `satellite` pictures are cleaner, hazier and sharper in season."""
+        """A plausible appearance; `satellite` pictures are hazier, cleaner and mostly sunny."""
         picked = season
         if picked is None:
             weights = [0.2, 0.34, 0.12, 0.16, 0.12, 0.06]

@@ -1,8 +1,8 @@
 """The geometry of a town: planar faces, spheres (tree crowns), and the objects that they belong to.
 
 World frame: x east, y north, z up, metres, origin at the middle of the town, flat ground at z = 0.
-Faces of a *part* (one building wing, one car body) are convex together and seen from above, so within
-a part they are painted in their order; between parts the renderer compares nearness per pixel.
+Faces of a *part* (one building wing, one car body) are convex together and seen from above, so
+within a part they are painted in their order; between parts the renderer compares nearness.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Sunlight and cast shadows: a shadow map seen from the sun.
 
-A parallel camera whose lean is minus the shadow vector puts every point where its shadow falls on the
-ground, and its nearness is the height above ground. So the map holds, per ground point, the height of
-the highest thing that casts there, and a point below that height on the same ray lies in shadow.
+A parallel camera that leans by the shadow vector puts every point where its shadow falls on the
+ground, and its nearness is the height above ground. So the map holds, per ground point, the height
+of the highest thing that casts there; a point below that height on the same ray lies in shadow.
 """
 
 from __future__ import annotations

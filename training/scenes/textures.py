@@ -1,8 +1,8 @@
 """Tileable surface textures with mip levels, all in one flat atlas.
 
 A tile is 256 x 256 texels of 0.05 m (12.8 m), RGB factors around 1.0 stored as value / 128. The
-renderer multiplies them with the colour of the face. They are the same for every town: what makes two
-houses differ is their colour, their place in the tile and the large-scale stains of `ground_noise`.
+renderer multiplies them with the colour of the face. They are the same for every town: what makes
+two houses differ is their colour, their place in the tile and the stains of `ground_noise`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What stands and lies between the buildings: trees, hedges, cars, trucks, pools, pitches, tanks."""
+"""What stands between the buildings: trees, hedges, cars, trucks, pools, pitches, tanks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from training.scenes.building import box
 from training.scenes.frame import GroundFrame
+from training.scenes.roofing import box
 from training.scenes.season import Rgb, linear
 from training.scenes.solids import Sketch
 from training.scenes.textures import Material
@@ -15,8 +15,16 @@ from training.scenes.textures import Material
 CAR_COLOURS = tuple(
     linear(*c)
     for c in (
-        [(236, 236, 236), (206, 208, 212), (150, 152, 158), (92, 94, 100), (40, 42, 48)]
-        + [(160, 36, 36), (44, 70, 128), (96, 110, 90), (190, 160, 60), (232, 232, 228)]
+        (236, 236, 236),
+        (206, 208, 212),
+        (150, 152, 158),
+        (92, 94, 100),
+        (40, 42, 48),
+        (160, 36, 36),
+        (44, 70, 128),
+        (96, 110, 90),
+        (190, 160, 60),
+        (232, 232, 228),
     )
 )
 _GLASS: Rgb = (0.03, 0.035, 0.045)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edge.errors import UsageError
-from training.scenes.blocks import farm, field, flats, forest, halls, old_town, park, sports
+from training.scenes.blocks import flats, halls, old_town
 from training.scenes.building import random_skin
+from training.scenes.greens import farm, field, forest, park, sports
 from training.scenes.plots import house_lot, lot_frames, row_lot
 from training.scenes.season import Rgb
 from training.scenes.solids import SceneObject, Sketch, Solids

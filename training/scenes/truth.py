@@ -137,7 +137,7 @@ def sightings(
             continue
         alone = max(int(raster.alone_px[index]), int(counts[index]))
         share = counts[index] / alone * _share_in_frame(camera, thing)
-        x, y = (_click(mask, rng, jitter) + (x0, y0)) / scale
+        x, y = (_click(mask, rng, jitter) + np.array([x0, y0])) / scale
         box = (x0 + columns[0], y0 + rows[0], x0 + columns[-1] + 1, y0 + rows[-1] + 1)
         found.append(
             Sighting(
