@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
-from edge.errors import WindowError
+from edge.errors import MapError, UsageError, WindowError
 from edge.types import ReferenceWindow, WindowGeometry
 
 FILL_RGB = (124, 116, 104)  # where there is no imagery: the mean of ImageNet, neutral for encoders
@@ -89,3 +92,41 @@ def check_size(width_px: int, height_px: int) -> None:
             found=f"{width_px} x {height_px} px",
             do="ask for a larger window",
         )
+
+
+def check_gsd(gsd_m: float) -> None:
+    """Refuse a ground sampling distance that is none.
+
+    Raises:
+        UsageError: not a positive number.
+    """
+    if not (math.isfinite(gsd_m) and gsd_m > 0):
+        raise UsageError(
+            "a ground sampling distance cannot be used",
+            expected="a positive number of metres per pixel",
+            found=str(gsd_m),
+            do="give the ground sampling distance that the bundle states",
+        )
+
+
+def stated_ce90_m(path: Path, metadata: Mapping[str, str]) -> float | None:
+    """The accuracy that the metadata of a map state; None where they do not.
+
+    Raises:
+        MapError: `imagery_ce90_m` is there but no length.
+    """
+    text = metadata.get("imagery_ce90_m")
+    if text is None or not text.strip():
+        return None
+    try:
+        value = float(text)
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(text)
+    except ValueError as error:
+        raise MapError(
+            f"the metadata of {path} are broken",
+            expected="imagery_ce90_m: metres, zero or more",
+            found=repr(text),
+            do="correct the metadata, or import the map again with --imagery-ce90-m",
+        ) from error
+    return value

@@ -1,0 +1,234 @@
+"""Fixed places of windows on a map, so that stored features can be found again.
+
+Windows start at multiples of the step from pixel (0, 0) of the grid. The cell of a window is the
+square of one step around its centre; cells tile the plane, and the window of a position is the one
+whose cell holds it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.errors import UsageError, WindowError
+from edge.tiles.window import WINDOW_PX, PixelGrid
+from edge.types import Float64
+
+STEP_PX = 512
+_SAMPLES = 17
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPlace:
+    """Where one window of the lattice lies in its grid."""
+
+    left_px: int
+    top_px: int
+    width_px: int = WINDOW_PX
+    height_px: int = WINDOW_PX
+
+
+def nearest(
+    grid: PixelGrid, lon_lat_deg: tuple[float, float], size_px: int = WINDOW_PX
+) -> WindowPlace:
+    """The window whose centre is nearest to a position.
+
+    Raises:
+        WindowError: the position is not a number, or its window holds no part of the map.
+    """
+    x, y = _pixel(grid, lon_lat_deg)
+    place = _place(_index(x, size_px), _index(y, size_px), size_px)
+    if not _touches(grid, place):
+        raise _outside(grid, f"lon {lon_lat_deg[0]:.6f}, lat {lon_lat_deg[1]:.6f}")
+    return place
+
+
+def within(
+    grid: PixelGrid,
+    lon_lat_deg: tuple[float, float],
+    sigma_m: float,
+    reach: float = 2.0,
+    size_px: int = WINDOW_PX,
+) -> tuple[WindowPlace, ...]:
+    """All windows that a position of one sigma `sigma_m` may fall in, the likeliest first.
+
+    These are the windows whose cell comes within `reach` sigmas of the position.
+
+    Raises:
+        UsageError: a sigma or reach that is negative or not a number.
+        WindowError: the position is not a number, or no such window holds a part of the map.
+    """
+    if not (math.isfinite(sigma_m) and sigma_m >= 0 and math.isfinite(reach) and reach >= 0):
+        raise UsageError(
+            "an uncertainty cannot be used",
+            expected="sigma in metres and reach in sigmas, zero or more",
+            found=f"sigma {sigma_m}, reach {reach}",
+            do="give the one-sigma error of the position in metres",
+        )
+    x, y = _pixel(grid, lon_lat_deg)
+    here = grid.geometry(x - size_px / 2, y - size_px / 2)
+    middle = np.array([[size_px / 2, size_px / 2]])
+    wide, high = (reach * sigma_m / here.metres_per_px(middle)[0]).tolist()
+    left, top, right, bottom = grid.extent_px
+    # An index beyond the imagery can hold no window, however large sigma is.
+    columns = _indices(max(x - wide, left - size_px), min(x + wide, right + size_px), size_px)
+    rows = _indices(max(y - high, top - size_px), min(y + high, bottom + size_px), size_px)
+    found = []
+    for row in rows:
+        for column in columns:
+            place = _place(column, row, size_px)
+            away_x = max(abs(_centre(column, size_px) - x) - STEP_PX / 2, 0.0)
+            away_y = max(abs(_centre(row, size_px) - y) - STEP_PX / 2, 0.0)
+            near = math.hypot(away_x / max(wide, 1e-9), away_y / max(high, 1e-9)) <= 1.0
+            if near and _touches(grid, place):
+                off = math.hypot(_centre(column, size_px) - x, _centre(row, size_px) - y)
+                found.append((off, row, column, place))
+    if not found:
+        text = f"lon {lon_lat_deg[0]:.6f}, lat {lon_lat_deg[1]:.6f} within {reach * sigma_m:.0f} m"
+        raise _outside(grid, text)
+    return tuple(place for _, _, _, place in sorted(found, key=lambda item: item[:3]))
+
+
+def in_bbox(
+    grid: PixelGrid, w: float, s: float, e: float, n: float, size_px: int = WINDOW_PX
+) -> Iterator[WindowPlace]:
+    """The windows of all positions of a box in degrees, row by row; w > e: over the antimeridian.
+
+    Raises:
+        UsageError: south is not below north, or a value is not a number.
+        WindowError: the box holds no part of the map.
+    """
+    if not (all(map(math.isfinite, (w, s, e, n))) and s < n and w != e):
+        raise UsageError(
+            "a box cannot be used",
+            expected="west,south,east,north in degrees, south below north",
+            found=f"{w},{s},{e},{n}",
+            do="give --bbox W,S,E,N",
+        )
+    box = _box_px(grid, w, s, e, n)
+    if box is None:
+        raise _outside(grid, f"box {w},{s},{e},{n}")
+    return _cover(grid, box, size_px)
+
+
+def all_windows(grid: PixelGrid, size_px: int = WINDOW_PX) -> Iterator[WindowPlace]:
+    """The windows of all positions of the map, row by row."""
+    return _cover(grid, grid.extent_px, size_px)
+
+
+def count_windows(grid: PixelGrid, size_px: int = WINDOW_PX) -> int:
+    """How many windows `all_windows` gives, without walking over them."""
+    left, top, right, bottom = grid.extent_px
+    return len(_inner(left, right, size_px)) * len(_inner(top, bottom, size_px))
+
+
+def _cover(
+    grid: PixelGrid, box: tuple[float, float, float, float], size_px: int
+) -> Iterator[WindowPlace]:
+    for row in _inner(box[1], box[3], size_px):
+        for column in _inner(box[0], box[2], size_px):
+            place = _place(column, row, size_px)
+            if _touches(grid, place):
+                yield place
+
+
+def _box_px(
+    grid: PixelGrid, w: float, s: float, e: float, n: float
+) -> tuple[float, float, float, float] | None:
+    """A box of degrees in pixels of the grid, cut to the imagery; None: they do not meet."""
+    left, top, right, bottom = grid.extent_px
+    middle_x, middle_y = (left + right) / 2, (top + bottom) / 2
+    half = WINDOW_PX / 2  # geometries unwrap longitudes around this pixel
+    geometry = grid.geometry(middle_x - half, middle_y - half)
+    edge = _outline(left, top, right, bottom) - [middle_x - half, middle_y - half]
+    around = geometry.lon_lat_deg(edge)
+    centre_lon = float(geometry.lon_lat_deg(np.array([[half, half]]))[0, 0])
+    reach = np.mod(around[:, 0] - centre_lon + 180.0, 360.0) - 180.0
+    spans_world = right - left >= 2 * half and np.ptp(reach) > 355.0
+    west, east = (-180.0, 180.0) if spans_world else (float(reach.min()), float(reach.max()))
+    south, north = max(s, float(around[:, 1].min())), min(n, float(around[:, 1].max()))
+    width = min(e - w if e > w else e - w + 360.0, 360.0)
+    start = (w - centre_lon + 180.0) % 360.0 - 180.0
+    pieces = [(start, start + width), (start - 360.0, start - 360.0 + width)]
+    cut = [(max(a, west), min(b, east)) for a, b in pieces]
+    cut = [(a, b) for a, b in cut if a < b]
+    if not cut or south >= north:
+        return None
+    low, high = min(a for a, _ in cut), max(b for _, b in cut)
+    inset = 1e-9 if high - low >= 360.0 - 1e-9 else 0.0  # keep both ends of a whole world apart
+    lon_lat = _outline(low + inset, south, high - inset, north)
+    lon_lat[:, 0] += centre_lon
+    xy = geometry.xy_px(lon_lat) + np.array([middle_x - half, middle_y - half])
+    x1, y1 = np.maximum(xy.min(axis=0), [left, top]).tolist()
+    x2, y2 = np.minimum(xy.max(axis=0), [right, bottom]).tolist()
+    return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
+
+
+def _pixel(grid: PixelGrid, lon_lat_deg: tuple[float, float]) -> tuple[float, float]:
+    """Grid pixel of a position, on the copy of the world where the imagery is."""
+    position = np.array([lon_lat_deg], np.float64)
+    if not np.isfinite(position).all() or abs(position[0, 1]) > 90:
+        raise WindowError(
+            "a position is not on the Earth",
+            expected="longitude and latitude in degrees",
+            found=f"lon {lon_lat_deg[0]}, lat {lon_lat_deg[1]}",
+            do="give --position LON,LAT, longitude first",
+        )
+    left, top, right, bottom = grid.extent_px
+    corner = (left + right - WINDOW_PX) / 2, (top + bottom - WINDOW_PX) / 2
+    x, y = (grid.geometry(*corner).xy_px(position)[0] + corner).tolist()
+    return x, y
+
+
+def _index(at_px: float, size_px: int) -> int:
+    """Index of the cell that holds a pixel; a far pole stays a finite number."""
+    bounded = min(max(at_px, -1e15), 1e15)
+    return math.floor((bounded - size_px / 2) / STEP_PX + 0.5)
+
+
+def _indices(first_px: float, last_px: float, size_px: int) -> range:
+    return range(_index(first_px, size_px), _index(last_px, size_px) + 1)
+
+
+def _inner(first_px: float, behind_px: float, size_px: int) -> range:
+    """Indices of the cells that meet [first_px, behind_px)."""
+    last = math.ceil((behind_px - size_px / 2) / STEP_PX - 0.5)
+    return range(_index(first_px, size_px), last + 1)
+
+
+def _centre(index: int, size_px: int) -> float:
+    return index * STEP_PX + size_px / 2
+
+
+def _place(column: int, row: int, size_px: int) -> WindowPlace:
+    return WindowPlace(column * STEP_PX, row * STEP_PX, size_px, size_px)
+
+
+def _touches(grid: PixelGrid, place: WindowPlace) -> bool:
+    left, top, right, bottom = grid.extent_px
+    across = place.left_px < right and place.left_px + place.width_px > left
+    return across and place.top_px < bottom and place.top_px + place.height_px > top
+
+
+def _outline(x1: float, y1: float, x2: float, y2: float) -> Float64:
+    """Points along the edge of a rectangle, [N, 2]."""
+    x, y = np.linspace(x1, x2, _SAMPLES), np.linspace(y1, y2, _SAMPLES)
+    first, last = np.full(_SAMPLES, x1), np.full(_SAMPLES, x2)
+    top, bottom = np.full(_SAMPLES, y1), np.full(_SAMPLES, y2)
+    across = np.concatenate([x, x, first, last])
+    return np.stack([across, np.concatenate([top, bottom, y, y])], axis=1)
+
+
+def _outside(grid: PixelGrid, found: str) -> WindowError:
+    left, top, right, bottom = grid.extent_px
+    corners = np.array([[0.0, bottom - top], [right - left, 0.0]])
+    (west, south), (east, north) = grid.geometry(left, top).lon_lat_deg(corners).tolist()
+    return WindowError(
+        "the place lies outside the map",
+        expected=f"lon {west:.5f} to {east:.5f}, lat {south:.5f} to {north:.5f}",
+        found=found,
+        do="check the position (longitude first), or take a map of that area",
+    )

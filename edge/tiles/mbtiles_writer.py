@@ -1,0 +1,162 @@
+"""Write an MBTiles map: under a temporary name, and renamed when it is whole."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from edge.errors import MapError, UsageError
+from edge.geodesy import TILE_PX, MercatorGeometry
+from edge.tiles.pyramid import tile_extent
+
+_TABLES = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+CREATE TABLE metadata (name TEXT PRIMARY KEY, value TEXT);
+CREATE TABLE tiles (
+    zoom_level INTEGER, tile_column INTEGER, tile_row INTEGER, tile_data BLOB,
+    PRIMARY KEY (zoom_level, tile_column, tile_row)
+);
+"""
+
+
+class MBTilesWriter:
+    """A new map, used in a `with` block; leaving it by an error leaves no file behind.
+
+    The same tiles and metadata give the same bytes, and so the same map_id.
+    """
+
+    def __init__(self, path: Path, metadata: Mapping[str, str], *, replace: bool = False) -> None:
+        """Begin a map.
+
+        Args:
+            path: where it shall be.
+            metadata: rows of the metadata table; bounds and zooms are added.
+            replace: take the place of a file that is there.
+
+        Raises:
+            UsageError: the file is there, and `replace` is False.
+            MapError: the folder cannot be written to.
+        """
+        self.path = path
+        self.metadata = dict(metadata)
+        if path.exists() and not replace:
+            raise UsageError(
+                f"{path} is already there",
+                expected="a new file",
+                found="an existing one",
+                do="choose another name, or add --replace",
+            )
+        self._partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._partial.unlink(missing_ok=True)
+            self._database = sqlite3.connect(self._partial)
+            self._database.executescript(_TABLES)
+        except (OSError, sqlite3.Error) as error:
+            raise self._failed(error) from error
+
+    def __enter__(self) -> MBTilesWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            try:
+                self._finish()
+            except (OSError, sqlite3.Error) as failure:
+                self._discard()
+                raise self._failed(failure) from failure
+            except BaseException:
+                self._discard()
+                raise
+        else:
+            self._discard()
+
+    def put(self, zoom: int, column: int, row: int, data: bytes) -> None:
+        """Add an encoded tile; rows count from the north.
+
+        Raises:
+            MapError: the disk is full, or the tile is there already.
+        """
+        values = (zoom, column, 2**zoom - 1 - row, data)
+        try:
+            self._database.execute("INSERT INTO tiles VALUES (?, ?, ?, ?)", values)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def get(self, zoom: int, column: int, row: int) -> bytes | None:
+        """An encoded tile that was put before; None: there is none."""
+        sql = "SELECT tile_data FROM tiles WHERE zoom_level=? AND tile_column=? AND tile_row=?"
+        found = self._database.execute(sql, (zoom, column, 2**zoom - 1 - row)).fetchone()
+        return None if found is None else bytes(found[0])
+
+    def parents(self, zoom: int) -> Iterator[tuple[int, int]]:
+        """Column and row of the tiles of `zoom - 1` that tiles of `zoom` lie in."""
+        sql = (
+            "SELECT DISTINCT tile_column >> 1, tile_row >> 1 FROM tiles WHERE zoom_level = ?"
+            " ORDER BY 1, 2 DESC"
+        )
+        for column, south_row in self._database.execute(sql, (zoom,)).fetchall():
+            yield column, 2 ** (zoom - 1) - 1 - south_row
+
+    def _finish(self) -> None:
+        sql = "SELECT min(zoom_level), max(zoom_level) FROM tiles"
+        low, high = self._database.execute(sql).fetchone()
+        if low is None:
+            raise MapError(
+                f"no tile was written to {self.path}",
+                expected="imagery in at least one tile",
+                found="none: the source is empty or all of it is transparent",
+                do="look at the source in a viewer",
+            )
+        west, south, east, north = self._bounds(high)
+        stated = {
+            "bounds": f"{west:.8f},{south:.8f},{east:.8f},{north:.8f}",
+            "minzoom": str(low),
+            "maxzoom": str(high),
+        }
+        rows = sorted({"format": "jpg", "type": "baselayer", **self.metadata, **stated}.items())
+        self._database.executemany("INSERT INTO metadata VALUES (?, ?)", rows)
+        self._database.commit()
+        self._database.close()
+        descriptor = os.open(self._partial, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        self._partial.rename(self.path)
+
+    def _bounds(self, zoom: int) -> tuple[float, float, float, float]:
+        """West, south, east, north of the tiles of a zoom, as the specification orders them."""
+        sql = "SELECT DISTINCT tile_column FROM tiles WHERE zoom_level = ?"
+        columns = [row[0] for row in self._database.execute(sql, (zoom,))]
+        sql = "SELECT min(tile_row), max(tile_row) FROM tiles WHERE zoom_level = ?"
+        low, high = self._database.execute(sql, (zoom,)).fetchone()
+        extent = tile_extent(columns, 2**zoom - 1 - high, 2**zoom - low, zoom)
+        corners = [[extent.left, extent.top], [extent.right, extent.bottom]]
+        world = MercatorGeometry(zoom, 0, 0)
+        (west, north), (east, south) = world.lon_lat_deg(TILE_PX * np.array(corners, float))
+        return float(west), float(south), 180.0 if east == -180.0 else float(east), float(north)
+
+    def _discard(self) -> None:
+        self._database.close()
+        self._partial.unlink(missing_ok=True)
+
+    def _failed(self, error: Exception) -> MapError:
+        full = "full" in str(error) or "No space" in str(error)
+        return MapError(
+            f"the map {self.path} cannot be written",
+            expected="a folder with room for it" if full else "tiles that are new",
+            found=f"{type(error).__name__}: {error}",
+            do="free some room on the disk and run it again" if full else "check the folder",
+        )
