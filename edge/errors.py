@@ -110,3 +110,15 @@ class DataError(TilefixError):
     """Training data that are missing or break their format."""
 
     exit_code = 12
+
+
+class TelemetryError(TilefixError):
+    """A telemetry file that cannot be read, or that says what cannot be."""
+
+    exit_code = 13
+
+
+class OutputError(TilefixError):
+    """A result that cannot be written: no space, no permission, no encoder."""
+
+    exit_code = 14
