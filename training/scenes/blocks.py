@@ -184,11 +184,13 @@ def halls(sketch: Sketch, rng: np.random.Generator, warp: Warp, block: Block) ->
 
 
 def old_town(sketch: Sketch, rng: np.random.Generator, warp: Warp, block: Block) -> None:
-    """Closed street fronts around a paved courtyard."""
-    frame, _, _ = block_frame(warp, block)
+    """Closed street fronts around a paved courtyard; a car park where that is large."""
+    frame, half, side = block_frame(warp, block)
     area = warp.strip(block.u0, block.u1, block.v0, block.v1)
     tone = float(rng.uniform(0.6, 1.1))
     sketch.ground(area, Material.PAVING, (tone, tone, tone), 1, frame.angle_rad)
+    if side > 30:
+        _parking(sketch, rng, frame, -half + 20, half - 20, -side + 24, side - 24)
     for lot, width, depth in lot_frames(rng, warp, block, 13.0, 40.0):
         deep = float(min(rng.uniform(10, 14), depth - 1))
         skin = random_skin(rng, rng.random() < 0.2, Material.FACADE_BLOCK, 0.05)

@@ -119,6 +119,7 @@ class ParallelCamera:
     width_px: int
     height_px: int
     lean: tuple[float, float] = (0.0, 0.0)
+    stretch: float = 1.0  # north-south size of a pixel over gsd_m (mercator on the ellipsoid)
 
     @property
     def eye(self) -> Float64:
@@ -128,11 +129,11 @@ class ParallelCamera:
     @property
     def matrix(self) -> Float64:
         """World to (col, row, s, 1). [4, 4]"""
-        g = self.gsd_m
+        g, h = self.gsd_m, self.gsd_m * self.stretch
         return np.array(
             [
                 [1 / g, 0.0, self.lean[0] / g, -self.left_m / g],
-                [0.0, -1 / g, -self.lean[1] / g, self.top_m / g],
+                [0.0, -1 / h, -self.lean[1] / h, self.top_m / h],
                 [0.0, 0.0, 1.0, 0.0],
                 [0.0, 0.0, 0.0, 1.0],
             ]
@@ -147,6 +148,7 @@ class ParallelCamera:
             round(self.width_px * factor),
             round(self.height_px * factor),
             self.lean,
+            self.stretch,
         )
 
     def texel_m(self, nearness: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -110,7 +110,7 @@ def field(sketch: Sketch, rng: np.random.Generator, warp: Warp, block: Block) ->
     start = -side - 2
     while start < side:
         wide = float(rng.uniform(14, 45))
-        tone = np.exp(rng.normal(0, [0.22, 0.15, 0.2]))
+        tone = np.exp(rng.normal(0, 0.18)) * np.exp(rng.normal(0, [0.07, 0.05, 0.07]))
         tint: Rgb = (float(tone[0]), float(tone[1]), float(tone[2]))
         kind = (Material.CROP, Material.CROP, Material.GRASS, Material.SOIL)[int(rng.integers(4))]
         end = min(start + wide, side + 2)

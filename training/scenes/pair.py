@@ -119,6 +119,23 @@ def ground_homography(view: Camera, window: ParallelCamera) -> Float64:
     return np.asarray(homography / homography[2, 2])
 
 
+def _target(
+    rng: np.random.Generator, town: Town, reach_m: float, options: PairOptions
+) -> tuple[float, float]:
+    """Where the camera looks: mostly near an object, else anywhere within the reach."""
+    if rng.random() < 0.9:
+        lasting = [
+            thing
+            for thing in town.objects
+            if thing.kind in _LASTING & options.kinds
+            and max(abs(thing.centre_m[0]), abs(thing.centre_m[1])) < reach_m
+        ]
+        if lasting:
+            x, y = lasting[int(rng.integers(len(lasting)))].centre_m
+            return x + float(rng.normal(0, 8)), y + float(rng.normal(0, 8))
+    return float(rng.uniform(-reach_m, reach_m)), float(rng.uniform(-reach_m, reach_m))
+
+
 def random_camera(
     rng: np.random.Generator, target_m: tuple[float, float], options: PairOptions
 ) -> tuple[Camera, float]:
@@ -154,7 +171,7 @@ def sample_pair(
     full = town or Town.generate(int(rng.integers(2**31)), o.extent_m)
     mapped, flown = two_dates(rng, full, o.new_buildings, o.gone_buildings, o.car_turnover)
     reach = full.extent_m / 2 - 80
-    target = (float(rng.uniform(-reach, reach)), float(rng.uniform(-reach, reach)))
+    target = _target(rng, flown, reach, o)
     camera, gsd = random_camera(rng, target, o)
     of_map = Appearance.random(rng, satellite=True)
     same = rng.random() < o.same_season

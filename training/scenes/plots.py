@@ -76,6 +76,21 @@ def _garden(
         a = float(rng.uniform(-half + 7, half - 7)) if half > 7 else 0.0
         b = float(rng.uniform(b0 + 4.5, b1 - 3))
         add_pool(sketch, rng, frame.moved(a, b, float(rng.choice([0.0, math.pi / 2, 0.2]))))
+        spots: list[tuple[float, float]] = []
+    if b1 - b0 > 4:
+        number = 5 + int(width * (b1 - b0) / 70)
+        area = rng.uniform((-half + 2, b0 + 2), (half - 2, b1 - 1), (number, 2))
+        spots = [(float(a), float(b)) for a, b in area]
+    pave = float(rng.uniform(0.6, 1.2))
+    terrace = frame.rectangle(-3 + half * 0.2, 3 + half * 0.2, b0 - 0.5, b0 + rng.uniform(2, 4.5))
+    material = Material.WOOD if rng.random() < 0.3 else Material.PAVING
+    sketch.ground(terrace, material, (pave, pave, pave), 6, frame.angle_rad)
+    if not spots:
+        return
+    if rng.random() < 0.16 and width > 15 and b1 - b0 > 9:
+        a = float(rng.uniform(-half + 7, half - 7)) if half > 7 else 0.0
+        b = float(rng.uniform(b0 + 4.5, b1 - 3))
+        add_pool(sketch, rng, frame.moved(a, b, float(rng.choice([0.0, math.pi / 2, 0.2]))))
         spots = [s for s in spots if math.hypot(s[0] - a, s[1] - b) > 7]
     if spots and rng.random() < 0.4:
         a, b = spots.pop()
@@ -95,7 +110,7 @@ def _garden(
         a, b = spots.pop()
         sketch.ground(frame.ellipse(a, b, 1.9, 1.9), Material.PLASTER, (0.2, 0.3, 0.5), 7)
         sketch.ground(frame.ellipse(a, b, 1.5, 1.5), Material.PLASTER, (0.02, 0.02, 0.02), 7)
-    for a, b in spots[: int(rng.integers(0, 5))]:
+    for a, b in spots[: int(rng.integers(0, len(spots) + 1))]:
         radius = float(rng.uniform(1.0, 3.2))
         add_tree(sketch, rng, frame.at(a, b), radius, rng.random() < 0.2)
 

@@ -82,6 +82,11 @@ def render_map(
         height_px=height,
         lean=lean,
     )
+    return render_camera(town, appearance, camera)
+
+
+def render_camera(town: Town, appearance: Appearance, camera: ParallelCamera) -> RenderedMap:
+    """A map picture through any parallel camera."""
     image, _ = _picture(town, appearance, camera)
     return RenderedMap(image, map_boxes(_wanted(town.objects, CLICKABLE), camera), camera)
 

@@ -185,7 +185,7 @@ class Appearance:
             ),
             exposure=float(np.exp(rng.normal(0, 0.16))),
             contrast=float(np.exp(rng.normal(0, 0.12))),
-            saturation=float(np.clip(rng.normal(1.0, 0.2), 0.4, 1.6)),
+            saturation=float(np.clip(rng.normal(0.95, 0.18), 0.4, 1.35)),
             white_balance=(1 + warm, 1 + green, 1 - warm),
             haze=float(abs(rng.normal(0, 0.06 if satellite else 0.03))),
             blur_px=float(abs(rng.normal(0, 0.5 if satellite else 0.6))),

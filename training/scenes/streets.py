@@ -124,6 +124,21 @@ def pave(sketch: Sketch, rng: np.random.Generator, warp: Warp, road: Road) -> No
             sketch.ground(bar, Material.PAINT, WHITE, 5, angle)
 
 
+def leave_town(sketch: Sketch, warp: Warp, road: Road, reach_m: float) -> None:
+    """Carry a road that meets the town's edge on into the open land, as plain asphalt."""
+    if road.level > 3:
+        return
+    half = road.width_m / 2
+    angle = warp.angle_rad + (math.pi / 2 if road.across else 0.0)
+    for end, far in ((road.low, -reach_m - 500), (road.high, reach_m + 500)):
+        if abs(abs(end) - reach_m) < 1.0:
+            low, high = min(end, far), max(end, far)
+            verge = warp.strip(*road.rectangle(low, high, -half - 1.5, half + 1.5), 30.0)
+            sketch.ground(verge, Material.GRASS, (0.9, 0.95, 0.85), 2, angle)
+            strip = warp.strip(*road.rectangle(low, high, -half, half), 30.0)
+            sketch.ground(strip, Material.ASPHALT, (0.95, 0.95, 0.95), 3, angle)
+
+
 def furnish(sketch: Sketch, rng: np.random.Generator, warp: Warp, road: Road) -> None:
     """Put trees, parked cars and traffic on a road."""
     half = road.width_m / 2

@@ -15,7 +15,7 @@ from training.scenes.greens import farm, field, forest, park, sports
 from training.scenes.plots import house_lot, lot_frames, row_lot
 from training.scenes.season import Rgb
 from training.scenes.solids import SceneObject, Sketch, Solids
-from training.scenes.streets import Block, furnish, pave, split
+from training.scenes.streets import Block, furnish, leave_town, pave, split
 from training.scenes.textures import Material
 from training.scenes.warp import Warp
 
@@ -24,7 +24,7 @@ _Use = Callable[[Sketch, np.random.Generator, Warp, Block], None]
 
 def _houses(sketch: Sketch, rng: np.random.Generator, warp: Warp, block: Block) -> None:
     width = float(rng.uniform(16, 26))
-    for frame, wide, deep in lot_frames(rng, warp, block, width, float(rng.uniform(26, 42))):
+    for frame, wide, deep in lot_frames(rng, warp, block, width, float(rng.uniform(30, 56))):
         if rng.random() < 0.95:
             house_lot(sketch, rng, frame, wide, deep)
 
@@ -110,6 +110,7 @@ class Town:
             sketch.ground(area, Material.GRASS, (tone, tone, tone), 0, warp.angle_rad)
             use(sketch, np.random.default_rng(rng.integers(2**63)), warp, block)
         for road in sorted(roads, key=lambda road: -road.level):
+            leave_town(sketch, warp, road, reach)
             pave(sketch, rng, warp, road)
             furnish(sketch, rng, warp, road)
         return Town(seed, chosen, extent_m, tuple(sketch.objects), sketch.solids())
@@ -151,7 +152,7 @@ def _open_land(sketch: Sketch, rng: np.random.Generator, warp: Warp, extent_m: f
             area = warp.strip(
                 u + shift[0], u + step + shift[1], v + shift[2], v + step + shift[3], 60.0
             )
-            tone = np.exp(rng.normal(0, [0.22, 0.14, 0.2]))
+            tone = np.exp(rng.normal(0, 0.2)) * np.exp(rng.normal(0, [0.06, 0.04, 0.06]))
             tint: Rgb = (float(tone[0]), float(tone[1]), float(tone[2]))
             kind = (Material.CROP, Material.CROP, Material.GRASS, Material.SOIL)
             turn = warp.angle_rad + float(rng.choice([0.0, math.pi / 2]))
