@@ -76,7 +76,7 @@ def plan_import(source: Path, zoom: int | None = None, min_zoom: int | None = No
         check_georeference(dataset, source)
         bands = picture_bands(dataset, source)
         outline = _outline_mercator_m(dataset, source)
-        native_gsd_m = _native_gsd_m(dataset)
+        native_gsd_m = _native_gsd_m(dataset, source)
     left, right = float(outline[:, 0].min()), float(outline[:, 0].max())
     bottom, top = float(outline[:, 1].min()), float(outline[:, 1].max())
     equator_px = (_WORLD_M / 2 - (top + bottom) / 2) / _WORLD_M * TILE_PX
@@ -249,25 +249,31 @@ def _outline_mercator_m(dataset: Any, source: Path) -> Float64:
     return np.stack([east, np.clip(north, -half, half)], axis=1)
 
 
-def _native_gsd_m(dataset: Any) -> float:
+def _native_gsd_m(dataset: Any, source: Path) -> float:
     """Ground size of a pixel at the centre, the mean of both directions."""
     x, y = dataset.width / 2, dataset.height / 2
     columns, rows = np.array([x, x + 1, x]), np.array([y, y, y + 1])
-    here, right, down = np.stack(_transformed(dataset, columns, rows, "EPSG:4326"), axis=1)
+    here, right, down = np.stack(_transformed(dataset, columns, rows, "EPSG:4326", source), axis=1)
     return float(distance_m(here, right) + distance_m(here, down)) / 2
 
 
 def _transformed(
-    dataset: Any, columns: Float64, rows: Float64, crs: str, source: Path | None = None
+    dataset: Any, columns: Float64, rows: Float64, crs: str, source: Path
 ) -> tuple[Float64, Float64]:
-    x, y = dataset.transform * (columns, rows)
-    found = rasterio_library().warp.transform(dataset.crs, crs, x.tolist(), y.tolist())
-    first, second = np.array(found[0], np.float64), np.array(found[1], np.float64)
-    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+    affine, library = dataset.transform, rasterio_library()
+    x = affine.a * columns + affine.b * rows + affine.c
+    y = affine.d * columns + affine.e * rows + affine.f
+    try:
+        found = library.warp.transform(dataset.crs, crs, x.tolist(), y.tolist())
+        first, second = np.array(found[0], np.float64), np.array(found[1], np.float64)
+        if not (np.isfinite(first).all() and np.isfinite(second).all()):
+            raise ValueError("positions that are not finite")
+    # PROJ's complaints come through as an exception class that rasterio keeps private
+    except (library.errors.RasterioError, library._err.CPLE_BaseError, ValueError) as error:
         raise GeoreferenceError(
-            f"{source or dataset.name} cannot be placed on the web-mercator map",
-            expected="a georeference between 85 degrees south and north",
-            found=f"{dataset.crs.to_string()[:80]}, corner {x[0]:.6g}, {y[0]:.6g}",
+            f"{source} cannot be placed on the web-mercator map",
+            expected="a georeference on the Earth, away from the poles",
+            found=f"{dataset.crs.to_string()[:80]}, corner {x[0]:.8g}, {y[0]:.8g}: {error}",
             do="check the georeference of the file",
-        )
+        ) from error
     return first, second

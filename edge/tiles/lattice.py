@@ -76,6 +76,7 @@ def within(
     # An index beyond the imagery can hold no window, however large sigma is.
     columns = _indices(max(x - wide, left - size_px), min(x + wide, right + size_px), size_px)
     rows = _indices(max(y - high, top - size_px), min(y + high, bottom + size_px), size_px)
+    own = _index(x, size_px), _index(y, size_px)  # first even where another centre is as near
     found = []
     for row in rows:
         for column in columns:
@@ -85,11 +86,11 @@ def within(
             near = math.hypot(away_x / max(wide, 1e-9), away_y / max(high, 1e-9)) <= 1.0
             if near and _touches(grid, place):
                 off = math.hypot(_centre(column, size_px) - x, _centre(row, size_px) - y)
-                found.append((off, row, column, place))
+                found.append(((column, row) != own, off, place))
     if not found:
         text = f"lon {lon_lat_deg[0]:.6f}, lat {lon_lat_deg[1]:.6f} within {reach * sigma_m:.0f} m"
         raise _outside(grid, text)
-    return tuple(place for _, _, _, place in sorted(found, key=lambda item: item[:3]))
+    return tuple(place for _, _, place in sorted(found, key=lambda item: item[:2]))
 
 
 def in_bbox(
