@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 
 from edge.errors import PairsError
 from edge.geodesy import AffineGeometry
@@ -139,8 +140,7 @@ def _check_map(stated: MapEntry, where: str) -> None:
             f'"epsg": {stated.epsg} alone',
         )
     geometry = AffineGeometry(stated.geotransform, stated.epsg)
-    middle = geometry.metres_per_px(_pixel(stated.width / 2, stated.height / 2))[0]
-    across, down = float(middle[0]), float(middle[1])
+    across, down = _metres_per_px(geometry, stated.width / 2, stated.height / 2)
     low, high = stated.gsd_m / GSD_FACTOR, stated.gsd_m * GSD_FACTOR
     if not (low < across < high and low < down < high):
         raise _broken(
@@ -152,10 +152,11 @@ def _check_map(stated: MapEntry, where: str) -> None:
         )
 
 
-def _pixel(x: float, y: float) -> Any:
-    import numpy as np
-
-    return np.array([[x, y]], np.float64)
+def _metres_per_px(geometry: AffineGeometry, x_px: float, y_px: float) -> tuple[float, float]:
+    """Across and down a pixel; NaN far outside the projection."""
+    with np.errstate(all="ignore"):
+        across, down = geometry.metres_per_px(np.array([[x_px, y_px]], np.float64))[0].tolist()
+    return across, down
 
 
 def _check_objects(entry: FileEntry, where: str) -> None:
