@@ -190,4 +190,5 @@ def _capture(source: str) -> Camera | None:
     if not capture.isOpened():
         capture.release()
         return None
-    return capture
+    camera: Camera = capture
+    return camera

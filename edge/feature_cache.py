@@ -1,0 +1,118 @@
+"""Encoded windows at hand: from the store, else encoded on demand, the last few kept in memory."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from edge.tiles.lattice import WindowPlace
+from edge.types import Array, ReferenceFeature, ReferenceWindow
+
+CAPACITY = 24  # windows; about 3 MB each with the local features of the alignment
+
+
+class Encoder(Protocol):
+    """The part of a `Localizer` that is needed here."""
+
+    def encode(self, window: ReferenceWindow) -> ReferenceFeature:
+        """Run the reference encoder on one window."""
+        ...
+
+
+class StoredFeatures(Protocol):
+    """The part of a `FeatureStore` that is needed here."""
+
+    def __contains__(self, window_id: str) -> bool: ...
+
+    def read(self, window_id: str) -> ReferenceFeature:
+        """A stored window."""
+        ...
+
+
+class WindowReader(Protocol):
+    """The part of a `PixelGrid` that is needed here."""
+
+    def read(
+        self, left_px: int, top_px: int, width_px: int = ..., height_px: int = ...
+    ) -> ReferenceWindow:
+        """Read a window."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedFeature:
+    """An encoded window with its place in the grid, and what it cost to get."""
+
+    place: WindowPlace
+    feature: ReferenceFeature
+    window_ms: float  # read from the store, or from the map
+    encode_ms: float | None = None  # None: it was at hand or in the store
+
+
+class FeatureCache:
+    """Features by place, the least recently used one forgotten first. One thread at a time."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        grid: WindowReader,
+        *,
+        describe: Callable[[ReferenceWindow], Mapping[str, Array]] | None = None,
+        store: StoredFeatures | None = None,
+        capacity: int = CAPACITY,
+    ) -> None:
+        """Keep features of one grid.
+
+        Args:
+            encoder: makes those that are in no store.
+            grid: where windows are read.
+            describe: adds the `align_*` tensors to a window encoded here; None: no alignment.
+            store: is asked first.
+            capacity: how many to keep in memory.
+        """
+        self._grid = grid
+        self._encoder = encoder
+        self._describe = describe
+        self._store = store
+        self._capacity = capacity
+        self._held: OrderedDict[WindowPlace, ReferenceFeature] = OrderedDict()
+
+    def get(self, place: WindowPlace) -> PlacedFeature:
+        """The feature of a place.
+
+        Raises:
+            MapError: the map broke since it was opened.
+            FeatureStoreError: the stored window is corrupt.
+        """
+        start_s = time.perf_counter()
+        feature = self._held.get(place)
+        encode_ms = None
+        if feature is None:
+            feature = self._stored(place)
+        window_ms = 1e3 * (time.perf_counter() - start_s)
+        if feature is None:
+            window = self._grid.read(place.left_px, place.top_px, place.width_px, place.height_px)
+            window_ms = 1e3 * (time.perf_counter() - start_s)
+            feature = self._encode(window)
+            encode_ms = 1e3 * (time.perf_counter() - start_s) - window_ms
+        self._held[place] = feature
+        self._held.move_to_end(place)
+        while len(self._held) > self._capacity:
+            self._held.popitem(last=False)
+        return PlacedFeature(place, feature, window_ms, encode_ms)
+
+    def _stored(self, place: WindowPlace) -> ReferenceFeature | None:
+        if self._store is None:
+            return None
+        # The name of a window follows from its corner alone: one pixel is enough to learn it.
+        window_id = self._grid.read(place.left_px, place.top_px, 1, 1).window_id
+        return self._store.read(window_id) if window_id in self._store else None
+
+    def _encode(self, window: ReferenceWindow) -> ReferenceFeature:
+        feature = self._encoder.encode(window)
+        if self._describe is None:
+            return feature
+        return replace(feature, tensors={**feature.tensors, **self._describe(window)})

@@ -1,0 +1,260 @@
+"""From a frame and its clicks to fixes: windows, features, priors, localizer, step after step.
+
+The windows come from the position of the frame and the lattice (`edge.window_choice`). If the frame
+can be aligned with one of them, that tells which window holds each click; else every window is
+tried, and for each click the best acceptance wins.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from edge.alignment import Alignment
+from edge.errors import WindowError
+from edge.priors import Tracker, by_source, shifted, telemetry_prior
+from edge.tiles.lattice import WindowPlace
+from edge.types import (
+    Click,
+    Fix,
+    Frame,
+    FramePose,
+    Prior,
+    PriorSource,
+    ReferenceFeature,
+    Timings,
+    Verdict,
+)
+from edge.window_choice import WindowChoice, WindowSupply
+
+
+class Locator(Protocol):
+    """The part of a `Localizer` that the pipeline needs."""
+
+    executor: str
+    precision: str
+
+    def localize(
+        self,
+        frame: Frame,
+        clicks: Sequence[Click],
+        feature: ReferenceFeature,
+        prior: Prior | None = None,
+    ) -> list[Fix]:
+        """Fixes of the clicks in one window."""
+        ...
+
+
+class FramePlacer(Protocol):
+    """Lays frames on windows: inline, or beside the frame path."""
+
+    def place(
+        self, frame: Frame, pose: FramePose, windows: WindowChoice
+    ) -> tuple[Alignment, WindowPlace] | None:
+        """Where the frame lies; None: unknown, or not known yet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """What came of one frame."""
+
+    frame: Frame
+    clicks: tuple[Click, ...]
+    fixes: tuple[Fix, ...]  # in the order of the clicks
+    place: WindowPlace | None  # the window that most fixes lie in
+    feature: ReferenceFeature | None  # of that window
+    alignment: Alignment | None
+    alignment_place: WindowPlace | None
+    timings: Timings
+    note: str = ""  # for people
+
+
+class Pipeline:
+    """Locates the clicks of one frame after another. Remembers tracks; one thread at a time."""
+
+    def __init__(self, locator: Locator, windows: WindowSupply, placer: FramePlacer | None) -> None:
+        """Join the parts.
+
+        Args:
+            locator: an opened localizer.
+            windows: offers the windows of the map.
+            placer: lays frames on windows; None: no priors at all, the head decides alone.
+        """
+        self._locator = locator
+        self._windows = windows
+        self._placer = placer
+        self._tracker = Tracker()
+
+    def process(self, frame: Frame, clicks: Sequence[Click], pose: FramePose) -> FrameResult:
+        """Locate the clicks of a frame.
+
+        Raises:
+            ClickError: a click that is not a number, lies outside the frame, or is there twice.
+            MapError, FeatureStoreError, ExecutorError: see the parts.
+        """
+        start_s = time.perf_counter()
+        clicks = tuple(clicks)
+        try:
+            choice = self._windows.choose(pose)
+        except WindowError as error:
+            return self._nowhere(frame, clicks, f"{error.what}: {error.found}", start_s)
+        placed, align_ms = None, None
+        if self._placer is not None:
+            align_s = time.perf_counter()
+            placed = self._placer.place(frame, pose, choice)
+            align_ms = 1e3 * (time.perf_counter() - align_s) - choice.fetch_ms
+        if placed is None:
+            fixes, shares = self._try_all(frame, clicks, pose, choice)
+        else:
+            fixes, shares = self._go_there(frame, clicks, pose, choice, *placed)
+        timings = Timings(
+            window_ms=choice.window_ms,
+            encode_ms=choice.encode_ms,
+            align_ms=align_ms,
+            preprocess_ms=shares[0],
+            localize_ms=shares[1],
+            total_ms=1e3 * (time.perf_counter() - start_s),
+        )
+        fixes = [replace(fix, timings=timings) for fix in fixes]
+        self._tracker.learn(fixes)
+        shown = _most_used(fixes, choice, placed[1] if placed else None)
+        return FrameResult(
+            frame=frame,
+            clicks=clicks,
+            fixes=tuple(fixes),
+            place=shown,
+            feature=choice.feature(shown) if shown is not None else None,
+            alignment=placed[0] if placed else None,
+            alignment_place=placed[1] if placed else None,
+            timings=timings,
+            note=choice.note,
+        )
+
+    def _go_there(
+        self,
+        frame: Frame,
+        clicks: tuple[Click, ...],
+        pose: FramePose,
+        choice: WindowChoice,
+        alignment: Alignment,
+        aligned_in: WindowPlace,
+    ) -> tuple[list[Fix], tuple[float, float]]:
+        """Each click in the window that the alignment puts it in."""
+        xy_px = np.array([(click.x_px, click.y_px) for click in clicks], np.float64)
+        prior = alignment.prior(xy_px.reshape(-1, 2))
+        by_place: dict[WindowPlace, list[int]] = {}
+        outside: dict[int, Fix] = {}
+        for index, click in enumerate(clicks):
+            place: WindowPlace | None = aligned_in
+            if prior.inv_var[index] > 0:
+                place = choice.home(prior.xy_px[index].tolist(), aligned_in)
+            if place is None:
+                reason = "the alignment puts it outside the map"
+                outside[index] = self._no_window(frame, click, reason)
+            else:
+                by_place.setdefault(place, []).append(index)
+        found: dict[int, Fix] = dict(outside)
+        shares = [0.0, 0.0]
+        for place, indices in by_place.items():
+            own = Prior(prior.xy_px[indices], prior.inv_var[indices], prior.source, prior.inliers)
+            left, top = place.left_px - aligned_in.left_px, place.top_px - aligned_in.top_px
+            some = [clicks[index] for index in indices]
+            fixes, spent = self._locate(
+                frame, some, choice.feature(place), pose, shifted(own, left, top)
+            )
+            found.update(zip(indices, fixes, strict=True))
+            shares = [shares[0] + spent[0], shares[1] + spent[1]]
+        return [found[index] for index in range(len(clicks))], (shares[0], shares[1])
+
+    def _try_all(
+        self, frame: Frame, clicks: tuple[Click, ...], pose: FramePose, choice: WindowChoice
+    ) -> tuple[list[Fix], tuple[float, float]]:
+        """Every window; for each click the best acceptance wins, among equals the likelier."""
+        best: list[Fix] = []
+        shares = [0.0, 0.0]
+        for place in choice.places:
+            if not clicks:
+                break
+            fixes, spent = self._locate(frame, clicks, choice.feature(place), pose, None)
+            pairs = zip(best, fixes, strict=True) if best else ()
+            better = [new if _rank(new) > _rank(old) else old for old, new in pairs]
+            best = better if best else fixes
+            shares = [shares[0] + spent[0], shares[1] + spent[1]]
+        return best, (shares[0], shares[1])
+
+    def _locate(
+        self,
+        frame: Frame,
+        clicks: Sequence[Click],
+        feature: ReferenceFeature,
+        pose: FramePose,
+        aligned: Prior | None,
+    ) -> tuple[list[Fix], tuple[float, float]]:
+        """The clicks in one window with the best prior of each; (preprocess, localize) ms."""
+        priors: list[Prior] = []
+        if self._placer is not None:
+            high, wide = frame.image.shape[:2]
+            priors = [aligned] if aligned is not None else []
+            priors.append(self._tracker.prior(clicks, feature, frame.time_s))
+            priors.append(telemetry_prior(clicks, (wide, high), feature, pose))
+        fixes: dict[int, Fix] = {}
+        preprocess_ms = localize_ms = 0.0
+        for indices, prior in by_source(len(clicks), priors):
+            some = [clicks[index] for index in indices]
+            known = prior if prior.source is not PriorSource.NONE else None
+            found = self._locator.localize(frame, some, feature, known)
+            fixes.update(zip(indices, found, strict=True))
+            preprocess_ms += found[0].timings.preprocess_ms or 0.0
+            localize_ms += found[0].timings.localize_ms or 0.0
+        return [fixes[index] for index in range(len(clicks))], (preprocess_ms, localize_ms)
+
+    def _nowhere(
+        self, frame: Frame, clicks: tuple[Click, ...], reason: str, start_s: float
+    ) -> FrameResult:
+        timings = Timings(total_ms=1e3 * (time.perf_counter() - start_s))
+        fixes = [self._no_window(frame, click, reason) for click in clicks]
+        fixes = [replace(fix, timings=timings) for fix in fixes]
+        return FrameResult(frame, clicks, tuple(fixes), None, None, None, None, timings, reason)
+
+    def _no_window(self, frame: Frame, click: Click, reason: str) -> Fix:
+        return Fix(
+            click_id=click.click_id,
+            click_xy_px=(click.x_px, click.y_px),
+            frame_index=frame.index,
+            frame_source=frame.source,
+            capture_time_s=frame.time_s,
+            window_id=None,
+            box_xyxy_px=None,
+            lon_lat_deg=None,
+            corners_lon_lat_deg=(),
+            error_radius_m=None,
+            acceptance_probability=0.0,
+            verdict=Verdict.NO_WINDOW,
+            reason=reason,
+            executor=self._locator.executor,
+            precision=self._locator.precision,
+        )
+
+
+def _rank(fix: Fix) -> tuple[int, float]:
+    """A window without imagery says nothing: any other answer is better."""
+    return int(fix.verdict is not Verdict.NO_COVERAGE), fix.acceptance_probability
+
+
+def _most_used(
+    fixes: Sequence[Fix], choice: WindowChoice, aligned_in: WindowPlace | None
+) -> WindowPlace | None:
+    """The window to show: that of most accepted fixes, else of most fixes, else the likeliest."""
+    score: dict[str, int] = {}
+    for fix in fixes:
+        if fix.window_id is not None:
+            weight = 100 if fix.verdict is Verdict.ACCEPTED else 1
+            score[fix.window_id] = score.get(fix.window_id, 0) + weight
+    if score:
+        return choice.place_of(max(score, key=lambda name: score[name]))
+    return aligned_in or (choice.places[0] if choice.places else None)

@@ -1,0 +1,142 @@
+"""Which windows a frame may lie in, by its position and the lattice, the likeliest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from edge.errors import WindowError
+from edge.feature_cache import FeatureCache, PlacedFeature
+from edge.tiles.lattice import WindowPlace, all_windows, count_windows, nearest, within
+from edge.tiles.window import WINDOW_PX, PixelGrid
+from edge.types import FramePose, ReferenceFeature
+
+MOST_WINDOWS = 16  # tried for one frame
+EDGE_PX = 48  # a click that is expected nearer to the edge of a window belongs to the next one
+
+
+class WindowChoice:
+    """The windows of one frame. Features are fetched when they are used, and the time is summed."""
+
+    def __init__(
+        self,
+        places: Sequence[WindowPlace],
+        cache: FeatureCache,
+        *,
+        elsewhere: Callable[[tuple[float, float]], WindowPlace | None] | None = None,
+        note: str = "",
+    ) -> None:
+        """Offer windows.
+
+        Args:
+            places: the likeliest first.
+            cache: where their features are.
+            elsewhere: the window of a position that none of `places` holds; None: there is none.
+            note: for people.
+        """
+        self.places = tuple(places)
+        self.note = note
+        self.window_ms = 0.0
+        self.encode_ms: float | None = None  # None: nothing had to be encoded
+        self._cache = cache
+        self._elsewhere = elsewhere
+        self._fetched: dict[WindowPlace, PlacedFeature] = {}
+
+    @property
+    def fetch_ms(self) -> float:
+        """Time spent on features so far."""
+        return self.window_ms + (self.encode_ms or 0.0)
+
+    def feature(self, place: WindowPlace) -> ReferenceFeature:
+        """The feature of a window, whether it is one of `places` or not.
+
+        Raises:
+            MapError, FeatureStoreError: see `FeatureCache.get`.
+        """
+        if place not in self._fetched:
+            found = self._cache.get(place)
+            self._fetched[place] = found
+            self.window_ms += found.window_ms
+            if found.encode_ms is not None:
+                self.encode_ms = (self.encode_ms or 0.0) + found.encode_ms
+        return self._fetched[place].feature
+
+    def place_of(self, window_id: str) -> WindowPlace | None:
+        """The place of a window that was used for this frame."""
+        return next(
+            (p for p, found in self._fetched.items() if found.feature.window_id == window_id), None
+        )
+
+    def home(self, xy_px: Sequence[float], base: WindowPlace) -> WindowPlace | None:
+        """The window for a pixel of `base`: that one, else one that holds it well inside.
+
+        None: the pixel lies outside the map.
+        """
+        for place in (base, *self.places):
+            x = xy_px[0] + base.left_px - place.left_px
+            y = xy_px[1] + base.top_px - place.top_px
+            across = EDGE_PX <= x <= place.width_px - EDGE_PX
+            if across and EDGE_PX <= y <= place.height_px - EDGE_PX:
+                return place
+        geometry = self.feature(base).geometry
+        if geometry is None or self._elsewhere is None:
+            return base
+        lon, lat = geometry.lon_lat_deg(np.array([xy_px], np.float64))[0].tolist()
+        return self._elsewhere((lon, lat))
+
+
+class WindowSupply(Protocol):
+    """Offers the windows of a frame."""
+
+    def choose(self, pose: FramePose) -> WindowChoice:
+        """The windows that a frame of this pose may lie in.
+
+        Raises:
+            WindowError: there are none, or too many.
+        """
+        ...
+
+
+class LatticeWindows:
+    """The windows of a map on its lattice."""
+
+    def __init__(self, cache: FeatureCache, grid: PixelGrid, size_px: int = WINDOW_PX) -> None:
+        self._cache = cache
+        self._grid = grid
+        self._size_px = size_px
+
+    def choose(self, pose: FramePose) -> WindowChoice:
+        """The window nearest to the position, or with a sigma all within two sigmas.
+
+        Without a position all windows of the map, if these are few.
+
+        Raises:
+            WindowError: the position lies outside the map, or there is none and the map is large.
+        """
+        position, note = pose.lon_lat_deg, ""
+        if position is None:
+            if count_windows(self._grid, self._size_px) > MOST_WINDOWS:
+                raise WindowError(
+                    "no position is known for this frame",
+                    expected=f"a position, for a map of more than {MOST_WINDOWS} windows",
+                    found="neither telemetry nor --position says one",
+                    do="give --position LON,LAT,sigma_m or --telemetry FILE",
+                )
+            places = tuple(all_windows(self._grid, self._size_px))
+        elif pose.sigma_m is None:
+            places = (nearest(self._grid, position, self._size_px),)
+        else:
+            places = within(self._grid, position, pose.sigma_m, size_px=self._size_px)
+            if len(places) > MOST_WINDOWS:
+                note = f"{len(places)} windows within two sigma, the nearest {MOST_WINDOWS} tried"
+        return WindowChoice(
+            places[:MOST_WINDOWS], self._cache, elsewhere=self._elsewhere, note=note
+        )
+
+    def _elsewhere(self, lon_lat_deg: tuple[float, float]) -> WindowPlace | None:
+        try:
+            return nearest(self._grid, lon_lat_deg, self._size_px)
+        except WindowError:
+            return None
