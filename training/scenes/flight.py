@@ -84,7 +84,11 @@ def preview(town: Town, plan: FlightPlan) -> list[tuple[Sighting, ...]]:
 
 
 def newcomers(
-    rng: np.random.Generator, seen: list[tuple[Sighting, ...]], buildings: int, others: int
+    rng: np.random.Generator,
+    seen: list[tuple[Sighting, ...]],
+    size_px: tuple[int, int],
+    buildings: int,
+    others: int,
 ) -> tuple[str, ...]:
     """Objects to leave out of the map: seen well and long, of two sorts.
 
@@ -94,10 +98,10 @@ def newcomers(
     kind: dict[str, str] = {}
     for sights in seen:
         for sight in sights:
-            if _clear(sight, 640, 480):
+            if _clear(sight, *size_px):
                 length[sight.object_id] = length.get(sight.object_id, 0) + 1
                 kind[sight.object_id] = sight.kind
-    long = sorted(name for name, count in length.items() if count >= 4)
+    long = sorted(name for name, count in length.items() if count >= min(4, len(seen)))
     houses = [name for name in long if kind[name] == "building"]
     rest = [name for name in long if kind[name] == "truck"]
     rest += [name for name in long if kind[name] == "pool"]
@@ -108,8 +112,10 @@ def newcomers(
 def _clear(sight: Sighting, width_px: int, height_px: int) -> bool:
     """Whether an operator would click on it: large enough, mostly visible, off the border."""
     x, y = sight.click_xy_px
-    inside = 14 < x < width_px - 14 and 14 < y < height_px - 14
-    large = sight.visible_px >= (500 if sight.kind == "building" else 120)
+    border = width_px / 45
+    inside = border < x < width_px - border and border < y < height_px - border
+    share = 1.6e-3 if sight.kind == "building" else 4e-4  # of the frame's pixels
+    large = sight.visible_px >= share * width_px * height_px
     return inside and large and sight.visible >= 0.5
 
 

@@ -78,7 +78,7 @@ def make_flight(
     full = Town.generate(seed, extent_m, "suburb")
     rng = np.random.default_rng([seed, 9])
     mapped, flown = two_dates(rng, full, new=0.0, gone=0.0, cars=0.6)
-    since = newcomers(rng, preview(flown, plan), buildings=2, others=2)
+    since = newcomers(rng, preview(flown, plan), plan.size_px, buildings=2, others=2)
     mapped = mapped.without(since)
 
     folder = out.with_name(out.name + ".part")

@@ -97,6 +97,7 @@ class _Canvas:
         self.nearness = (
             (ground[0] * self.columns)[None, :] + (ground[1] * self.rows + ground[2])[:, None]
         ).astype(np.float32)
+        self.ground = self.nearness.copy()
         self.alone_px = np.zeros(object_count, np.int64)
         clip = solids.vertex_m @ camera.matrix[:, :3].T + camera.matrix[:, 3]
         self.clip = clip
@@ -186,9 +187,9 @@ class _Canvas:
             np.copyto(self.face[y0:y1, x0:x1], ids, where=win)
             owner = int(solids.face_object[face_list[first]])
             if owner >= 0:
-                # wings of one building overlap: a pixel counts once for it
+                # wings of one building overlap: a pixel counts once for it, and not if underground
                 stamp = self.stamp[y0:y1, x0:x1]
-                fresh = (local > 0) & (stamp != owner + 1)
+                fresh = (near > self.ground[y0:y1, x0:x1]) & (stamp != owner + 1)
                 self.alone_px[owner] += np.count_nonzero(fresh)
                 stamp[fresh] = owner + 1
 

@@ -99,8 +99,11 @@ def render_view(
     click_rng: np.random.Generator | None = None,
     click_jitter: float = 0.0,
 ) -> RenderedView:
-    """A drone view. Clicks lie near the middle of what is visible; with `click_jitter` up to 1 and
-    a generator anywhere on it."""
+    """A drone view with the visible objects of `kinds`.
+
+    Clicks lie near the middle of what is visible of an object; with a generator and `click_jitter`
+    up to 1, anywhere on it.
+    """
     image, raster = _picture(town, appearance, camera)
     scale = appearance.supersample
     seen = sightings(

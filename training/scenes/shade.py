@@ -171,13 +171,14 @@ def shade(
         out[:, channel] = colour
     out = np.maximum(out, 0.0).reshape(*shape, 3)
     if not isinstance(camera, ParallelCamera):
-        _add_sky(out, raster.nearness)
+        _add_sky(out, raster.nearness, camera.up_m)
     return out
 
 
-def _add_sky(picture: Float32, nearness: Float32) -> None:
+def _add_sky(picture: Float32, nearness: Float32, up_m: float) -> None:
     """Blend far ground into the sky, in place: nothing is drawn beyond the horizon."""
-    if float(nearness.min()) > 1 / 500:
+    near, far = 500.0 + 2 * up_m, 2500.0 + 6 * up_m
+    if float(nearness.min()) > 1 / near:
         return
-    veil = np.clip((1 / 500 - nearness) / (1 / 500 - 1 / 2500), 0, 1)[..., None]
+    veil = np.clip((1 / near - nearness) / (1 / near - 1 / far), 0, 1)[..., None]
     picture += veil * (_SKY_RGB - picture)

@@ -116,7 +116,7 @@ class Town:
         return Town(seed, chosen, extent_m, tuple(sketch.objects), sketch.solids())
 
     def without(self, object_ids: Collection[str]) -> Town:
-        """The same town before these objects came, or after they left."""
+        """The same town before these objects came or after they left; unknown ids do nothing."""
         gone_ids = frozenset(object_ids)
         gone = np.array([thing.id in gone_ids for thing in self.objects] + [False])
         kept = tuple(thing for thing in self.objects if thing.id not in gone_ids)

@@ -138,12 +138,13 @@ def sightings(
         alone = max(int(raster.alone_px[index]), int(counts[index]))
         share = counts[index] / alone * _share_in_frame(camera, thing)
         x, y = (_click(mask, rng, jitter) + np.array([x0, y0])) / scale
-        box = (x0 + columns[0], y0 + rows[0], x0 + columns[-1] + 1, y0 + rows[-1] + 1)
+        left, top = float(x0 + columns[0]), float(y0 + rows[0])
+        right, bottom = float(x0 + columns[-1] + 1), float(y0 + rows[-1] + 1)
         found.append(
             Sighting(
                 object_id=thing.id,
                 kind=thing.kind,
-                box_xyxy_px=(box[0] / scale, box[1] / scale, box[2] / scale, box[3] / scale),
+                box_xyxy_px=(left / scale, top / scale, right / scale, bottom / scale),
                 visible=float(share),
                 visible_px=int(counts[index] / (scale * scale)),
                 click_xy_px=(float(x), float(y)),
