@@ -31,6 +31,7 @@ class MapWindow:
     window: ReferenceWindow
     scale_xy: tuple[float, float]
     offset_xy_px: tuple[float, float]
+    gsd_m: float  # of the window
 
     def to_window(self, xy_px: Float64) -> Float64:
         """Pixels of the map -> pixels of the window. [N, 2] -> [N, 2]."""
@@ -102,7 +103,7 @@ def window_for(pairs_map: PairsMapImage, gsd_m: float, size_px: int = WINDOW_PX)
     valid = np.asarray(share) >= 0.5
     scale = size[0] / width, size[1] / height
     windows = [
-        _cut(pairs_map, image, valid, scale, (left, top), size_px)
+        _cut(pairs_map, image, valid, (scale, gsd_m), (left, top), size_px)
         for top in _starts(size[1], size_px)
         for left in _starts(size[0], size_px)
     ]
@@ -150,10 +151,11 @@ def _cut(
     pairs_map: PairsMapImage,
     image: Uint8,
     valid: Bool,
-    scale_xy: tuple[float, float],
+    zoomed: tuple[tuple[float, float], float],  # window pixels per map pixel, and their ground size
     left_top_px: tuple[int, int],
     size_px: int,
 ) -> MapWindow:
+    scale_xy, gsd_m = zoomed
     left, top = left_top_px
     height, width = valid.shape
     piece = np.empty((size_px, size_px, 3), np.uint8)
@@ -178,7 +180,7 @@ def _cut(
         map_id=pairs_map.map_id,
         imagery_ce90_m=pairs_map.imagery_ce90_m,
     )
-    return MapWindow(window, scale_xy, (float(left), float(top)))
+    return MapWindow(window, scale_xy, (float(left), float(top)), gsd_m)
 
 
 def _starts(length_px: int, size_px: int) -> list[int]:
