@@ -8,8 +8,8 @@ tried, and for each click the best acceptance wins.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -35,8 +35,15 @@ from edge.window_choice import WindowChoice, WindowSupply
 class Locator(Protocol):
     """The part of a `Localizer` that the pipeline needs."""
 
-    executor: str
-    precision: str
+    @property
+    def executor(self) -> str:
+        """Name of the executor."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """Precision of the graphs."""
+        ...
 
     def localize(
         self,
@@ -72,6 +79,16 @@ class FrameResult:
     alignment_place: WindowPlace | None
     timings: Timings
     note: str = ""  # for people
+    places: Mapping[str, WindowPlace] = field(default_factory=dict)  # of the windows of the fixes
+
+    def box_shown(self, fix: Fix) -> tuple[float, float, float, float] | None:
+        """The box of a fix in pixels of the window `place`, whichever window it was found in."""
+        own = self.places.get(fix.window_id or "")
+        if fix.box_xyxy_px is None or own is None or self.place is None:
+            return None
+        right, down = own.left_px - self.place.left_px, own.top_px - self.place.top_px
+        x1, y1, x2, y2 = fix.box_xyxy_px
+        return x1 + right, y1 + down, x2 + right, y2 + down
 
 
 class Pipeline:
@@ -133,6 +150,7 @@ class Pipeline:
             alignment_place=placed[1] if placed else None,
             timings=timings,
             note=choice.note,
+            places=choice.used,
         )
 
     def _go_there(
@@ -256,5 +274,5 @@ def _most_used(
             weight = 100 if fix.verdict is Verdict.ACCEPTED else 1
             score[fix.window_id] = score.get(fix.window_id, 0) + weight
     if score:
-        return choice.place_of(max(score, key=lambda name: score[name]))
+        return choice.used.get(max(score, key=lambda name: score[name]))
     return aligned_in or (choice.places[0] if choice.places else None)

@@ -63,11 +63,10 @@ class WindowChoice:
                 self.encode_ms = (self.encode_ms or 0.0) + found.encode_ms
         return self._fetched[place].feature
 
-    def place_of(self, window_id: str) -> WindowPlace | None:
-        """The place of a window that was used for this frame."""
-        return next(
-            (p for p, found in self._fetched.items() if found.feature.window_id == window_id), None
-        )
+    @property
+    def used(self) -> dict[str, WindowPlace]:
+        """Id and place of every window whose feature was asked for."""
+        return {found.feature.window_id: place for place, found in self._fetched.items()}
 
     def home(self, xy_px: Sequence[float], base: WindowPlace) -> WindowPlace | None:
         """The window for a pixel of `base`: that one, else one that holds it well inside.

@@ -1,0 +1,129 @@
+"""Put the parts of a run together: bundle, map, store and alignment become one pipeline."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from edge.alignment import Aligner
+from edge.bundle import Bundle, shipped_bundle_path
+from edge.errors import BundleError
+from edge.feature_cache import FeatureCache, StoredFeatures, WindowReader
+from edge.frame_placer import InlinePlacer
+from edge.localizer import Localizer
+from edge.pipeline import FramePlacer, Pipeline
+from edge.tiles.opening import open_map
+from edge.tiles.window import TileMap
+from edge.window_choice import LatticeWindows, WindowSupply
+
+ALIGNMENT_GRAPH = "alignment/xfeat.onnx"
+
+
+class PriorChoice(str, Enum):
+    """What may tell the localizer beforehand where an object is."""
+
+    ALIGNMENT = "alignment"  # alignment, else the tracker, else telemetry
+    NONE = "none"  # nothing: the head decides alone
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """An opened pipeline and what it was made of. Close it after use."""
+
+    pipeline: Pipeline
+    localizer: Localizer
+    windows: WindowSupply
+    pictures: WindowReader
+    tiles: TileMap | None
+    placer: FramePlacer | None
+
+    def close(self) -> None:
+        """Let go of the map and of the worker thread."""
+        closer = getattr(self.placer, "close", None)
+        if closer is not None:
+            closer()
+        if self.tiles is not None:
+            self.tiles.close()
+
+
+def open_bundle(path: str | os.PathLike[str] | None) -> Bundle:
+    """A bundle, or the shipped one.
+
+    Raises:
+        BundleError: it is not there, or was altered.
+    """
+    return Bundle.open(Path(path) if path is not None else shipped_bundle_path())
+
+
+def assemble_on_map(
+    bundle: Bundle,
+    map_path: str | os.PathLike[str],
+    *,
+    store_path: str | os.PathLike[str] | None = None,
+    prior: PriorChoice = PriorChoice.ALIGNMENT,
+    live: bool = False,
+    threads: int = 2,
+) -> Assembly:
+    """A pipeline over a tile map.
+
+    Args:
+        bundle: an opened bundle.
+        map_path: MBTiles, PMTiles, XYZ folder or GeoTIFF.
+        store_path: folder of encoded windows of that map; None: encode on demand.
+        prior: see PriorChoice.
+        live: alignment runs beside the frame path instead of in it.
+        threads: of each graph.
+
+    Raises:
+        MapError, GeoreferenceError: the map.
+        BundleError: `prior` wants an alignment that the bundle has no graph for.
+        FeatureStoreError: no store there, or one of another model or map.
+    """
+    localizer = Localizer.open(bundle, threads=threads)
+    aligner = _aligner(bundle, prior, threads)
+    tiles = open_map(map_path)
+    try:
+        size = bundle.manifest.window
+        grid = tiles.grid(size.gsd_m)
+        store = _store(store_path, localizer.model_id, tiles.map_id)
+        cache = FeatureCache(
+            localizer, grid, describe=aligner.describe if aligner else None, store=store
+        )
+        windows = LatticeWindows(cache, grid, size.width_px)
+        placer = _placer(aligner, live)
+    except BaseException:
+        tiles.close()
+        raise
+    pipeline = Pipeline(localizer, windows, placer)
+    return Assembly(pipeline, localizer, windows, grid, tiles, placer)
+
+
+def _aligner(bundle: Bundle, prior: PriorChoice, threads: int) -> Aligner | None:
+    if prior is PriorChoice.NONE:
+        return None
+    if ALIGNMENT_GRAPH not in bundle.manifest.files:
+        raise BundleError(
+            f"the bundle {bundle.manifest.name} cannot align frames",
+            expected=f"the file {ALIGNMENT_GRAPH} in it",
+            found="none is listed in its manifest",
+            do="run with --prior none, or take a bundle with an alignment graph",
+        )
+    return Aligner.open(bundle, threads=threads)
+
+
+def _store(
+    path: str | os.PathLike[str] | None, model_id: str, map_id: str
+) -> StoredFeatures | None:
+    if path is None:
+        return None
+    from edge.feature_store import FeatureStore
+
+    return FeatureStore.open(path, model_id=model_id, map_id=map_id)
+
+
+def _placer(aligner: Aligner | None, live: bool) -> FramePlacer | None:
+    if aligner is None:
+        return None
+    return InlinePlacer(aligner)
