@@ -58,6 +58,7 @@ class GeoTiffMap:
         self.size_px = (int(dataset.width), int(dataset.height))
         self.imagery_ce90_m = stated_ce90_m(path, dataset.tags())
         self.map_id = file_identity(path)
+        self.size_bytes = path.stat().st_size
 
     @property
     def bounds_lon_lat_deg(self) -> tuple[float, float, float, float]:
@@ -142,6 +143,10 @@ class GeoTiffGrid:
         """Geometry of the window there."""
         return self.frame.shifted(left_px, top_px)
 
+    def window_id(self, left_px: int, top_px: int) -> str:
+        """The id of the window there; grids of other sampling distances have others."""
+        return f"affine/{self.gsd_m:.6g}m/x{left_px}/y{top_px}"
+
     def read(
         self, left_px: int, top_px: int, width_px: int = WINDOW_PX, height_px: int = WINDOW_PX
     ) -> ReferenceWindow:
@@ -166,7 +171,7 @@ class GeoTiffGrid:
             image=image,
             valid=valid,
             geometry=self.geometry(left_px, top_px),
-            window_id=f"affine/{self.gsd_m:.6g}m/x{left_px}/y{top_px}",
+            window_id=self.window_id(left_px, top_px),
             map_id=self.raster.map_id,
             imagery_ce90_m=self.raster.imagery_ce90_m,
         )

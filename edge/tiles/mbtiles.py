@@ -44,6 +44,7 @@ class MBTilesSource:
                     do="make the map again: tilefix tiles import ortho.tif --out map.mbtiles",
                 )
             self.map_id = file_identity(path)
+            self.size_bytes = path.stat().st_size
         except BaseException:
             self.close()
             raise

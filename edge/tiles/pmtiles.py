@@ -59,6 +59,7 @@ class PMTilesSource:
         if not self.zooms:
             raise self._corrupt("no tiles")
         self.map_id = file_identity(path)
+        self.size_bytes = path.stat().st_size
 
     def extent(self, zoom: int) -> TileExtent:
         """The bounds that the header states; those of the tiles where it states the world."""

@@ -48,6 +48,7 @@ class TileSource(Protocol):
     kind: str
     path: Path
     map_id: str
+    size_bytes: int
     metadata: Mapping[str, str]
     zooms: tuple[int, ...]  # ascending, at least one
 
@@ -190,6 +191,10 @@ class MercatorGrid:
         """Geometry of the window there; `left_px` is brought into the world."""
         return MercatorGeometry(self.zoom, left_px % (TILE_PX * 2**self.zoom), top_px)
 
+    def window_id(self, left_px: int, top_px: int) -> str:
+        """The id of the window there, the same from either side of the antimeridian."""
+        return f"z{self.zoom}/x{int(left_px) % (TILE_PX * 2**self.zoom)}/y{int(top_px)}"
+
     def read(
         self, left_px: int, top_px: int, width_px: int = WINDOW_PX, height_px: int = WINDOW_PX
     ) -> ReferenceWindow:
@@ -225,7 +230,7 @@ class MercatorGrid:
             image=image,
             valid=valid,
             geometry=self.geometry(left, top),
-            window_id=f"z{self.zoom}/x{left}/y{top}",
+            window_id=self.window_id(left, top),
             map_id=self.pyramid.map_id,
             imagery_ce90_m=self.pyramid.imagery_ce90_m,
         )

@@ -36,6 +36,10 @@ class PixelGrid(Protocol):
         """Geometry of the window whose top left corner is there."""
         ...
 
+    def window_id(self, left_px: int, top_px: int) -> str:
+        """The id that a window read there has, without reading it."""
+        ...
+
     def read(
         self, left_px: int, top_px: int, width_px: int = WINDOW_PX, height_px: int = WINDOW_PX
     ) -> ReferenceWindow:

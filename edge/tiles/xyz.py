@@ -51,6 +51,7 @@ class XyzSource:
         self._extents = {zoom: tile_extent(columns[zoom], *rows[zoom], zoom) for zoom in columns}
         if (path / METADATA_NAME).is_file():
             listing.append((METADATA_NAME, (path / METADATA_NAME).stat().st_size))
+        self.size_bytes = sum(size for _, size in listing)
         self.map_id = folder_identity(path, listing)
 
     def extent(self, zoom: int) -> TileExtent:
