@@ -100,6 +100,7 @@ class Collection:
         window_px: int,
         prior_share: float,
         swap_share: float,
+        prior_sigma_px: tuple[float, float] = PRIOR_SIGMA_PX,
     ) -> Batch:
         """Assemble one batch.
 
@@ -107,7 +108,8 @@ class Collection:
             indices: samples.
             rng: draws priors and swapped windows.
             window_px: side of the windows, for priors of objects that are not there.
-            prior_share: share of clicks that get a prior, right up to its own sigma.
+            prior_share: share of clicks that get a prior: the expected place, off by its own sigma.
+            prior_sigma_px: range of that sigma.
             swap_share: share of clicks looked for in another sample's window of another source.
         """
         placed = [self.locate(i) for i in indices]
@@ -117,13 +119,15 @@ class Collection:
         for k, line in enumerate(lines):
             other = (k + 1) % len(lines)
             differs = lines[other].source != line.source
-            for xy, b, there in zip(line.click_xy_px, line.box_xyxy_px, line.present, strict=True):
+            for xy, b, there, expected in zip(
+                line.click_xy_px, line.box_xyxy_px, line.present, line.expected_xy_px, strict=True
+            ):
                 swapped = differs and rng.random() < swap_share
                 there = there and not swapped
-                centre = rng.uniform(0, window_px, 2)
-                sigma = float(np.exp(rng.uniform(*np.log(PRIOR_SIGMA_PX))))
-                if there:
-                    centre = np.array([b[0] + b[2], b[1] + b[3]]) / 2 + rng.normal(0, sigma, 2)
+                sigma = float(np.exp(rng.uniform(*np.log(prior_sigma_px))))
+                anywhere = rng.uniform(0, window_px, 2)
+                centre = anywhere if swapped or expected is None else np.array(expected)
+                centre = centre + rng.normal(0, sigma, 2)
                 given = rng.random() < prior_share
                 click.append(xy)
                 frame_of.append(k)

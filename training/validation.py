@@ -22,7 +22,7 @@ def validate(
 
     Returns:
         acc@0.25, acc@0.5, mean_iou, auc without prior; the same with the prefix `prior_` for a prior
-        of sigma 6 px around the true centre.
+        of sigma 6 px around where the flat-ground geometry puts the click.
     """
     model.eval()
     ious: dict[str, list[Tensor]] = {"": [], "prior_": []}
@@ -31,13 +31,14 @@ def validate(
     for start in range(0, len(held_out), batch):
         indices = list(range(start, min(start + batch, len(held_out))))
         rng = np.random.default_rng((SEED, start))
-        b = held_out.batch(indices, rng, window_px=window_px, prior_share=0.0, swap_share=0.2).to(
-            device
-        )
-        centre = (b.box_xyxy_px[:, :2] + b.box_xyxy_px[:, 2:]) / 2
-        noise = torch.from_numpy(rng.normal(0, PRIOR_SIGMA_PX, centre.shape)).float().to(device)
-        prior = torch.where(b.present.unsqueeze(1), centre + noise, b.prior_xy_px)
-        inv_var = torch.full((len(prior),), PRIOR_SIGMA_PX**-2, device=device)
+        b = held_out.batch(
+            indices,
+            rng,
+            window_px=window_px,
+            prior_share=1.0,
+            swap_share=0.2,
+            prior_sigma_px=(PRIOR_SIGMA_PX, PRIOR_SIGMA_PX),
+        ).to(device)
         frame = model.backbone(b.frame[1], deepest_stride=16) if 1 in b.frame else b.frame
         window = model.backbone(b.window[1]) if 1 in b.window else b.window
         maps = model.query_from_features(frame)
@@ -49,7 +50,7 @@ def validate(
             places = torch.stack([b.frame_of_click, b.window_of_click], 1)
             for f, w in places.unique(dim=0).tolist():
                 chosen = (b.frame_of_click == f) & (b.window_of_click == w)
-                given = (prior[chosen], inv_var[chosen]) if name else ()
+                given = (b.prior_xy_px[chosen], b.prior_inv_var[chosen]) if name else ()
                 out = model.localize(
                     maps[f], b.click_xy_px[chosen], {k: v[w] for k, v in reference.items()}, *given
                 )

@@ -70,11 +70,20 @@ def recompress(image: Image, rng: np.random.Generator, lowest_quality: int = 45)
     return np.ascontiguousarray(decoded[..., ::-1]).astype(np.uint8)
 
 
-def degrade(image: Image, rng: np.random.Generator, season: bool = False) -> Image:
-    """The usual chain: season, colour, cloud, blur, noise, JPEG, each with its own chance."""
+def degrade(
+    image: Image, rng: np.random.Generator, *, season: bool = False, strength: float = 1.0
+) -> Image:
+    """The usual chain: season, colour, cloud, blur, noise, JPEG, each with its own chance.
+
+    Args:
+        image: what to degrade.
+        rng: source of all chance.
+        season: may also change the season (scenes bring their own).
+        strength: of the colour changes.
+    """
     if season and rng.random() < 0.4:
         image = change_season(image, rng)
-    image = jitter_colour(image, rng)
+    image = jitter_colour(image, rng, strength)
     if rng.random() < 0.3:
         image = cast_cloud(image, rng)
     if rng.random() < 0.5:

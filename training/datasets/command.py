@@ -20,6 +20,7 @@ def datasets() -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--window-px", type=int, default=640, show_default=True)
 @click.option("--frame-px", type=int, default=512, show_default=True)
+@click.option("--gsd-m", type=float, default=0.25, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 def render(
     kind: str,
@@ -29,6 +30,7 @@ def render(
     seed: int,
     window_px: int,
     frame_px: int,
+    gsd_m: float,
     out: Path,
 ) -> None:
     """Render samples once, for training to read many times; resumes where it was stopped."""
@@ -56,9 +58,11 @@ def render(
         rng = np.random.default_rng((seed, index))
         if kind == "orthophoto":
             return orthophoto.sample_pair(
-                chosen, rng, frame_px=(frame_px, frame_px), window_px=window_px
+                chosen, rng, frame_px=(frame_px, frame_px), window_px=window_px, gsd_m=gsd_m
             )
-        return scene_pairs.sample_pair(rng, frame_px=frame_px, window_px=window_px)
+        return scene_pairs.sample_pair(
+            rng, frame_px=frame_px, window_px=window_px, gsd_m=gsd_m, first_town=seed * 1000
+        )
 
     made_by: dict[str, object] = {
         "kind": kind,
@@ -66,6 +70,7 @@ def render(
         "sites": list(sites),
         "window_px": window_px,
         "frame_px": frame_px,
+        "gsd_m": gsd_m,
     }
     folder = fill(
         out, count, draw, made_by=made_by, progress=lambda r: track(r, description="render")

@@ -202,7 +202,7 @@ def sample_pair(
         found = _clickable(mosaic, to_frame, to_window, frame_px, window_px, rng, clicks)
         if found is None or (not absent and not found[2].any()):
             continue
-        click, box, present = found
+        click, box, present, expected = found
         frame = _warp(mosaic, to_frame, frame_px, frame_gsd / mosaic.gsd_m)
         if (frame == FILL_RGB).all(2).mean() > 0.4:
             continue
@@ -210,7 +210,9 @@ def sample_pair(
         hole = (window == FILL_RGB).all(2)
         window = degrade(window, rng, season=True)
         window[hole] = FILL_RGB
-        return PairSample(degrade(frame, rng), window, click, box, present, f"ortho/{mosaic.name}")
+        return PairSample(
+            degrade(frame, rng), window, click, box, present, expected, f"ortho/{mosaic.name}"
+        )
     raise DataError(
         "no sample could be cut from the mosaics",
         expected="a view with a clickable building within 50 draws",
@@ -227,9 +229,9 @@ def _clickable(
     window_px: int,
     rng: np.random.Generator,
     most: int,
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]] | None:
-    """Clicks [N, 2], boxes [N, 4] and presence [N] of the buildings that the frame shows."""
-    clicks, boxes, present = [], [], []
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]] | None:
+    """Clicks [N, 2], boxes [N, 4], presence [N], expected places [N, 2] of the buildings in view."""
+    clicks, boxes, present, expected = [], [], [], []
     for index in rng.permutation(len(mosaic.polygons)):
         polygon = mosaic.polygons[index]
         spread = np.ptp(polygon, axis=0)
@@ -255,10 +257,16 @@ def _clickable(
             continue  # half out of the window, or too small to box: neither present nor absent
         clicks.append((x, y))
         present.append(share >= 0.6)
+        expected.append(_project(to_window, point[None])[0])
         whole = (max(x1, 0), max(y1, 0), min(x2, window_px), min(y2, window_px))
         boxes.append(whole if present[-1] else (0, 0, 0, 0))
         if len(clicks) == most:
             break
     if not clicks:
         return None
-    return np.array(clicks, np.float32), np.array(boxes, np.float32), np.array(present, bool)
+    return (
+        np.array(clicks, np.float32),
+        np.array(boxes, np.float32),
+        np.array(present, bool),
+        np.array(expected, np.float32),
+    )

@@ -1,6 +1,7 @@
 """Rendered samples on disk: JPEG pictures and one JSON line per sample.
 
-    FOLDER/samples.jsonl        {"id", "source", "click_xy_px", "box_xyxy_px", "present"} per line
+    FOLDER/samples.jsonl        {"id", "source", "click_xy_px", "box_xyxy_px", "present",
+                                 "expected_xy_px"} per line
     FOLDER/made_by.json         the command and the seed
     FOLDER/<id>_frame.jpg, <id>_window.jpg
 
@@ -34,6 +35,7 @@ class SampleLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     click_xy_px: list[tuple[float, float]]
     box_xyxy_px: list[tuple[float, float, float, float]]
     present: list[bool]
+    expected_xy_px: list[tuple[float, float] | None]  # None: the window shows another place
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class PairFolder:
             np.array(line.click_xy_px, np.float32).reshape(-1, 2),
             np.array(line.box_xyxy_px, np.float32).reshape(-1, 4),
             np.array(line.present, bool),
+            np.array([e or (np.nan, np.nan) for e in line.expected_xy_px], np.float32),
             line.source,
         )
 
@@ -148,6 +151,10 @@ def render(
                 [tuple(map(float, c)) for c in sample.click_xy_px],
                 [tuple(map(float, b)) for b in sample.box_xyxy_px],
                 [bool(p) for p in sample.present],
+                [
+                    tuple(map(float, e)) if np.isfinite(e).all() else None
+                    for e in sample.expected_xy_px
+                ],
             )
             stream.write(msgspec.json.encode(line).decode() + "\n")
             stream.flush()

