@@ -169,8 +169,14 @@ def _crop(
     """The square around what is drawn, in pixels of the window, and its side."""
     largest = float(max(place.width_px, place.height_px))
     points = [corner for box in (*boxes, *truth) for corner in (box[:2], box[2:])]
-    if outline is not None:
-        points += [(float(x), float(y)) for x, y in outline]
+    if outline is not None:  # its near half: an oblique frame sees far beyond its clicks
+        near = (
+            outline[2],
+            outline[3],
+            (outline[1] + outline[2]) / 2,
+            (outline[0] + outline[3]) / 2,
+        )
+        points += [(float(x), float(y)) for x, y in near if boxes or truth] or outline.tolist()
     if not points:
         return _View(0, 0, MAP_PX / largest), largest
     spread = np.array(points, np.float64)

@@ -36,6 +36,23 @@ class FixLines:
         except OSError as error:
             raise not_written(path, error) from error
 
+    @staticmethod
+    def after(path: Path) -> FixLines:
+        """Begin a new file; an earlier one of that name is kept as NAME-1.jsonl, and so on.
+
+        Raises:
+            OutputError: it cannot be made.
+        """
+        try:
+            if path.exists() and path.stat().st_size:
+                number = 1
+                while (kept := path.with_name(f"{path.stem}-{number}{path.suffix}")).exists():
+                    number += 1
+                path.rename(kept)
+        except OSError as error:
+            raise not_written(path, error) from error
+        return FixLines(path)
+
     def write(self, fixes: Iterable[Fix]) -> None:
         """Append the fixes of a frame, and hand them to the system.
 

@@ -1,0 +1,80 @@
+"""`tilefix run`: locate the clicked objects of pictures, videos and cameras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--bundle", type=click.Path(), help="Folder of a bundle; default: the shipped one.")
+@click.option("--tiles", required=True, help="MBTiles, PMTiles, XYZ folder or GeoTIFF.")
+@click.option(
+    "--source",
+    required=True,
+    help="Picture, folder of pictures, video, camera index, or RTSP URL.",
+)
+@click.option("--clicks", required=True, help="CSV or JSON lines: frame or time, id, x, y.")
+@click.option("--position", help="LON,LAT[,sigma_m] of what the frames show, roughly.")
+@click.option("--telemetry", help="CSV: frame or time, lon, lat, sigma_m, yaw_deg, gsd_m.")
+@click.option("--store", help="Folder of encoded windows: tilefix tiles encode.")
+@click.option("--out", default="tilefix-run", show_default=True, help="Folder for the results.")
+@click.option("--overlay", is_flag=True, help="Also write overlay.png, and overlay.mp4 of several.")
+@click.option(
+    "--prior",
+    type=click.Choice(["alignment", "none"]),
+    default="alignment",
+    show_default=True,
+    help="none: the head decides alone, without alignment, tracks and telemetry.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def run(
+    bundle: str | None,
+    tiles: str,
+    source: str,
+    clicks: str,
+    position: str | None,
+    telemetry: str | None,
+    store: str | None,
+    out: str,
+    overlay: bool,
+    prior: str,
+    as_json: bool,
+) -> None:
+    """Locate the clicked objects of pictures, videos and cameras.
+
+    Writes fixes.jsonl while it runs and fixes.geojson at the end into --out. Ctrl-C ends it after
+    the frame at work and keeps what was done.
+    """
+    from edge.assembly import PriorChoice, assemble_on_map, open_bundle
+    from edge.clicks import ClickSchedule
+    from edge.frames import open_source
+    from edge.run_loop import RunLoop
+    from edge.run_summary import print_json, print_summary
+    from edge.telemetry import Telemetry, parse_position
+
+    # What is quick to check comes first: a slip of the keyboard must not cost a model's loading.
+    fallback = parse_position(position) if position else None
+    poses = Telemetry.read(telemetry) if telemetry else None
+    schedule = ClickSchedule.read(clicks)
+    frames = open_source(source)
+    try:
+        assembly = assemble_on_map(
+            open_bundle(bundle),
+            tiles,
+            store_path=store,
+            prior=PriorChoice(prior),
+            live=frames.live,
+        )
+        try:
+            loop = RunLoop(assembly, schedule, poses, fallback, Path(out), overlay=overlay)
+            summary = loop.run(frames, show_progress=not as_json)
+        finally:
+            assembly.close()
+    finally:
+        frames.close()
+    if as_json:
+        print_json(summary)
+    else:
+        print_summary(summary)

@@ -1,0 +1,160 @@
+"""One run from its first frame to its last, or to Ctrl-C: results are on disk at every moment."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge.assembly import Assembly
+from edge.clicks import ClickSchedule
+from edge.film import OverlayFilm
+from edge.frames import FrameSource
+from edge.graceful_stop import GracefulStop
+from edge.overlay import draw_overlay
+from edge.pipeline import FrameResult
+from edge.run_summary import RunSummary
+from edge.sinks import FixLines, write_geojson
+from edge.stopwatch import stage_times
+from edge.telemetry import Telemetry
+from edge.types import Frame, FramePose, Timings, Verdict
+
+KEPT_TIMINGS = 20_000  # frames whose timings are kept for the table; a day's flight stays small
+
+
+class RunLoop:
+    """Takes frames, locates their clicks, writes the fixes."""
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        clicks: ClickSchedule,
+        telemetry: Telemetry | None,
+        position: FramePose | None,
+        out: Path,
+        *,
+        overlay: bool = False,
+    ) -> None:
+        """Prepare a run.
+
+        Args:
+            assembly: the opened pipeline.
+            clicks: what to locate.
+            telemetry: poses by frame.
+            position: pose of frames that telemetry says nothing of.
+            out: folder for the results.
+            overlay: also draw pictures.
+        """
+        self._assembly = assembly
+        self._clicks = clicks
+        self._telemetry = telemetry
+        self._position = position
+        self._out = out
+        self._overlay = overlay
+        self._timings: deque[Timings] = deque(maxlen=KEPT_TIMINGS)
+        self._verdicts: Counter[Verdict] = Counter()
+        self._notes: Counter[str] = Counter()
+        self._frames = self._frames_with_clicks = 0
+
+    def run(self, source: FrameSource, *, show_progress: bool = False) -> RunSummary:
+        """Go through a source. What was done is kept, whatever ends it.
+
+        Raises:
+            SourceError, ClickError, MapError and others: see the parts; the results of the frames
+                before are on disk then, GeoJSON included.
+            OutputError: a result cannot be written.
+        """
+        lines = FixLines.after(self._out / "fixes.jsonl")
+        film = OverlayFilm(self._out) if self._overlay else None
+        start_s = time.perf_counter()
+        try:
+            with GracefulStop() as stop, _progress(source, show_progress) as advance:
+                for frame in _until_stopped(stop, source):
+                    self._one(frame, lines, film)
+                    advance()
+                stopped = stop.requested
+        finally:
+            lines.close()
+            if film is not None:
+                film.close()
+            write_geojson(lines.path, self._out / "fixes.geojson")
+        return RunSummary(
+            source=source.name,
+            frames=self._frames,
+            frames_with_clicks=self._frames_with_clicks,
+            dropped=source.dropped,
+            fixes=lines.count,
+            verdicts={verdict.value: self._verdicts[verdict] for verdict in Verdict},
+            unused_clicks=self._clicks.unused,
+            notes=dict(self._notes),
+            stages=stage_times(list(self._timings)),
+            wall_s=time.perf_counter() - start_s,
+            worst_age_ms=getattr(source, "worst_age_ms", None),
+            stopped=stopped,
+            out=str(self._out),
+            files=self._files(film),
+        )
+
+    def _one(self, frame: Frame, lines: FixLines, film: OverlayFilm | None) -> None:
+        self._frames += 1
+        clicks = self._clicks.take(frame)
+        if not clicks:
+            return
+        self._frames_with_clicks += 1
+        result = self._assembly.pipeline.process(frame, clicks, self._pose(frame))
+        lines.write(result.fixes)
+        self._count(result)
+        if film is not None:
+            accepted = sum(fix.verdict is Verdict.ACCEPTED for fix in result.fixes)
+            picture = draw_overlay(result, self._assembly.pictures)
+            film.write(picture, frame.time_s, accepted)
+
+    def _pose(self, frame: Frame) -> FramePose:
+        pose = self._telemetry.pose(frame) if self._telemetry else None
+        return pose or self._position or frame.pose
+
+    def _count(self, result: FrameResult) -> None:
+        self._timings.append(result.timings)
+        self._verdicts.update(fix.verdict for fix in result.fixes)
+        if result.note:
+            self._notes[result.note] += 1
+
+    def _files(self, film: OverlayFilm | None) -> list[str]:
+        names = ["fixes.geojson", "fixes.jsonl"]
+        if film is not None and film.count:
+            names.append(film.picture.name)
+            if film.count > 1:
+                names.append(film.video.name)
+        return names
+
+
+def _until_stopped(stop: GracefulStop, source: FrameSource) -> Iterator[Frame]:
+    frames = iter(source)
+    while (frame := stop.next_of(frames)) is not None:
+        yield frame
+
+
+class _progress:  # noqa: N801 (a context, read as a word)
+    """A progress bar on a terminal, nothing elsewhere."""
+
+    def __init__(self, source: FrameSource, show: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+        console = Console(stderr=True)
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._progress = Progress(
+            "frames", *columns, console=console, transient=True, disable=not show
+        )
+        self._task = self._progress.add_task("frames", total=source.count)
+
+    def __enter__(self) -> _progress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._progress.stop()
+
+    def __call__(self) -> None:
+        self._progress.advance(self._task)

@@ -1,0 +1,77 @@
+"""What a run came to, for people and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import click
+
+from edge.stopwatch import StageTime
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """Counts, files and times of one run."""
+
+    source: str
+    frames: int  # that came from the source
+    frames_with_clicks: int
+    dropped: int  # overtaken by newer ones, live sources only
+    fixes: int
+    verdicts: Mapping[str, int]
+    unused_clicks: int  # on frames that never came
+    notes: Mapping[str, int]  # what was worth saying, and of how many frames
+    stages: Sequence[StageTime]
+    wall_s: float
+    worst_age_ms: float | None  # of a live frame when it was taken
+    stopped: bool  # by a signal
+    out: str
+    files: Sequence[str]
+
+
+def print_json(summary: RunSummary) -> None:
+    """One JSON object on standard output."""
+    click.echo(json.dumps(asdict(summary), indent=1))
+
+
+def print_summary(summary: RunSummary) -> None:
+    """Tables on standard output."""
+    from rich.console import Console
+
+    console = Console()
+    console.print(stage_table(summary.stages))
+    words = ", ".join(f"{count} {name}" for name, count in summary.verdicts.items() if count)
+    ending = "stopped" if summary.stopped else "done"
+    console.print(
+        f"[bold]{ending}:[/] {summary.fixes} fixes ({words or 'none'}) in "
+        f"{summary.frames_with_clicks} of {summary.frames} frames, {summary.wall_s:.1f} s"
+    )
+    if summary.dropped:
+        worst = f", the oldest taken was {summary.worst_age_ms:.0f} ms old"
+        tail = worst if summary.worst_age_ms is not None else ""
+        console.print(f"{summary.dropped} frames were dropped for newer ones{tail}")
+    for note, count in summary.notes.items():
+        console.print(f"[yellow]note[/] ({count} frames): {note}", highlight=False)
+    if summary.unused_clicks:
+        console.print(
+            f"[yellow]note:[/] {summary.unused_clicks} clicks are on frames that never came"
+        )
+    console.print(f"written: {', '.join(summary.files)} in {summary.out}", highlight=False)
+
+
+def stage_table(stages: Sequence[StageTime]) -> object:
+    """The table of times."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title="times per frame, ms", title_justify="left")
+    table.add_column("stage")
+    for name in ("frames", "median", "p95", "max"):
+        table.add_column(name, justify="right")
+    for stage in stages:
+        style = "bold" if stage.name == "total_ms" else None
+        numbers = (f"{value:.1f}" for value in (stage.median_ms, stage.p95_ms, stage.max_ms))
+        table.add_row(stage.words, str(stage.count), *numbers, style=style)
+    return table
