@@ -8,10 +8,11 @@ from enum import Enum
 from pathlib import Path
 
 from edge.alignment import Aligner
+from edge.alignment_worker import AlignmentWorker
 from edge.bundle import Bundle, shipped_bundle_path
 from edge.errors import BundleError
 from edge.feature_cache import FeatureCache, StoredFeatures, WindowReader
-from edge.frame_placer import InlinePlacer
+from edge.frame_placer import InlinePlacer, WorkerPlacer
 from edge.localizer import Localizer
 from edge.pipeline import FramePlacer, Pipeline
 from edge.tiles.opening import open_map
@@ -41,9 +42,8 @@ class Assembly:
 
     def close(self) -> None:
         """Let go of the map and of the worker thread."""
-        closer = getattr(self.placer, "close", None)
-        if closer is not None:
-            closer()
+        if self.placer is not None:
+            self.placer.close()
         if self.tiles is not None:
             self.tiles.close()
 
@@ -126,4 +126,4 @@ def _store(
 def _placer(aligner: Aligner | None, live: bool) -> FramePlacer | None:
     if aligner is None:
         return None
-    return InlinePlacer(aligner)
+    return WorkerPlacer(AlignmentWorker(aligner)) if live else InlinePlacer(aligner)

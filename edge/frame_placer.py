@@ -1,15 +1,63 @@
-"""Lays each frame on a window before its clicks are located: for files, which can wait."""
+"""Where a frame lies on the map: aligned in its turn (files), or beside the frame path (live).
+
+Files can wait: `InlinePlacer` aligns every frame, and the same input gives the same fixes. A live
+source cannot: `WorkerPlacer` hands frames to the alignment's thread and carries its newest result
+to the frame at hand by the motion of the picture.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from edge.alignment import Alignment
+from edge.alignment_worker import AlignedFrame
+from edge.frame_motion import FrameMotion
+from edge.matching import project
 from edge.tiles.lattice import WindowPlace
-from edge.types import Frame, FramePose, ReferenceFeature, Uint8
+from edge.types import Float32, Float64, Frame, FramePose, Prior, ReferenceFeature, Uint8
 from edge.window_choice import WindowChoice
 
 MOST_ALIGNED = 6  # windows tried for one frame
+OLDEST_S = 3.0  # an alignment older than this is not carried to a new frame
+STEP_SIGMA_PX = 0.4  # of a frame, for each step of the picture's motion
+_NOWHERE_PX = -1e6
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedFrame:
+    """A frame on the map."""
+
+    alignment: Alignment  # of this frame or an earlier one
+    place: WindowPlace  # the window of the alignment
+    to_aligned: Float64  # [3, 3], pixels of this frame -> pixels of the aligned one
+    steps: int = 0  # frames between the two
+
+    @property
+    def homography(self) -> Float64:
+        """Pixels of this frame -> pixels of the window. [3, 3]"""
+        return np.asarray(self.alignment.homography @ self.to_aligned)
+
+    @property
+    def inliers(self) -> int:
+        """Matches behind the alignment."""
+        return self.alignment.inliers
+
+    def prior(self, click_xy_px: Float32 | Float64) -> Prior:
+        """Window position and inverse variance of each click of this frame. [N, 2]"""
+        clicks = np.asarray(click_xy_px, np.float64).reshape(-1, 2)
+        if self.steps == 0:
+            return self.alignment.prior(clicks)
+        depth = np.column_stack([clicks, np.ones(len(clicks))]) @ self.to_aligned[2]
+        carried = np.full_like(clicks, _NOWHERE_PX)
+        seen = depth > 1e-3
+        carried[seen] = project(self.to_aligned, clicks[seen])
+        known = self.alignment.prior(carried)
+        spread = (STEP_SIGMA_PX * self.alignment.scale * self.steps) ** 2
+        inv_var = np.where(seen, known.inv_var / (1.0 + known.inv_var * spread), 0.0)
+        return Prior(known.xy_px, inv_var.astype(np.float32), known.source, known.inliers)
 
 
 class FrameAligner(Protocol):
@@ -26,16 +74,32 @@ class FrameAligner(Protocol):
         ...
 
 
+class AlignerThread(Protocol):
+    """The part of an `AlignmentWorker` that is needed here."""
+
+    def offer(
+        self, frame: Frame, features: tuple[ReferenceFeature, ...], pose: FramePose | None = None
+    ) -> None:
+        """Hand the newest frame over."""
+        ...
+
+    def latest(self) -> AlignedFrame | None:
+        """What was found out about the newest finished frame."""
+        ...
+
+    def close(self) -> None:
+        """End the thread."""
+        ...
+
+
 class InlinePlacer:
-    """Aligns every frame, synchronously: the same input gives the same fixes."""
+    """Aligns every frame in its turn."""
 
     def __init__(self, aligner: FrameAligner) -> None:
         self._aligner = aligner
         self._last: tuple[Alignment, WindowPlace] | None = None
 
-    def place(
-        self, frame: Frame, pose: FramePose, windows: WindowChoice
-    ) -> tuple[Alignment, WindowPlace] | None:
+    def place(self, frame: Frame, pose: FramePose, windows: WindowChoice) -> PlacedFrame | None:
         """Try the last window first, then the others; the first that fits is it.
 
         Raises:
@@ -52,6 +116,41 @@ class InlinePlacer:
             found = self._aligner.align(frame.image, windows.feature(place), pose, last)
             if found is not None:
                 self._last = found, place
-                return self._last
+                return PlacedFrame(found, place, np.eye(3))
         self._last = None
         return None
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class WorkerPlacer:
+    """Aligns in another thread; a frame never waits for it."""
+
+    def __init__(self, worker: AlignerThread) -> None:
+        self._worker = worker
+        self._motion = FrameMotion()
+        self._places: dict[str, WindowPlace] = {}
+
+    def place(self, frame: Frame, pose: FramePose, windows: WindowChoice) -> PlacedFrame | None:
+        """Offer the frame, and carry the newest alignment to it; None: there is none that reaches.
+
+        Raises:
+            FeatureStoreError: the windows were stored without local features.
+        """
+        self._motion.add(frame)
+        features = tuple(windows.feature(place) for place in windows.places[:MOST_ALIGNED])
+        self._places.update(windows.used)
+        self._worker.offer(frame, features, pose)
+        latest = self._worker.latest()
+        if latest is None or latest.alignment is None:
+            return None
+        way = self._motion.since(latest.frame_index)
+        place = self._places.get(latest.alignment.window_id)
+        if way is None or place is None or frame.time_s - latest.time_s > OLDEST_S:
+            return None
+        return PlacedFrame(latest.alignment, place, way[0], way[1])
+
+    def close(self) -> None:
+        """End the thread."""
+        self._worker.close()

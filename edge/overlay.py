@@ -188,19 +188,16 @@ def _crop(
 
 def _outline(result: FrameResult) -> Float64 | None:
     """Where the frame lies in the window that is shown, by the alignment. [4, 2]."""
-    if result.alignment is None or result.alignment_place is None or result.place is None:
+    placed, shown = result.placed, result.place
+    if placed is None or shown is None:
         return None
     high, wide = result.frame.image.shape[:2]
     corners = np.array([[0, 0], [wide, 0], [wide, high], [0, high]], np.float64)
-    depth = np.column_stack([corners, np.ones(4)]) @ result.alignment.homography[2]
+    depth = np.column_stack([corners, np.ones(4)]) @ placed.homography[2]
     if (depth <= 0.05).any():
         return None  # the horizon is in the frame
-    there = project(result.alignment.homography, corners)
-    shift = (
-        result.alignment_place.left_px - result.place.left_px,
-        result.alignment_place.top_px - result.place.top_px,
-    )
-    return np.asarray(there + shift)
+    shift = placed.place.left_px - shown.left_px, placed.place.top_px - shown.top_px
+    return np.asarray(project(placed.homography, corners) + shift)
 
 
 def _inset(
@@ -248,7 +245,7 @@ def _foot(canvas: Uint8, result: FrameResult, with_truth: bool) -> None:
             cv2.circle(canvas, (x + 6, y - 5), 6, VERDICT_COLOURS[verdict], -1, cv2.LINE_AA)
             x += 20
             x += put_text(canvas, f"{count} {VERDICT_WORDS[verdict]}", (x, y), 16, INK) + 24
-    if result.alignment is not None:
+    if result.placed is not None:
         polygon(canvas, [(x, y - 11), (x + 18, y - 11), (x + 18, y), (x, y)], FOOTPRINT, 2)
         x += 28 + put_text(canvas, "frame on the map", (x + 28, y), 16, INK) + 24
     if with_truth:
@@ -260,8 +257,8 @@ def _foot(canvas: Uint8, result: FrameResult, with_truth: bool) -> None:
 
 def _spent(result: FrameResult) -> str:
     parts = []
-    if result.alignment is not None:
-        parts.append(f"aligned by {result.alignment.inliers} matches")
+    if result.placed is not None:
+        parts.append(f"aligned by {result.placed.inliers} matches")
     if result.timings.align_ms is not None:
         parts.append(f"align {result.timings.align_ms:.0f} ms")
     if result.timings.localize_ms is not None:

@@ -14,8 +14,8 @@ from typing import Protocol
 
 import numpy as np
 
-from edge.alignment import Alignment
 from edge.errors import WindowError
+from edge.frame_placer import PlacedFrame
 from edge.priors import Tracker, by_source, shifted, telemetry_prior
 from edge.tiles.lattice import WindowPlace
 from edge.types import (
@@ -59,10 +59,12 @@ class Locator(Protocol):
 class FramePlacer(Protocol):
     """Lays frames on windows: inline, or beside the frame path."""
 
-    def place(
-        self, frame: Frame, pose: FramePose, windows: WindowChoice
-    ) -> tuple[Alignment, WindowPlace] | None:
+    def place(self, frame: Frame, pose: FramePose, windows: WindowChoice) -> PlacedFrame | None:
         """Where the frame lies; None: unknown, or not known yet."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
         ...
 
 
@@ -75,8 +77,7 @@ class FrameResult:
     fixes: tuple[Fix, ...]  # in the order of the clicks
     place: WindowPlace | None  # the window that most fixes lie in
     feature: ReferenceFeature | None  # of that window
-    alignment: Alignment | None
-    alignment_place: WindowPlace | None
+    placed: PlacedFrame | None  # where the frame lies on the map
     timings: Timings
     note: str = ""  # for people
     places: Mapping[str, WindowPlace] = field(default_factory=dict)  # of the windows of the fixes
@@ -128,7 +129,7 @@ class Pipeline:
         if placed is None:
             fixes, shares = self._try_all(frame, clicks, pose, choice)
         else:
-            fixes, shares = self._go_there(frame, clicks, pose, choice, *placed)
+            fixes, shares = self._go_there(frame, clicks, pose, choice, placed)
         timings = Timings(
             window_ms=choice.window_ms,
             encode_ms=choice.encode_ms,
@@ -139,15 +140,14 @@ class Pipeline:
         )
         fixes = [replace(fix, timings=timings) for fix in fixes]
         self._tracker.learn(fixes)
-        shown = _most_used(fixes, choice, placed[1] if placed else None)
+        shown = _most_used(fixes, choice, placed.place if placed else None)
         return FrameResult(
             frame=frame,
             clicks=clicks,
             fixes=tuple(fixes),
             place=shown,
             feature=choice.feature(shown) if shown is not None else None,
-            alignment=placed[0] if placed else None,
-            alignment_place=placed[1] if placed else None,
+            placed=placed,
             timings=timings,
             note=choice.note,
             places=choice.used,
@@ -159,12 +159,11 @@ class Pipeline:
         clicks: tuple[Click, ...],
         pose: FramePose,
         choice: WindowChoice,
-        alignment: Alignment,
-        aligned_in: WindowPlace,
+        placed: PlacedFrame,
     ) -> tuple[list[Fix], tuple[float, float]]:
         """Each click in the window that the alignment puts it in."""
         xy_px = np.array([(click.x_px, click.y_px) for click in clicks], np.float64)
-        prior = alignment.prior(xy_px.reshape(-1, 2))
+        prior, aligned_in = placed.prior(xy_px.reshape(-1, 2)), placed.place
         by_place: dict[WindowPlace, list[int]] = {}
         outside: dict[int, Fix] = {}
         for index, click in enumerate(clicks):
@@ -237,7 +236,7 @@ class Pipeline:
         timings = Timings(total_ms=1e3 * (time.perf_counter() - start_s))
         fixes = [self._no_window(frame, click, reason) for click in clicks]
         fixes = [replace(fix, timings=timings) for fix in fixes]
-        return FrameResult(frame, clicks, tuple(fixes), None, None, None, None, timings, reason)
+        return FrameResult(frame, clicks, tuple(fixes), None, None, None, timings, reason)
 
     def _no_window(self, frame: Frame, click: Click, reason: str) -> Fix:
         return Fix(

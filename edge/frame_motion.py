@@ -1,0 +1,89 @@
+"""How the picture moved from frame to frame, so that an alignment of an earlier frame still serves.
+
+Corners are followed by Lucas-Kanade flow on a small grey picture and joined by a homography: a few
+milliseconds. The chain breaks where the picture changes too much; then nothing is carried over it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge.types import Float64, Frame, Uint8
+
+SIDE_PX = 400
+CORNERS = 220
+LEAST_FOLLOWED = 24
+LEAST_SHARE = 0.45  # of the followed corners that the homography must explain
+REACH_PX = 1.5  # of the small picture
+LONGEST_CHAIN = 90
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A frame, and the way from its pixels to those of the frame before; None: unknown."""
+
+    index: int
+    to_previous: Float64 | None
+
+
+class FrameMotion:
+    """The last frames as a chain of homographies. One thread at a time."""
+
+    def __init__(self) -> None:
+        self._chain: deque[_Step] = deque(maxlen=LONGEST_CHAIN)
+        self._grey: Uint8 | None = None
+        self._zoom = 1.0
+
+    def add(self, frame: Frame) -> None:
+        """Take note of the next frame."""
+        high, wide = frame.image.shape[:2]
+        zoom = min(1.0, SIDE_PX / max(high, wide))
+        size = max(1, round(wide * zoom)), max(1, round(high * zoom))
+        small = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
+        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+        moved = None
+        if self._grey is not None and self._grey.shape == grey.shape and zoom == self._zoom:
+            moved = _homography(grey, self._grey)
+        if moved is not None:
+            scale = np.diag([zoom, zoom, 1.0])
+            moved = np.linalg.inv(scale) @ moved @ scale
+        self._chain.append(_Step(frame.index, moved))
+        self._grey, self._zoom = grey, zoom
+
+    def since(self, index: int) -> tuple[Float64, int] | None:
+        """The way from pixels of the newest frame to those of frame `index`, and its steps.
+
+        None: that frame is not among the last ones, or the chain is broken.
+        """
+        way = np.eye(3)
+        for steps, step in enumerate(reversed(self._chain)):
+            if step.index == index:
+                return way / way[2, 2], steps
+            if step.to_previous is None:
+                return None
+            way = step.to_previous @ way
+        return None
+
+
+def _homography(new: Uint8, old: Uint8) -> Float64 | None:
+    """The way from pixels of `new` to those of `old`."""
+    corners = cv2.goodFeaturesToTrack(new, CORNERS, 0.01, 7)
+    if corners is None or len(corners) < LEAST_FOLLOWED:
+        return None
+    follow: Any = cv2.calcOpticalFlowPyrLK  # its stub forbids the None that its manual asks for
+    there, found, _ = follow(new, old, corners, None, winSize=(21, 21), maxLevel=4)
+    back, again, _ = follow(old, new, there, None, winSize=(21, 21), maxLevel=4)
+    drift = np.linalg.norm((back - corners).reshape(-1, 2), axis=1)
+    good = (found.ravel() > 0) & (again.ravel() > 0) & (drift < 1.0)
+    if good.sum() < LEAST_FOLLOWED:
+        return None
+    source, target = corners.reshape(-1, 2)[good], there.reshape(-1, 2)[good]
+    matrix, inside = cv2.findHomography(source, target, cv2.USAC_MAGSAC, REACH_PX)
+    if matrix is None or inside is None or inside.mean() < LEAST_SHARE:
+        return None
+    return np.asarray(matrix, np.float64)
