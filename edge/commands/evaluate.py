@@ -150,7 +150,8 @@ def _run(predictor: Predictor, site: Site, others: list[Site], overlay: Path | N
     from edge.evaluation import run_site
     from edge.pairs_overlay import save
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"{predictor.name}, {site.name}", total=len(site.pairs.frames))
 
         def on_frame(result: FrameResult) -> None:
