@@ -27,10 +27,10 @@ class FlightPlan:
     length_m: float = 250.0  # of the target's way
     heading_deg: float = 40.0
     bend_m: float = 45.0
-    height_m: float = 115.0
-    tilt_deg: tuple[float, float] = (30.0, 46.0)  # slow swing of the gimbal
+    height_m: float = 104.0
+    tilt_deg: tuple[float, float] = (24.0, 40.0)  # slow swing of the gimbal
     yaw_swing_deg: float = 25.0  # of the camera about the heading
-    focal_px: float = 640.0
+    focal_px: float = 740.0
     size_px: tuple[int, int] = (640, 480)
 
     def cameras(self) -> list[Camera]:

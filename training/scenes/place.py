@@ -39,8 +39,9 @@ class TownPlace:
 
     @property
     def middle_px(self) -> Float64:
-        """World pixel of the middle. [2]"""
-        return np.asarray(self.world.xy_px(np.array([[self.lon_deg, self.lat_deg]]))[0])
+        """World pixel of the middle, from the antimeridian and the north. [2]"""
+        x, y = self.world.xy_px(np.array([[self.lon_deg, self.lat_deg]]))[0].tolist()
+        return np.array([x % self.world.world_px, y])  # the geometry may answer on another copy
 
     @property
     def px_m(self) -> Float64:

@@ -104,6 +104,13 @@ def test_tiles_are_complete_tms_and_described(flight: Path) -> None:
         for r in range(sheet.rows)
     }
     assert set(keys) == expected
+    # the middle's tile by the formula of the slippy map, rows counted from the south
+    column = int((PLACE.lon_deg + 180) / 360 * 2**19)
+    angle = np.log(np.tan(np.pi / 4 + np.deg2rad(PLACE.lat_deg) / 2))
+    row = int((1 - angle / np.pi) / 2 * 2**19)
+    assert (19, column, 2**19 - 1 - row) in expected
+    tms_rows = {key[2] for key in keys}
+    assert len(tms_rows) == sheet.rows
     assert cv2.imdecode(np.frombuffer(data, np.uint8), 1).shape == (256, 256, 3)
     assert table["format"] == "jpg" and float(table["imagery_ce90_m"]) > 0 and table["name"]
     west, south, east, north = map(float, table["bounds"].split(","))
