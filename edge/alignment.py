@@ -1,9 +1,10 @@
 """Frame alignment: the whole frame laid on the window by local features, a prior for every click.
 
-One attempt goes in two looks. The first warps the frame by a hypothesis of its yaw and zoom,
-matches it against the window and finds a similarity by vote. The second warps it by what the first
-has found, so that only the true place still looks alike, and fits a homography; its inliers are the
-verdict. While tracking, the last homography takes the place of the first look.
+One attempt goes in two or three looks. The first warps the frame by a hypothesis of its yaw and
+zoom, matches it against the window and finds a similarity by vote. The next warps it by what the
+first has found, so that only the true place still looks alike, and fits a homography; its inliers
+are the verdict, and where they are few another look must confirm them. While tracking, the last
+homography takes the place of the hypothesis, and one look is the rule.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from edge.alignment_quality import HomographyFit, is_plausible, measure_fit, pose_of
-from edge.local_features import FeatureExtractor, LocalFeatures, corners_px, warp_to
-from edge.matching import fit_homography, mutual_matches, project, vote_similarity
-from edge.pose_search import WORKING_SIDE_PX, PoseHypothesis, pose_hypotheses, window_gsd_m
+from edge.frame_look import Look, WorkingFrame, take_look
+from edge.local_features import FeatureExtractor, LocalFeatures
+from edge.matching import fit_homography, project
+from edge.pose_search import PoseHypothesis, pose_hypotheses, window_gsd_m
 from edge.types import (
     Array,
     Float32,
@@ -30,19 +31,15 @@ from edge.types import (
     ReferenceWindow,
     Uint8,
 )
-from edge.window_features import LEVELS, describe_window, read_level
+from edge.window_features import describe_window, read_level
 
 if TYPE_CHECKING:
     from edge.bundle import Bundle
 
 GRAPH_FILE = "alignment/xfeat.onnx"
-LEAST_INLIERS = 25
-PLENTY_INLIERS = 80  # a look at the last place with so many needs no second look
-LEAST_SUPPORT = 8  # of a similarity, for a second look
-FIRST_KEYPOINTS = 768  # of the frame, against the whole window
-SECOND_KEYPOINTS = 1536  # of the frame, against its own footprint
-FINEST_ZOOM = 1.3  # level pixels per frame pixel above which the coarser level serves
-GATE_PX = 32.0  # level pixels between a match of the second look and where the first expects it
+LEAST_INLIERS = 20  # of two looks in a row
+PLENTY_INLIERS = 80  # of one look: no other is needed
+MOST_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +76,10 @@ class Alignment:
 class Aligner:
     """Lays frames on described windows. Holds the XFeat graph and the last window's descriptors."""
 
-    def __init__(self, extractor: FeatureExtractor) -> None:
+    def __init__(self, extractor: FeatureExtractor, *, least_inliers: int = LEAST_INLIERS) -> None:
+        """With another verdict than `LEAST_INLIERS` where that is to be measured."""
         self._extractor = extractor
+        self._least_inliers = least_inliers
         self._held: tuple[ReferenceFeature, dict[int, LocalFeatures]] | None = None
 
     @classmethod
@@ -117,7 +116,7 @@ class Aligner:
             last: the last alignment of this camera.
 
         Returns:
-            None where no hypothesis gathers `LEAST_INLIERS` on a plausible homography.
+            None where no hypothesis gathers enough inliers on a plausible homography.
 
         Raises:
             FeatureStoreError: the window was stored without `align_*` tensors.
@@ -137,13 +136,11 @@ class Aligner:
         self, frame_image: Uint8, feature: ReferenceFeature, hypothesis: PoseHypothesis
     ) -> Alignment | None:
         """Try one yaw and zoom anywhere in the window. Arguments and errors as `align`."""
-        working, to_working = _working(frame_image)
-        turned = PoseHypothesis(hypothesis.yaw_deg, hypothesis.scale / to_working[0, 0]).matrix()
-        first = self._look(working, feature, turned, FIRST_KEYPOINTS, anywhere=True)
-        if first is None:
-            return None
-        second = self._look(working, feature, first.to_window, SECOND_KEYPOINTS, anywhere=False)
-        return None if second is None else _judge(second, working, to_working, feature.window_id)
+        frame = WorkingFrame.of(frame_image)
+        scale = hypothesis.scale / frame.from_frame[0, 0]
+        turned = PoseHypothesis(hypothesis.yaw_deg, scale).matrix()
+        first = self._look(frame, feature, turned, anywhere=True)
+        return None if first is None else self._confirm(first, frame, feature)
 
     def track(
         self, frame_image: Uint8, feature: ReferenceFeature, last: Alignment
@@ -151,63 +148,68 @@ class Aligner:
         """Try the place of the last alignment, or only its yaw and zoom in another window."""
         if last.window_id != feature.window_id:
             return self.attempt(frame_image, feature, PoseHypothesis(last.yaw_deg, last.scale))
-        working, to_working = _working(frame_image)
-        start = last.homography @ np.linalg.inv(to_working)
-        first = self._look(working, feature, start, SECOND_KEYPOINTS, anywhere=False)
-        if first is None:
-            return None
-        found = _judge(first, working, to_working, feature.window_id)
-        if found is not None and found.inliers >= PLENTY_INLIERS:
-            return found
-        second = self._look(working, feature, first.to_window, SECOND_KEYPOINTS, anywhere=False)
-        again = None
-        if second is not None:
-            again = _judge(second, working, to_working, feature.window_id)
-        return again if again is not None else found
+        frame = WorkingFrame.of(frame_image)
+        first = self._look(
+            frame, feature, last.homography @ np.linalg.inv(frame.from_frame), anywhere=False
+        )
+        return None if first is None else self._confirm(first, frame, feature)
+
+    def _confirm(
+        self, first: Look, frame: WorkingFrame, feature: ReferenceFeature
+    ) -> Alignment | None:
+        """Look again until the verdict is clear: plenty of inliers once, or enough of them twice.
+
+        A wrong alignment lives on chance matches; warped anew, the frame makes others.
+        """
+        start, before = first.to_window, self._judge(first, frame, feature)
+        for _ in range(MOST_LOOKS - 1):
+            if before is not None:
+                if before.inliers >= PLENTY_INLIERS:
+                    return before
+                start = before.homography @ np.linalg.inv(frame.from_frame)
+            look = self._look(frame, feature, start, anywhere=False)
+            now = None if look is None else self._judge(look, frame, feature)
+            if now is None:
+                return None
+            if before is not None or now.inliers >= PLENTY_INLIERS:
+                return now if before is None or now.inliers >= before.inliers else before
+            before = now
+        return None
 
     def _look(
-        self,
-        working: Uint8,
-        feature: ReferenceFeature,
-        to_window: Float64,
-        most: int,
-        *,
-        anywhere: bool,
-    ) -> _Look | None:
-        """Warp the frame by `to_window`, match it, and correct `to_window` by a similarity."""
-        level = _level_for(to_window, working)
-        enlarge = np.diag([level, level, 1.0])
-        to_level = enlarge @ to_window
-        window = self._window(feature, level)
-        if anywhere:
-            warped = warp_to(working, to_level)
-        else:
-            edge_px = feature.width_px * level, feature.height_px * level
-            warped = warp_to(working, to_level, bounds_px=(0.0, 0.0, *edge_px))
-        if warped is None:
+        self, frame: WorkingFrame, feature: ReferenceFeature, to_window: Float64, *, anywhere: bool
+    ) -> Look | None:
+        def level_of(level: int) -> LocalFeatures:
+            return self._level(feature, level)
+
+        size = feature.width_px, feature.height_px
+        return take_look(self._extractor, frame, level_of, size, to_window, anywhere=anywhere)
+
+    def _judge(
+        self, look: Look, frame: WorkingFrame, feature: ReferenceFeature
+    ) -> Alignment | None:
+        """The alignment that the matches of a look prove, or None."""
+        fitted = fit_homography(look.placed, look.target)
+        if fitted is None or fitted.support < self._least_inliers:
             return None
-        if not anywhere:
-            height, width = warped.valid.shape
-            window = _near(window, project(warped.to_level, corners_px(width, height)))
-        found = self._extractor.extract(warped.image, warped.valid, most=most)
-        here = project(warped.to_level, found.xy_px)
-        i, j = mutual_matches(found.descriptor, window.descriptor)
-        placed, target = here[i], window.xy_px[j]
-        similarity = vote_similarity(placed, target)
-        if similarity is None or similarity.support < LEAST_SUPPORT:
+        to_placed = look.to_placed @ frame.from_frame
+        shrink = np.diag([1.0 / look.level, 1.0 / look.level, 1.0])
+        homography = shrink @ fitted.matrix @ to_placed
+        homography /= homography[2, 2]
+        to_frame = np.asarray(np.linalg.inv(to_placed), np.float64)
+        source = project(to_frame, look.placed[fitted.follows])
+        target = look.target[fitted.follows] / look.level
+        width, height = frame.size_px
+        size = width / float(frame.from_frame[0, 0]), height / float(frame.from_frame[1, 1])
+        if not is_plausible(homography, size, source):
             return None
-        expected = project(similarity.matrix, placed)
-        near = np.linalg.norm(expected - target, axis=1) < GATE_PX
-        return _Look(
-            placed=placed[near],
-            target=target[near],
-            from_placed=similarity.matrix,
-            to_placed=to_level,
-            level=level,
-            support=similarity.support,
+        fit = measure_fit(homography, source, target, size)
+        yaw_deg, scale = pose_of(homography, size)
+        return Alignment(
+            homography, len(source), fit.sigma_px, yaw_deg, scale, feature.window_id, fit
         )
 
-    def _window(self, feature: ReferenceFeature, level: int) -> LocalFeatures:
+    def _level(self, feature: ReferenceFeature, level: int) -> LocalFeatures:
         held = self._held
         if held is None or held[0] is not feature:
             held = feature, {}
@@ -215,66 +217,3 @@ class Aligner:
         if level not in held[1]:
             held[1][level] = read_level(feature, level)
         return held[1][level]
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """Matches of one look. "Placed" pixels are those of the level, where the look put the frame."""
-
-    placed: Float64  # [N, 2]
-    target: Float64  # [N, 2], pixels of the level
-    from_placed: Float64  # [3, 3], the similarity found: placed -> level
-    to_placed: Float64  # [3, 3], working frame -> placed
-    level: int
-    support: int
-
-    @property
-    def to_window(self) -> Float64:
-        """Working frame -> window, by the similarity found."""
-        shrink = np.diag([1.0 / self.level, 1.0 / self.level, 1.0])
-        return shrink @ self.from_placed @ self.to_placed
-
-
-def _judge(look: _Look, working: Uint8, to_working: Float64, window_id: str) -> Alignment | None:
-    """The alignment that the matches of a look prove, or None."""
-    fitted = fit_homography(look.placed, look.target)
-    if fitted is None or fitted.support < LEAST_INLIERS:
-        return None
-    shrink = np.diag([1.0 / look.level, 1.0 / look.level, 1.0])
-    homography = shrink @ fitted.matrix @ look.to_placed @ to_working
-    homography /= homography[2, 2]
-    to_frame = np.asarray(np.linalg.inv(look.to_placed @ to_working), np.float64)
-    source = project(to_frame, look.placed[fitted.follows])
-    target = look.target[fitted.follows] / look.level
-    height, width = working.shape[:2]
-    size = width / to_working[0, 0], height / to_working[1, 1]
-    if not is_plausible(homography, size, source):
-        return None
-    fit = measure_fit(homography, source, target, size)
-    yaw_deg, scale = pose_of(homography, size)
-    return Alignment(homography, len(source), fit.sigma_px, yaw_deg, scale, window_id, fit)
-
-
-def _level_for(to_window: Float64, working: Uint8) -> int:
-    """The finest level that does not need the frame enlarged."""
-    _, scale = pose_of(to_window, (float(working.shape[1]), float(working.shape[0])))
-    return next((level for level in LEVELS if scale * level <= FINEST_ZOOM), LEVELS[-1])
-
-
-def _near(window: LocalFeatures, outline: Float64) -> LocalFeatures:
-    """The keypoints inside the bounding box of an outline, with a fifth of its size around."""
-    low, high = outline.min(axis=0), outline.max(axis=0)
-    margin = 0.2 * (high - low)
-    inside = ((window.xy_px > low - margin) & (window.xy_px < high + margin)).all(axis=1)
-    return LocalFeatures(window.xy_px[inside], window.descriptor[inside], window.score[inside])
-
-
-def _working(frame_image: Uint8) -> tuple[Uint8, Float64]:
-    """The frame at `WORKING_SIDE_PX`, and the transform from frame pixels to its pixels."""
-    height, width = frame_image.shape[:2]
-    zoom = WORKING_SIDE_PX / max(width, height)
-    if zoom >= 1.0:
-        return frame_image, np.eye(3)
-    size = round(width * zoom), round(height * zoom)
-    smaller = cv2.resize(frame_image, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(smaller, np.uint8), np.diag([size[0] / width, size[1] / height, 1.0])

@@ -29,15 +29,17 @@ class ColdSearch:
     """Tries the hypotheses one after the other, over several windows if there are.
 
     For every hypothesis all windows are tried before the next one, since the likely hypotheses come
-    first. When all are through, `exhausted` is True and the next step begins anew.
+    first. When all are through, `exhausted` is True; the next step begins another round, every
+    other one with yaws between those of the first.
     """
 
     def __init__(self, aligner: Attempting) -> None:
         self._aligner = aligner
         self._left: Iterator[tuple[PoseHypothesis, ReferenceFeature]] | None = None
         self._asked: tuple[tuple[str, ...], FramePose, tuple[int, int]] | None = None
-        self.tried = 0  # attempts since the search began or began anew
-        self.exhausted = False  # all were tried without success
+        self.tried = 0  # attempts of this round
+        self.rounds = 0  # rounds that ended without success
+        self.exhausted = False  # the last step ended a round
 
     def step(
         self,
@@ -72,30 +74,35 @@ class ColdSearch:
             self.restart()
         for _ in range(attempts):
             if self._left is None:
-                self._left = _trials(pose, size, windows)
+                self._left = _trials(pose, size, windows, shifted=self.rounds % 2 == 1)
                 self.tried, self.exhausted = 0, False
             trial = next(self._left, None)
             if trial is None:
                 self._left, self.exhausted = None, True
+                self.rounds += 1
                 return None
             self.tried += 1
             hypothesis, window = trial
             found = self._aligner.attempt(frame_image, window, hypothesis)
             if found is not None:
-                self._left = None
+                self._left, self.rounds = None, 0
                 return found
         return None
 
     def restart(self) -> None:
         """Begin at the first hypothesis with the next step."""
         self._left = None
-        self.tried, self.exhausted = 0, False
+        self.tried, self.rounds, self.exhausted = 0, 0, False
 
 
 def _trials(
-    pose: FramePose, size_px: tuple[int, int], windows: tuple[ReferenceFeature, ...]
+    pose: FramePose,
+    size_px: tuple[int, int],
+    windows: tuple[ReferenceFeature, ...],
+    *,
+    shifted: bool,
 ) -> Iterator[tuple[PoseHypothesis, ReferenceFeature]]:
     gsd_m = window_gsd_m(windows[0]) if windows else None
-    for hypothesis in pose_hypotheses(pose, size_px, gsd_m):
+    for hypothesis in pose_hypotheses(pose, size_px, gsd_m, shifted=shifted):
         for window in windows:
             yield hypothesis, window
