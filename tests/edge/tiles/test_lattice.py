@@ -194,9 +194,11 @@ def test_bbox_holds_the_windows_of_its_positions(name, x, y):
         return
     everything = set(all_windows(plane))
     assert set(places) <= everything
-    for across in np.linspace(max(x1, left) + 1, min(x2, right) - 1, 7):
-        for down in np.linspace(max(y1, top) + 1, min(y2, bottom) - 1, 7):
-            if x1 < across < x2 and y1 < down < y2:
+    x_low, x_high = max(x1, left), min(x2, right)
+    y_low, y_high = max(y1, top), min(y2, bottom)
+    for across in np.linspace(x_low + 1, x_high - 1, 7):
+        for down in np.linspace(y_low + 1, y_high - 1, 7):
+            if x_low < across < x_high and y_low < down < y_high:
                 assert nearest_window(plane, plane.lon_lat(across, down)) in places
     # north of the grid is 1.9 degrees off true north there, so the box of degrees is larger
     slack = 256 + (0.034 * 5000 if name == "utm" else 1)
