@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -81,23 +82,54 @@ def assemble_on_map(
         BundleError: `prior` wants an alignment that the bundle has no graph for.
         FeatureStoreError: no store there, or one of another model or map.
     """
-    localizer = Localizer.open(bundle, threads=threads)
-    aligner = _aligner(bundle, prior, threads)
     tiles = open_map(map_path)
     try:
         size = bundle.manifest.window
         grid = tiles.grid(size.gsd_m)
-        store = _store(store_path, localizer.model_id, tiles.map_id)
-        cache = FeatureCache(
-            localizer, grid, describe=aligner.describe if aligner else None, store=store
-        )
-        windows = LatticeWindows(cache, grid, size.width_px)
-        placer = _placer(aligner, live)
+
+        def supply(cache: FeatureCache) -> WindowSupply:
+            return LatticeWindows(cache, grid, size.width_px)
+
+        store = _store(store_path, bundle.model_id, tiles.map_id)
+        found = assemble(bundle, grid, supply, store=store, prior=prior, live=live, threads=threads)
+        return replace(found, tiles=tiles)
     except BaseException:
         tiles.close()
         raise
+
+
+def assemble(
+    bundle: Bundle,
+    pictures: WindowReader,
+    supply: Callable[[FeatureCache], WindowSupply],
+    *,
+    store: StoredFeatures | None = None,
+    prior: PriorChoice = PriorChoice.ALIGNMENT,
+    live: bool = False,
+    threads: int = 2,
+) -> Assembly:
+    """A pipeline over anything that windows can be read from.
+
+    Args:
+        bundle: an opened bundle.
+        pictures: reads windows.
+        supply: offers the windows of a frame, out of the cache that it is given.
+        store: windows encoded before.
+        prior: see PriorChoice.
+        live: alignment runs beside the frame path instead of in it.
+        threads: of each graph.
+
+    Raises:
+        BundleError: `prior` wants an alignment that the bundle has no graph for.
+    """
+    aligner = _aligner(bundle, prior, threads)
+    localizer = Localizer.open(bundle, threads=threads)
+    describe = aligner.describe if aligner else None
+    cache = FeatureCache(localizer, pictures, describe=describe, store=store)
+    windows = supply(cache)
+    placer = _placer(aligner, live)
     pipeline = Pipeline(localizer, windows, placer)
-    return Assembly(pipeline, localizer, windows, grid, tiles, placer)
+    return Assembly(pipeline, localizer, windows, pictures, None, placer)
 
 
 def _aligner(bundle: Bundle, prior: PriorChoice, threads: int) -> Aligner | None:

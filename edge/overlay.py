@@ -114,7 +114,7 @@ def _map_panel(result: FrameResult, pictures: WindowReader, truth: Mapping[str, 
             put_text(panel, line, (40, MAP_PX / 2 + 26 * row), 18, MUTED)
         return panel
     shown = [(fix, box) for fix in result.fixes if (box := result.box_shown(fix)) is not None]
-    outline = _outline(result)
+    outline = outline_px(result)
     truth = {name: truth[name] for name in sorted(truth)}
     view, side = _crop(result.place, [box for _, box in shown], list(truth.values()), outline)
     panel = _picture(result.place, pictures, view, side)
@@ -186,7 +186,7 @@ def _crop(
     return _View(float(corner[0]), float(corner[1]), MAP_PX / side), side
 
 
-def _outline(result: FrameResult) -> Float64 | None:
+def outline_px(result: FrameResult) -> Float64 | None:
     """Where the frame lies in the window that is shown, by the alignment. [4, 2]."""
     placed, shown = result.placed, result.place
     if placed is None or shown is None:

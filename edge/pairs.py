@@ -34,6 +34,10 @@ file of another size is scaled to it. It is turned as its EXIF says, unless only
 stored has the stated shape. `visible` is `full` (the default) or `partial`. `"object_id": null` is
 a click on something that is not on the map.
 
+Rendered flights say more, which is kept for people and not used: `made_by`, `licence`,
+`telemetry_noise`, `sha256` of the file; `lon_lat_deg` of an object; `time_s`, `tilt_deg` and `gsd_m`
+of a frame; `click_id`, `class`, `lon_lat_deg` of a click.
+
 Image paths are relative to the JSON file; what is not there is sought below the folder that the
 variable TILEFIX_DATA names. `--images DIR` replaces both.
 """

@@ -45,9 +45,10 @@ class ObjectEntry(Entry, frozen=True, kw_only=True, rename={"class_": "class"}):
     box_xyxy_px: tuple[float, float, float, float]
     class_: str = ""
     desc: str = ""
+    lon_lat_deg: tuple[float, float] | None = None  # of its centre, for people
 
 
-class ClickEntry(Entry, frozen=True, kw_only=True):
+class ClickEntry(Entry, frozen=True, kw_only=True, rename={"class_": "class"}):
     """One of the `clicks` of a frame."""
 
     object_id: str | None
@@ -55,6 +56,9 @@ class ClickEntry(Entry, frozen=True, kw_only=True):
     y: float
     visible: Literal["full", "partial"] = "full"
     desc: str = ""
+    click_id: str | None = None  # the same for an object in all its frames
+    class_: str = ""
+    lon_lat_deg: tuple[float, float] | None = None  # of what was clicked, on the map or not
 
 
 class FrameEntry(Entry, frozen=True, kw_only=True):
@@ -68,6 +72,9 @@ class FrameEntry(Entry, frozen=True, kw_only=True):
     alt_m: float | None = None
     yaw_deg: float | None = None
     capture_time: str | float | None = None
+    time_s: float | None = None
+    tilt_deg: float | None = None
+    gsd_m: float | None = None
 
 
 class FileEntry(Entry, frozen=True, kw_only=True):
@@ -78,6 +85,11 @@ class FileEntry(Entry, frozen=True, kw_only=True):
     objects: tuple[ObjectEntry, ...]
     frames: tuple[FrameEntry, ...]
     notes: str | tuple[str, ...] = ()
+    # How a rendered flight was made, for people; nothing is computed from these.
+    made_by: str = ""
+    licence: str = ""
+    telemetry_noise: dict[str, float] | None = None
+    sha256: dict[str, str] | None = None
 
 
 class _SchemaOnly(msgspec.Struct):
