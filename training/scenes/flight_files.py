@@ -177,7 +177,8 @@ def _truth(
     out_frames: list[dict[str, Any]] = []
     for number, frame in enumerate(frames):
         camera = frame.view.camera
-        target, gsd = _looks_at(frame)
+        _, gsd = _looks_at(frame)
+        foot = np.array([[camera.east_m, camera.north_m]])
         clicks = [
             {
                 "object_id": click.object_id if click.object_id in boxes else None,
@@ -196,7 +197,7 @@ def _truth(
                 "width": plan.size_px[0],
                 "height": plan.size_px[1],
                 "time_s": number * plan.step_s,
-                "lon_lat_deg": [round(v, 8) for v in PLACE.lon_lat_deg(target[None])[0].tolist()],
+                "lon_lat_deg": [round(v, 8) for v in PLACE.lon_lat_deg(foot)[0].tolist()],
                 "alt_m": round(camera.up_m, 2),
                 "yaw_deg": round(camera.yaw_deg, 3),
                 "tilt_deg": round(camera.tilt_deg, 3),

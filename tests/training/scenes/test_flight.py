@@ -126,7 +126,9 @@ def test_telemetry_is_off_by_what_it_states(flight: Path) -> None:
     assert len(rows) == len(truth["frames"])
     errors = []
     for row, frame in zip(rows, truth["frames"], strict=True):
-        _, _, off = geod.inv(float(row["lon"]), float(row["lat"]), *frame["lon_lat_deg"])
+        ahead = frame["alt_m"] * np.tan(np.deg2rad(frame["tilt_deg"]))
+        lon, lat, _ = geod.fwd(*frame["lon_lat_deg"], frame["yaw_deg"], ahead)
+        _, _, off = geod.inv(float(row["lon"]), float(row["lat"]), lon, lat)
         errors.append(off)
         assert float(row["sigma_m"]) == SIGMA_M
         yaw = (float(row["yaw_deg"]) - frame["yaw_deg"] + 180) % 360 - 180
