@@ -35,7 +35,7 @@ stored has the stated shape. `visible` is `full` (the default) or `partial`. `"o
 a click on something that is not on the map.
 
 Rendered flights say more, which is kept for people and not used: `made_by`, `licence`,
-`telemetry_noise`, `sha256` of the file; `lon_lat_deg` of an object; `time_s`, `tilt_deg` and `gsd_m`
+`telemetry_noise`, `sha256` of the file; `lon_lat_deg` of an object; `time_s`, `tilt_deg`, `gsd_m`
 of a frame; `click_id`, `class`, `lon_lat_deg` of a click.
 
 Image paths are relative to the JSON file; what is not there is sought below the folder that the
