@@ -4,7 +4,8 @@ map.mbtiles      zoom 19, JPEG tiles
 frames/          frame_000.jpg ...
 clicks.csv       frame,id,x,y
 telemetry.csv    frame,time_s,lon,lat,sigma_m,yaw_deg,gsd_m   (noisy, as a drone would say)
-truth.json       tilefix-pairs/1, and per click the WGS84 centre of its object
+truth.json       tilefix-pairs/1, and per click the WGS84 centre of its object; a frame's place
+                 is the camera's, that of the telemetry is where the camera looks
 README.txt       what it is and the command that made it
 """
 
