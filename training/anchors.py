@@ -1,4 +1,4 @@
-"""Anchor clustering: k-means on box sizes under the distance 1 - IoU (YOLOv2, arXiv 1612.08242, 2)."""
+"""Anchor clustering: k-means on box sizes under 1 - IoU (YOLOv2, arXiv 1612.08242, section 2)."""
 
 from __future__ import annotations
 

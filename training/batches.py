@@ -17,7 +17,7 @@ PRIOR_SIGMA_PX = (2.0, 24.0)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """B pairs with M clicks in all. `frame` and `window` hold features by stride, or images under 1."""
+    """B pairs with M clicks; `frame` and `window` hold features by stride, or images under 1."""
 
     frame: dict[int, Tensor]
     window: dict[int, Tensor]
@@ -30,7 +30,7 @@ class Batch:
     prior_inv_var: Tensor  # [M], 0 where no prior is given
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on a device; pictures and features channels-last, twice as fast on a CPU."""
+        """The same batch on a device; channels-last, which a CPU reads twice as fast."""
         moved = {
             name: {
                 k: v.to(device).contiguous(memory_format=torch.channels_last)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ def save_weights(model: Lite, path: Path, record: dict[str, Any]) -> None:
     temporary = path.with_suffix(".tmp")
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     save_file(tensors, temporary, metadata)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def load_weights(path: Path) -> tuple[Lite, dict[str, Any]]:
@@ -47,7 +46,7 @@ def load_weights(path: Path) -> tuple[Lite, dict[str, Any]]:
         (model in eval mode, the run's record).
 
     Raises:
-        CheckpointError: not a checkpoint of ours, or tensors missing or unexpected (they are listed).
+        CheckpointError: not a checkpoint of ours, or tensors missing or unexpected (listed).
     """
     from safetensors import SafetensorError, safe_open
 

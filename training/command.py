@@ -25,7 +25,9 @@ import click
     help="Frozen: reads `tilefix datasets cache`; trained: reads the pictures.",
 )
 @click.option(
-    "--mixed-precision/--full-precision", default=True, show_default=True,
+    "--mixed-precision/--full-precision",
+    default=True,
+    show_default=True,
     help="bfloat16 convolutions.",
 )
 def train(

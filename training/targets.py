@@ -1,8 +1,8 @@
 """Which cells and anchors answer for a box.
 
 The published models take one positive per click: the centre's cell and the anchor of best shape
-(DetGeo, section III-D). `lite` spreads it over the 3 x 3 cells around the centre and all anchors, by
-the IoU that a candidate could reach: with a prior that is a few pixels off, a neighbouring cell may
+(DetGeo, section III-D). `lite` spreads it over the 3 x 3 cells around the centre and all anchors,
+by the IoU that a candidate could reach: with a prior that is a few pixels off, a neighbouring cell may
 win, and its box must be right too.
 """
 

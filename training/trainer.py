@@ -135,12 +135,12 @@ def train(
     base_rates = [g["lr"] for g in optimizer.param_groups]
     per_epoch = len(training) // (options.batch * world)
     steps = per_epoch * options.epochs
-    step, best = _resume(out, model, optimizer, device)
+    start, best = _resume(out, model, optimizer, device)
     losing: nn.Module = Losing(model, options.mixed_precision)
     if world > 1:
         losing = nn.parallel.DistributedDataParallel(losing)
     saved_at = time.monotonic()
-    for step, indices, rng in _plan(training, options, step, per_epoch, rank, world):
+    for step, indices, rng in _plan(training, options, start, per_epoch, rank, world):
         if step % per_epoch == 0:
             set_training(model, options.freeze_backbone)
         factor = schedule(step, steps, options.warmup_steps)
@@ -219,7 +219,7 @@ def _save_state(
         "optimizer": optimizer.state_dict(),
     }
     torch.save(state, out / "state.tmp")
-    os.replace(out / "state.tmp", out / "state.pt")
+    (out / "state.tmp").replace(out / "state.pt")
 
 
 def _resume(

@@ -21,7 +21,7 @@ def validate(
     """Accuracy of present clicks, and how well the logit tells present from absent ones.
 
     Returns:
-        acc@0.25, acc@0.5, mean_iou, auc without prior; the same with the prefix `prior_` for a prior
+        acc@0.25, acc@0.5, mean_iou, auc without prior; with the prefix `prior_` for a prior
         of sigma 6 px around where the flat-ground geometry puts the click.
     """
     model.eval()

@@ -36,6 +36,9 @@ class Head:
     b_box: Float64  # [A, 4]
     anchors_wh_px: Float64  # [A, 2]
     stride_px: float
+    click_var: float  # variance of a click around its object's centre, per px2 of box area
+    centre_var: float  # variance of the head's centre, per px2 of box area
+    floor_var_px2: float  # and whatever the size
 
     @staticmethod
     def load(path: Path) -> Head:
@@ -53,6 +56,7 @@ class Head:
         anchors, channels = values["w_conf"].shape if values["w_conf"].ndim == 2 else (0, 0)
         shapes: dict[str, tuple[int, ...]] = {
             "alpha": (), "beta": (), "stride_px": (),
+            "click_var": (), "centre_var": (), "floor_var_px2": (),
             "w_a": (channels,), "b": (channels,),
             "w_conf": (anchors, channels), "c_conf": (anchors,), "tau": (anchors,),
             "w_box": (anchors, 4, channels), "b_box": (anchors, 4), "anchors_wh_px": (anchors, 2),
@@ -69,9 +73,12 @@ def decode(
     """Fuse, score and decode, one click at a time, in float64.
 
     Per click: S = q.v; gate g = alpha + beta S; h = leaky(g (u + w_a) + b); logit[k] = w_conf[k].h
-    + c_conf[k] + tau[k] S - inv_var |cell centre - prior|^2 / 2. The first largest logit in the
-    order (anchor, row, column) wins; its box is t = w_box[k].h + b_box[k]: centre (sigmoid(t) +
-    cell) x stride, sides exp(t) x anchor with t held to +-4.
+    + c_conf[k] + tau[k] S - |cell centre - prior|^2 / 2 / (1 / inv_var + stride^2 / 12): a cell is
+    a square, and its variance adds. The first largest logit in the order (anchor, row, column)
+    wins; its box is t = w_box[k].h + b_box[k]: centre (sigmoid(t) + cell) x stride, sides exp(t) x anchor
+    with t held to +-4. With a prior the centre is the mean of that centre, of variance centre_var x
+    area + floor_var, and of the prior, of variance 1 / inv_var + click_var x area, each weighted by
+    its inverse variance.
 
     Args:
         head: the weights.
@@ -95,7 +102,9 @@ def decode(
         gate = head.alpha + head.beta * similarity
         before = gate * (u + head.w_a[:, None, None]) + head.b[:, None, None]  # [C, Hg, Wg]
         hidden = np.where(before > 0, before, LEAK * before)
-        log_prior = -0.5 * inv_var * ((centre_x_px - x_px) ** 2 + (centre_y_px - y_px) ** 2)
+        square = (centre_x_px - x_px) ** 2 + (centre_y_px - y_px) ** 2
+        blurred_var = 1 / inv_var + head.stride_px**2 / 12 if inv_var > 0 else np.inf
+        log_prior = -0.5 * square / blurred_var
         logit = np.einsum("ac,cij->aij", head.w_conf, hidden)
         logit += head.c_conf[:, None, None] + head.tau[:, None, None] * similarity + log_prior
         anchor, row, column = np.unravel_index(int(np.argmax(logit)), logit.shape)
@@ -103,6 +112,12 @@ def decode(
         centre = (_sigmoid(t[:2]) + np.array([column, row])) * head.stride_px
         log_size = np.clip(t[2:], -LOG_SIZE_LIMIT, LOG_SIZE_LIMIT)
         half = np.exp(log_size) * head.anchors_wh_px[anchor] / 2
+        if inv_var > 0:
+            area = 4 * half[0] * half[1]
+            own_var = head.centre_var * area + head.floor_var_px2
+            prior_var = 1 / inv_var + head.click_var * area
+            prior = np.array([x_px, y_px])
+            centre = (centre * prior_var + prior * own_var) / (prior_var + own_var)
         peak_row, peak_column = np.unravel_index(int(np.argmax(similarity)), similarity.shape)
         far = np.maximum(abs(row_index - peak_row), abs(column_index - peak_column))
         elsewhere = similarity[far > PEAK_RADIUS_CELLS]

@@ -32,7 +32,8 @@ def spelled_out(head: dict[str, Any], q, v, u, prior_xy, inv_var) -> dict[str, A
                 float(a) * b for a, b in zip(head["w_conf"][k], hidden[r, c], strict=True)
             )
             logit += float(head["c_conf"][k]) + float(head["tau"][k]) * similarity[r, c]
-            logit -= 0.5 * inv_var * apart
+            if inv_var > 0:
+                logit -= 0.5 * apart / (1 / inv_var + stride * stride / 12)
             if best is None or logit > best[0]:
                 best = (logit, k, r, c)
     logit, k, r, c = best
@@ -45,6 +46,11 @@ def spelled_out(head: dict[str, Any], q, v, u, prior_xy, inv_var) -> dict[str, A
     w, h = (
         math.exp(min(4, max(-4, t[2 + i]))) * float(head["anchors_wh_px"][k, i]) for i in (0, 1)
     )
+    if inv_var > 0:
+        own = float(head["centre_var"]) * w * h + float(head["floor_var_px2"])
+        of_prior = 1 / inv_var + float(head["click_var"]) * w * h
+        share = own / (own + of_prior)
+        cx, cy = cx + share * (prior_xy[0] - cx), cy + share * (prior_xy[1] - cy)
     peak = max(cells, key=lambda cell: similarity[cell])
     others = [
         similarity[cell]

@@ -61,6 +61,9 @@ def tiny_head(seed: int = 0) -> dict[str, Any]:
         "b_box": noise(count, 4),
         "anchors_wh_px": np.array(ANCHORS_WH_PX, np.float32),
         "stride_px": np.float32(STRIDE_PX),
+        "click_var": np.float32(0.02),
+        "centre_var": np.float32(0.03),
+        "floor_var_px2": np.float32(4.0),
     }
 
 
@@ -224,7 +227,9 @@ def _localizer(
     prior = g.add("Unsqueeze", ["prior_xy_px", number([1], np.int64)])
     apart = g.add("Sub", [number(centres[None]), prior])
     apart = g.add("ReduceSum", [g.add("Mul", [apart, apart]), number([2], np.int64)], keepdims=0)
-    weight = g.add("Unsqueeze", ["prior_inv_var", number([1], np.int64)])
+    known = g.add("Unsqueeze", ["prior_inv_var", number([1], np.int64)])  # [N, 1]
+    wider = g.add("Add", [g.add("Mul", [known, number(STRIDE_PX**2 / 12)]), number(1)])
+    weight = g.add("Div", [known, wider])
     log_prior = g.add("Mul", [g.add("Mul", [apart, weight]), number(-0.5)])  # [N, cells]
     logit = g.add("MatMul", [number(head["w_conf"]), hidden])  # [N, A, cells]
     logit = g.add("Add", [logit, number(head["c_conf"].reshape(1, count, 1))])
@@ -254,6 +259,13 @@ def _localizer(
     log_size = g.add("Clip", [part(t, 2, 4, 1), number(-4), number(4)])
     anchors = g.add("Gather", [number(head["anchors_wh_px"] / 2), anchor], axis=0)
     half = g.add("Mul", [g.add("Exp", [log_size]), anchors])
+    area = g.add("Mul", [part(half, 0, 1, 1), g.add("Mul", [part(half, 1, 2, 1), number(4)])])
+    of_click = g.add("Mul", [area, number(head["click_var"])])
+    own = g.add("Mul", [area, number(head["centre_var"])])
+    own = g.add("Mul", [g.add("Add", [own, number(head["floor_var_px2"])]), known])
+    both = g.add("Add", [g.add("Add", [own, number(1)]), g.add("Mul", [of_click, known])])
+    pull = g.add("Mul", [g.add("Div", [own, both]), g.add("Sub", ["prior_xy_px", centre])])
+    centre = g.add("Add", [centre, pull])
     edges = [g.add("Sub", [centre, half]), g.add("Add", [centre, half])]
     g.add("Concat", edges, "box_xyxy_px", axis=1)
 

@@ -13,11 +13,13 @@ from export.graphs import LOCALIZER_OUTPUTS, export_graphs
 from training.models import build
 from training.models.lite import Lite
 
+FUSION = {"click_var": 0.02, "centre_var": 0.03, "floor_var_px2": 4.0}
+
 
 @pytest.fixture(scope="module")
 def model() -> Lite:
     torch.manual_seed(2)
-    model = build("lite", frame_px=64, window_px=128).eval()
+    model = build("lite", frame_px=64, window_px=128, **FUSION).eval()
     with torch.no_grad():  # a head that is not yet trained hides mistakes behind zeros
         for parameter in model.head.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
@@ -96,11 +98,17 @@ def test_head_file_gives_the_graphs_answer(graphs) -> None:
         rows, columns = np.indices(s.shape)
         square = ((columns + 0.5) * 16 - fed["prior_xy_px"][n, 0]) ** 2
         square = square + ((rows + 0.5) * 16 - fed["prior_xy_px"][n, 1]) ** 2
-        logits = logits - 0.5 * fed["prior_inv_var"][n] * square
+        inv_var, prior = fed["prior_inv_var"][n], fed["prior_xy_px"][n]
+        if inv_var:
+            logits = logits - 0.5 * square / (1 / inv_var + 16**2 / 12)
         a, i, j = np.unravel_index(logits.argmax(), logits.shape)
         t = head["w_box"][a] @ h[:, i, j] + head["b_box"][a]
         centre = (1 / (1 + np.exp(-t[:2])) + [j, i]) * 16
         size = np.exp(np.clip(t[2:], -4, 4)) * head["anchors_wh_px"][a]
+        if inv_var:
+            own = 0.03 * size.prod() + 4.0
+            of_prior = 1 / inv_var + 0.02 * size.prod()
+            centre = (centre / own + prior / of_prior) / (1 / own + 1 / of_prior)
         assert np.allclose(
             got["box_xyxy_px"][n], np.r_[centre - size / 2, centre + size / 2], atol=1e-2
         )

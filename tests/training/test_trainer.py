@@ -28,7 +28,7 @@ def samples(small_folder) -> Collection:
     return Collection.open([small_folder], cached=True)
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -37,9 +37,9 @@ def test_resumed_run_ends_with_the_same_weights(samples: Collection, tmp_path) -
 
     def kill(line: dict) -> None:
         if line.get("epoch") == 1:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(fresh(), samples, samples, OPTIONS, tmp_path / "cut", kill)
     train(fresh(), samples, samples, OPTIONS, tmp_path / "cut")
     whole, cut = (

@@ -1,9 +1,9 @@
 """Drone-like views cut from georeferenced mosaics with building polygons.
 
 A mosaic is flat, so its views have perspective but no parallax: the procedural scenes bring that.
-The reference is the same ground at 0.2 to 0.6 m/px, turned, recoloured, blurred and recompressed; the
-frame is a pinhole view from a random height, tilt and heading. Some windows are cut elsewhere, so that
-none of the clicked objects is in them.
+The reference is the same ground, coarser, turned, recoloured, blurred and recompressed; the frame is
+a pinhole view from a random height, tilt and heading. Some windows are cut elsewhere, so that none
+of the clicked objects is in them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from training.datasets.appearance import degrade
 from training.datasets.sample import PairSample
 
 Polygon = NDArray[np.float64]  # [K, 2] mosaic pixels
+Floats = NDArray[np.float32]
+Clickable = tuple[Floats, Floats, NDArray[np.bool_], Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +231,7 @@ def _clickable(
     window_px: int,
     rng: np.random.Generator,
     most: int,
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]] | None:
+) -> Clickable | None:
     """Clicks [N, 2], boxes [N, 4], presence [N], expected places [N, 2] of the buildings in view."""
     clicks, boxes, present, expected = [], [], [], []
     for index in rng.permutation(len(mosaic.polygons)):

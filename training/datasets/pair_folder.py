@@ -60,18 +60,10 @@ class PairFolder:
                 found="no such file",
                 do=f"tilefix datasets render --out {path}",
             )
-        lines = []
-        for number, text in enumerate(listing.read_text().splitlines(), 1):
-            try:
-                lines.append(msgspec.json.decode(text, type=SampleLine))
-            except msgspec.DecodeError as error:
-                raise DataError(
-                    f"{listing} line {number} cannot be read",
-                    expected="one sample per line: id, source, click_xy_px, box_xyxy_px, present",
-                    found=str(error),
-                    do="remove the line, or render the folder again",
-                ) from error
-        return PairFolder(path, tuple(lines))
+        texts = listing.read_text().splitlines()
+        return PairFolder(
+            path, tuple(_decode(text, f"{listing} line {n}") for n, text in enumerate(texts, 1))
+        )
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -101,6 +93,18 @@ class PairFolder:
         return np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8)
 
 
+def _decode(text: str, where: str) -> SampleLine:
+    try:
+        return msgspec.json.decode(text, type=SampleLine)
+    except msgspec.DecodeError as error:
+        raise DataError(
+            f"{where} cannot be read",
+            expected=f"one sample per line: {', '.join(SampleLine.__struct_fields__)}",
+            found=str(error),
+            do="remove the line, or render the folder again",
+        ) from error
+
+
 def render(
     path: Path,
     count: int,
@@ -114,7 +118,7 @@ def render(
     Args:
         path: the folder.
         count: samples wanted in all.
-        draw: index -> sample; must depend on the index alone, so that a resumed run equals a whole one.
+        draw: index -> sample; depends on the index alone, so a resumed run equals a whole one.
         made_by: command, seed and options, stored beside the samples.
         progress: wraps the indices to show progress.
 

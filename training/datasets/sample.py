@@ -21,7 +21,7 @@ class PairSample:
     click_xy_px: NDArray[np.float32]  # [N, 2] pixels of the frame
     box_xyxy_px: NDArray[np.float32]  # [N, 4] pixels of the window
     present: NDArray[np.bool_]  # [N]
-    # Where the flat-ground geometry puts each click, window pixels; NaN where the window shows another
-    # place. A roof leans away from it: this is what frame alignment would say, without its noise.
+    # Where the flat-ground geometry puts each click, window pixels; NaN where the window shows
+    # another place. A roof leans away from it: it is what alignment would say, without its noise.
     expected_xy_px: NDArray[np.float32]  # [N, 2]
     source: str  # data set and scene or site, for splits and for people

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from edge.letterbox import letterbox
@@ -12,9 +14,20 @@ from training.scenes.pair import sample_pair as draw_pair
 from training.scenes.town import Town
 
 MOST_CLICKS = 8
-MOST_VEHICLES = 2  # of them: parking areas would otherwise be all that is clicked
+# Kinds that are clicked, and the most of a kind in one sample: parking areas and woods would
+# otherwise be all that there is.
+MOST_OF_KIND = {
+    "building": 8,
+    "pool": 3,
+    "pitch": 2,
+    "tank": 2,
+    "shed": 2,
+    "car": 2,
+    "truck": 1,
+    "tree": 1,
+}
 SCENE_COLOUR = 0.5  # scenes bring seasons and light of their own
-TOWN_POOL = 400  # towns are drawn from so many seeds, offset by the data set's split
+TOWN_POOL = 60  # towns of one data set; a town costs as much as its pictures, so they are kept
 
 
 def sample_pair(
@@ -34,11 +47,12 @@ def sample_pair(
         view_size_px=(frame_px, frame_px * 3 // 4),
         window_size_px=(window_px, window_px),
         window_gsd_m=gsd_m * scale,
-        most_clicks=40,
+        most_clicks=60,
+        kinds=frozenset(MOST_OF_KIND),
         same_season=0.5,
         elsewhere=0.1,
     )
-    town = Town.generate(first_town + int(rng.integers(TOWN_POOL)), options.extent_m)
+    town = _town(first_town + int(rng.integers(TOWN_POOL)), options.extent_m)
     pair = draw_pair(rng, town, options)
     clicks = _choose([c for c in pair.clicks if c.presence is not Presence.CUT])
     if not clicks:  # nothing to click in this view: look elsewhere
@@ -68,8 +82,17 @@ def sample_pair(
     )
 
 
+@lru_cache(maxsize=TOWN_POOL)
+def _town(seed: int, extent_m: float) -> Town:
+    return Town.generate(seed, extent_m)
+
+
 def _choose(clicks: list[PairClick]) -> list[PairClick]:
-    """At most MOST_CLICKS, of which at most MOST_VEHICLES are vehicles; in the order drawn."""
-    vehicles = [c for c in clicks if c.kind in ("car", "truck")][:MOST_VEHICLES]
-    others = [c for c in clicks if c.kind not in ("car", "truck")]
-    return (others + vehicles)[:MOST_CLICKS] if others else vehicles
+    """At most MOST_CLICKS, and of each kind at most MOST_OF_KIND; in the order drawn."""
+    left = dict(MOST_OF_KIND)
+    chosen = []
+    for click in clicks:
+        if left[click.kind] > 0:
+            left[click.kind] -= 1
+            chosen.append(click)
+    return chosen[:MOST_CLICKS]

@@ -11,8 +11,10 @@ After the query vector q, per click n, anchor k and cell (i, j):
     S = q . v                                     raw cosine                 [N, H, W]
     g = alpha + beta S                            gate
     h = LeakyReLU_0.1(g (u + w_a) + b)            folded head                [N, C, H, W]
-    logit_k = W_conf[k] . h + c_k + tau_k S - 0.5 inv_var |cell centre - prior|^2
+    logit_k = W_conf[k] . h + c_k + tau_k S - 0.5 i |cell centre - prior|^2
+        i = inv_var / (1 + inv_var stride^2 / 12): a cell is a square, and its variance adds
     box at the winning cell only: t = W_box[k] . h + b_box[k]
+        its centre and the prior are then averaged, each weighted by its precision (`blend_centre`)
 
 `v`, `u` are all that depends on the reference: they are what is cached.
 """
@@ -29,8 +31,8 @@ from training.models.necks import ContextNeck
 from training.models.peaks import peaks
 
 # Anchors (width, height) in window pixels at 0.25 m/px, largest first as the published models order
-# theirs: six near the k-means of the orthophoto boxes (`tilefix datasets anchors`), which are houses,
-# and three larger ones for halls, long blocks and yards, which the procedural towns have.
+# theirs: six near the k-means of the orthophoto boxes (`tilefix datasets anchors`), which are
+# houses, and three larger ones for the halls, long blocks and yards of the procedural towns.
 DEFAULT_ANCHORS_WH_PX = (
     (280.0, 230.0),
     (170.0, 160.0),
@@ -58,6 +60,11 @@ class LiteOptions:
     reference_depth: int = 3  # residual blocks of the reference neck
     query_depth: int = 2
     anchors_wh_px: tuple[tuple[float, float], ...] = DEFAULT_ANCHORS_WH_PX
+    # Variances of a box's centre for `blend_centre`, fitted on held-out samples at export. All
+    # zero: the prior chooses the cell and does not move the box.
+    click_var: float = 0.0  # of a click around its object's centre, per square pixel of box area
+    centre_var: float = 0.0  # of the head's centre, per square pixel of box area
+    floor_var_px2: float = 0.0  # of the head's centre, whatever the size
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,36 @@ class LiteOutputs:
 def unit(x: Tensor, dim: int) -> Tensor:
     """L2-normalise along `dim`; a zero vector stays zero instead of becoming NaN."""
     return x * torch.rsqrt((x * x).sum(dim, keepdim=True).clamp_min(1e-12))
+
+
+def cell_inv_var(prior_inv_var: Tensor, stride_px: int) -> Tensor:
+    """Inverse variance of a prior once the variance of a cell, stride^2 / 12, is added."""
+    return prior_inv_var / (1 + prior_inv_var * (stride_px**2 / 12))
+
+
+def blend_centre(
+    centre_xy_px: Tensor,
+    area_px2: Tensor,
+    prior_xy_px: Tensor,
+    prior_inv_var: Tensor,
+    o: LiteOptions,
+) -> Tensor:
+    """Average the head's centre and the prior by their precisions; without a prior, the head's.
+
+    Head variance: centre_var area + floor_var. Prior variance, as a centre: 1 / inv_var + click_var
+    area. All in one fraction, so that inv_var = 0 needs no division by zero.
+
+    Args:
+        centre_xy_px: [N, 2] of the head.
+        area_px2: [N] of its box.
+        prior_xy_px: [N, 2].
+        prior_inv_var: [N].
+        o: holds the three variances.
+    """
+    spread = prior_inv_var * o.click_var * area_px2
+    head = prior_inv_var * (o.centre_var * area_px2 + o.floor_var_px2)
+    trust = (head / (1 + spread + head)).unsqueeze(1)  # in the prior
+    return centre_xy_px + trust * (prior_xy_px - centre_xy_px)
 
 
 class GatedHead(nn.Module):
@@ -197,7 +234,7 @@ class Lite(nn.Module):
     # -- the contract of every model -------------------------------------------------------------
 
     def encode_reference(self, image: Tensor) -> dict[str, Tensor]:
-        """Reference tensors of windows. image [B, 3, H, W] RGB 0..255 -> v [B, D, H/16, W/16], u."""
+        """Tensors of windows: [B, 3, H, W] RGB 0..255 -> v [B, D, H/16, W/16], u [B, C, ...]."""
         return self.reference_from_features(self.backbone(image))
 
     def encode_query(self, frame: Tensor) -> Tensor:
@@ -218,7 +255,8 @@ class Lite(nn.Module):
             query_map: [D, h, w] from `encode_query`.
             click_xy_px: [N, 2] pixels of the letterboxed frame.
             features: v [D, H, W] and u [C, H, W] of the window.
-            prior_xy_px: [N, 2] window pixels, and prior_inv_var [N] per square pixel; None: no prior.
+            prior_xy_px: [N, 2] window pixels; None: no prior.
+            prior_inv_var: [N] per square pixel.
         """
         o = self.options
         v, u = features["v"].float(), features["u"].float()
@@ -232,7 +270,8 @@ class Lite(nn.Module):
             dx = (columns + 0.5) * o.stride_px - prior_xy_px[:, :1]  # [N, W]
             dy = (rows + 0.5) * o.stride_px - prior_xy_px[:, 1:]  # [N, H]
             square = dy.square().unsqueeze(2) + dx.square().unsqueeze(1)  # [N, H, W]
-            logits = logits - (0.5 * prior_inv_var.view(-1, 1, 1) * square).unsqueeze(1)
+            inv_var = cell_inv_var(prior_inv_var, o.stride_px).view(-1, 1, 1)
+            logits = logits - (0.5 * inv_var * square).unsqueeze(1)
         best_logit, best = logits.reshape(n, -1).max(1)
         cells = height * width
         anchor, cell = best // cells, best % cells
@@ -242,12 +281,10 @@ class Lite(nn.Module):
         h = self.head.hidden(at_cell, u_cell.t())  # [N, C]
         t = self.head.box(h).reshape(n, anchors, 4)
         t = t.gather(1, anchor.view(-1, 1, 1).expand(-1, 1, 4)).squeeze(1)  # [N, 4]
-        centre_x = (t[:, 0].sigmoid() + column) * o.stride_px
-        centre_y = (t[:, 1].sigmoid() + row) * o.stride_px
+        centre = (t[:, :2].sigmoid() + torch.stack([column, row], 1)) * o.stride_px
         size = t[:, 2:].clamp(-SIZE_LOG_LIMIT, SIZE_LOG_LIMIT).exp() * self.anchors_wh_px[anchor]
-        half_w, half_h = size[:, 0] / 2, size[:, 1] / 2
-        box = torch.stack(
-            [centre_x - half_w, centre_y - half_h, centre_x + half_w, centre_y + half_h], 1
-        )
+        if prior_xy_px is not None and prior_inv_var is not None:
+            centre = blend_centre(centre, size.prod(1), prior_xy_px, prior_inv_var, o)
+        box = torch.cat([centre - size / 2, centre + size / 2], 1)
         peak, second = peaks(similarity)
         return LiteOutputs(box, best_logit, peak, second, at_cell, similarity, query)

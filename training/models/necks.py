@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class DepthwiseResidual(nn.Module):
-    """x + project(ReLU6(depthwise 5x5(ReLU6(expand(x))))): context at little cost, INT8-friendly."""
+    """x + project(ReLU6(depthwise 5x5(ReLU6(expand(x))))): context at little cost, fit for INT8."""
 
     def __init__(self, width: int, expansion: int = 2) -> None:
         super().__init__()
