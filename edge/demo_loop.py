@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,13 +10,13 @@ import cv2
 import numpy as np
 
 from edge.demo_flight import DemoFlight, Task
-from edge.demo_report import ShownFrame
+from edge.demo_report import ShownFrame, merit
 from edge.film import encode_image, write_image
 from edge.graceful_stop import GracefulStop
 from edge.overlay import SIZE_PX, draw_overlay, outline_px
 from edge.pipeline import FrameResult
 from edge.sinks import FixLines, write_geojson
-from edge.truth import Box, Outcome
+from edge.truth import Box
 from edge.types import Uint8
 
 PAGE_WIDTH_PX = 1240  # of an overlay on the page
@@ -36,7 +37,7 @@ def fly(flight: DemoFlight, folder: Path) -> list[ShownFrame]:
     lines = FixLines(folder / "fixes.jsonl")
     console = Console(stderr=True)
     frames: list[ShownFrame] = []
-    best = -1.0
+    best = -math.inf
     try:
         with GracefulStop() as stop:
             todo = _until_stopped(stop, flight.tasks)
@@ -49,9 +50,8 @@ def fly(flight: DemoFlight, folder: Path) -> list[ShownFrame]:
                 lines.write(result.fixes)
                 shown, picture = _show(flight, result)
                 frames.append(shown)
-                merit = _merit(shown)
-                if merit > best:
-                    best = merit
+                if merit(shown) > best:
+                    best = merit(shown)
                     write_image(folder / "overlay.png", picture)
     finally:
         lines.close()
@@ -83,15 +83,6 @@ def _show(flight: DemoFlight, result: FrameResult) -> tuple[ShownFrame, Uint8]:
         truth_px={name: _moved(box, corner) for name, box in truth.items()},
     )
     return shown, picture
-
-
-def _merit(frame: ShownFrame) -> float:
-    """How well a frame shows what the program does."""
-    count = {outcome: sum(j.outcome is outcome for j in frame.judged) for outcome in Outcome}
-    aligned = 0.5 if frame.outline_px is not None else 0.0
-    return (
-        count[Outcome.RIGHT] + 0.5 * (count[Outcome.DECLINED] > 0) - count[Outcome.WRONG] + aligned
-    )
 
 
 def _moved(box: Box, corner: tuple[int, int]) -> Box:

@@ -38,6 +38,13 @@ class ShownFrame:
     truth_px: Mapping[str, Box]
 
 
+def merit(frame: ShownFrame) -> float:
+    """How well a frame shows what the program does: rights, a rightly refused one, no wrongs."""
+    count = Counter(each.outcome for each in frame.judged)
+    aligned = 0.5 if frame.outline_px is not None else 0.0
+    return count[Outcome.RIGHT] + (count[Outcome.DECLINED] > 0) - count[Outcome.WRONG] + aligned
+
+
 @dataclass(frozen=True, slots=True)
 class DemoScore:
     """The numbers of a demo."""

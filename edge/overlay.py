@@ -245,6 +245,9 @@ def _foot(canvas: Uint8, result: FrameResult, with_truth: bool) -> None:
             cv2.circle(canvas, (x + 6, y - 5), 6, VERDICT_COLOURS[verdict], -1, cv2.LINE_AA)
             x += 20
             x += put_text(canvas, f"{count} {VERDICT_WORDS[verdict]}", (x, y), 16, INK) + 24
+    if counts[Verdict.ACCEPTED] and any(fix.error_radius_m for fix in result.fixes):
+        cv2.circle(canvas, (x + 7, y - 5), 7, VERDICT_COLOURS[Verdict.ACCEPTED], 1, cv2.LINE_AA)
+        x += 22 + put_text(canvas, "90 % error", (x + 22, y), 16, INK) + 24
     if result.placed is not None:
         polygon(canvas, [(x, y - 11), (x + 18, y - 11), (x + 18, y), (x, y)], FOOTPRINT, 2)
         x += 28 + put_text(canvas, "frame on the map", (x + 28, y), 16, INK) + 24

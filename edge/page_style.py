@@ -32,7 +32,9 @@ button:hover,button:focus-visible{border-color:var(--blue)}
 .split{display:grid;grid-template-columns:minmax(0,1.05fr) minmax(0,1fr);gap:16px;align-items:start}
 @media(max-width:900px){.split{grid-template-columns:1fr}}
 svg{display:block;width:100%;height:auto}
-svg text{font:600 13px system-ui,sans-serif;paint-order:stroke;stroke:#0e1218;stroke-width:3.5px}
+svg text{font-family:system-ui,sans-serif;font-weight:600;paint-order:stroke;stroke:#0e1218;
+stroke-width:.28em}
+svg rect,svg polygon,svg circle{vector-effect:non-scaling-stroke}
 .scroll{max-height:640px;overflow:auto}
 table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
 th,td{padding:6px 10px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
@@ -63,19 +65,19 @@ $('picture').alt='frame '+f.index+': camera picture and map';
 $('where').value='frame '+f.index+' \\u00b7 '+(i+1)+' of '+D.frames.length;
 const g=$('now');g.replaceChildren();
 if(f.outline)put(g,'polygon',{points:f.outline.map(p=>p.join(',')).join(' '),fill:'#5cc8ff14',
-stroke:'#5cc8ff','stroke-width':2,'vector-effect':'non-scaling-stroke'});
+stroke:'#5cc8ff','stroke-width':2});
 const rect=(b,more)=>put(g,'rect',{x:b[0],y:b[1],width:b[2]-b[0],height:b[3]-b[1],...more});
 for(const x of f.fixes)if(x.truth)
 rect(x.truth,{fill:'none',stroke:'#fff','stroke-width':1.5,'stroke-dasharray':'5 4'});
-const taken=[];
+const taken=[],u=D.unit;
 for(const x of f.fixes){if(!x.box)continue;const b=x.box,c=C[x.outcome];
 const sure=x.outcome==='right'||x.outcome==='wrong';
 const cx=(b[0]+b[2])/2,cy=(b[1]+b[3])/2;
 if(sure)rect(b,{fill:c+'22',stroke:c,'stroke-width':2.5});
-else put(g,'circle',{cx:cx,cy:cy,r:5,fill:c,stroke:'#0e1218','stroke-width':2});
-let y=sure?b[1]-4:cy-8;const tx=sure?b[0]:cx+7;
-while(taken.some(t=>Math.abs(t[1]-y)<13&&Math.abs(t[0]-tx)<34))y-=13;taken.push([tx,y]);
-put(g,'text',{x:tx,y:y,fill:c},x.id)}
+else put(g,'circle',{cx:cx,cy:cy,r:5*u,fill:c,stroke:'#0e1218','stroke-width':2});
+let y=sure?b[1]-4*u:cy-8*u;const tx=sure?b[0]:cx+7*u;
+while(taken.some(t=>Math.abs(t[1]-y)<13*u&&Math.abs(t[0]-tx)<34*u))y-=13*u;taken.push([tx,y]);
+put(g,'text',{x:tx,y:y,fill:c,'font-size':13*u},x.id)}
 const rows=f.fixes.map(x=>'<tr><td class=l><span class=dot style="background:'+C[x.outcome]+
 '"></span>'+x.id_html+'</td><td>'+num(x.error_m,1)+'</td><td>'+num(x.radius_m,1)+'</td><td>'+
 num(x.iou,2)+'</td><td>'+num(x.probability,2)+'</td><td class="l '+x.outcome+'">'+x.words+

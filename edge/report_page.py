@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edge.demo_report import OUTCOME_WORDS, DemoScore, ShownFrame
+from edge.demo_report import OUTCOME_WORDS, DemoScore, ShownFrame, merit
 from edge.page_style import SCRIPT, SKELETON, STYLE
 from edge.truth import Box, JudgedFix, Outcome, median
 
@@ -28,6 +28,11 @@ class PageMap:
     top_px: float
     zoom: float  # pixels of the picture per pixel of the grid
     metres_per_px: float  # of the picture
+
+    @property
+    def unit(self) -> float:
+        """Pixels of the picture for about one pixel on the screen: marks grow with the map."""
+        return max(self.width_px / 640, 0.5)
 
     def box(self, box: Box) -> list[float]:
         """A box of the grid in pixels of the picture."""
@@ -61,10 +66,11 @@ def page(
     """
     step = -(-len(frames) // MOST_FRAMES) if frames else 1
     shown = list(frames)[::step]
-    right = [sum(j.outcome is Outcome.RIGHT for j in frame.judged) for frame in shown]
+    merits = [merit(frame) for frame in shown]
     data = {
         "frames": [_frame(frame, page_map) for frame in shown],
-        "first": right.index(max(right)) if right else 0,
+        "first": merits.index(max(merits)) if merits else 0,
+        "unit": round(page_map.unit, 3),
     }
     return SKELETON.format(
         title=html.escape(title),
@@ -139,6 +145,7 @@ def _dots(frames: Sequence[ShownFrame], page_map: PageMap) -> str:
     """All accepted fixes of the flight, faint."""
     colours = {Outcome.RIGHT: "#3ddc84", Outcome.WRONG: "#ff5d5d"}
     dots = []
+    radius = f"{3 * page_map.unit:.1f}"
     for frame in frames:
         for each in frame.judged:
             box = frame.boxes_px.get(each.fix.click_id)
@@ -147,7 +154,7 @@ def _dots(frames: Sequence[ShownFrame], page_map: PageMap) -> str:
             x, y = page_map.point((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
             words = html.escape(f"{each.fix.click_id}, frame {frame.index}")
             dots.append(
-                f'<circle cx="{x}" cy="{y}" r="3.5" fill="{colours[each.outcome]}" '
+                f'<circle cx="{x}" cy="{y}" r="{radius}" fill="{colours[each.outcome]}" '
                 f'fill-opacity=".55"><title>{words}</title></circle>'
             )
     return "".join(dots)
@@ -156,11 +163,14 @@ def _dots(frames: Sequence[ShownFrame], page_map: PageMap) -> str:
 def _scale_bar(page_map: PageMap) -> str:
     most_m = page_map.width_px / 5 * page_map.metres_per_px
     length_m = max((m for m in (1, 2, 5, 10, 20, 50, 100, 200, 500) if m <= most_m), default=1)
-    wide, y = length_m / page_map.metres_per_px, page_map.height_px - 18
+    wide, unit = length_m / page_map.metres_per_px, page_map.unit
+    x, y = 16 * unit, page_map.height_px - 16 * unit
     return (
-        f'<g><rect x="12" y="{y - 22}" width="{wide + 16:.0f}" height="32" rx="5" '
-        f'fill="#0e1218" fill-opacity=".8"/><rect x="20" y="{y}" width="{wide:.0f}" height="3" '
-        f'fill="#ecf0f5"/><text x="20" y="{y - 6}" fill="#ecf0f5">{length_m} m</text></g>'
+        f'<g><rect x="{x - 8 * unit:.0f}" y="{y - 21 * unit:.0f}" '
+        f'width="{wide + 16 * unit:.0f}" height="{31 * unit:.0f}" rx="{5 * unit:.0f}" '
+        f'fill="#0e1218" fill-opacity=".8"/><rect x="{x:.0f}" y="{y:.0f}" width="{wide:.0f}" '
+        f'height="{3 * unit:.0f}" fill="#ecf0f5"/><text x="{x:.0f}" y="{y - 6 * unit:.0f}" '
+        f'font-size="{13 * unit:.0f}" fill="#ecf0f5">{length_m} m</text></g>'
     )
 
 
