@@ -1,8 +1,8 @@
 """Every error that tilefix raises on purpose, each with the same four parts.
 
-A reader beside a runway needs four things: what happened, what was expected, what was found, and what
-to do. `TilefixError` takes exactly these, and prints them one per line. One subclass per cause;
-each carries the exit code that the command line ends with.
+A reader beside a runway needs four things: what happened, what was expected, what was found,
+and what to do. `TilefixError` takes exactly these, and prints them one per line. One subclass
+per cause; each carries the exit code that the command line ends with.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The published models take one positive per click: the centre's cell and the anchor of best shape
 (DetGeo, section III-D). `lite` spreads it over the 3 x 3 cells around the centre and all anchors,
-by the IoU that a candidate could reach: with a prior that is a few pixels off, a neighbouring cell may
-win, and its box must be right too.
+by the IoU that a candidate could reach: with a prior that is a few pixels off, a neighbouring cell
+may win, and its box must be right too.
 """
 
 from __future__ import annotations

@@ -75,10 +75,10 @@ def decode(
     Per click: S = q.v; gate g = alpha + beta S; h = leaky(g (u + w_a) + b); logit[k] = w_conf[k].h
     + c_conf[k] + tau[k] S - |cell centre - prior|^2 / 2 / (1 / inv_var + stride^2 / 12): a cell is
     a square, and its variance adds. The first largest logit in the order (anchor, row, column)
-    wins; its box is t = w_box[k].h + b_box[k]: centre (sigmoid(t) + cell) x stride, sides exp(t) x anchor
-    with t held to +-4. With a prior the centre is the mean of that centre, of variance centre_var x
-    area + floor_var, and of the prior, of variance 1 / inv_var + click_var x area, each weighted by
-    its inverse variance.
+    wins; its box is t = w_box[k].h + b_box[k]: centre (sigmoid(t) + cell) x stride, sides exp(t) x
+    anchor with t held to +-4. With a prior the centre is the mean of that centre, of variance
+    centre_var x area + floor_var, and of the prior, of variance 1 / inv_var + click_var x area,
+    each weighted by its inverse variance.
 
     Args:
         head: the weights.

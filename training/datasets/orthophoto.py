@@ -1,9 +1,9 @@
 """Drone-like views cut from georeferenced mosaics with building polygons.
 
 A mosaic is flat, so its views have perspective but no parallax: the procedural scenes bring that.
-The reference is the same ground, coarser, turned, recoloured, blurred and recompressed; the frame is
-a pinhole view from a random height, tilt and heading. Some windows are cut elsewhere, so that none
-of the clicked objects is in them.
+The reference is the same ground, coarser, turned, recoloured, blurred and recompressed; the frame
+is a pinhole view from a random height, tilt and heading. Some windows are cut elsewhere, so that
+none of the clicked objects is in them.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ def _clickable(
     rng: np.random.Generator,
     most: int,
 ) -> Clickable | None:
-    """Clicks [N, 2], boxes [N, 4], presence [N], expected places [N, 2] of the buildings in view."""
+    """Clicks, boxes, presence and expected places of the buildings in view."""
     clicks, boxes, present, expected = [], [], [], []
     for index in rng.permutation(len(mosaic.polygons)):
         polygon = mosaic.polygons[index]
