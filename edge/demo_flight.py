@@ -108,8 +108,8 @@ def pairs_flight(bundle: Bundle, prior: PriorChoice, path: Path, images: Path | 
     count = sum(len(frame.clicks) for _, frame in labelled)
     return DemoFlight(
         title=pairs.name,
-        words=f"{len(labelled)} frames with {count} clicks from {path}. The window is the whole "
-        "map: no position and no telemetry say where to look.",
+        words=f"{len(labelled)} frames with {count} clicks from {path.name}. The window is the "
+        "whole map: no position and no telemetry say where to look.",
         assembly=assembly,
         truth=Truth(pairs, to_window, size.gsd_m),
         tasks=tasks(),

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from edge.feature_cache import WindowReader
+from edge.labels import Labels
 from edge.matching import project
 from edge.palette import (
     FOOTPRINT,
@@ -24,7 +25,6 @@ from edge.palette import (
     TRUTH,
     VERDICT_COLOURS,
     VERDICT_WORDS,
-    put_chip,
     put_text,
     text_width_px,
 )
@@ -96,12 +96,13 @@ def _frame_panel(result: FrameResult) -> Uint8:
     resized = cv2.resize(result.frame.image, size, interpolation=how)
     panel[top : top + size[1], left : left + size[0]] = resized
     fixes = {fix.click_id: fix for fix in result.fixes}
+    labels = Labels(panel)
     for click in result.clicks:
         fix = fixes.get(click.click_id)
         colour = VERDICT_COLOURS[fix.verdict] if fix else MUTED
         at = (left + click.x_px * zoom, top + click.y_px * zoom)
         ring(panel, at, colour)
-        put_chip(panel, click.click_id, (at[0] + 13, at[1] - 10), 15, colour)
+        labels.put(click.click_id, (at[0], at[1] - 10), 13, 15, colour)
     return panel
 
 
@@ -122,9 +123,12 @@ def _map_panel(result: FrameResult, pictures: WindowReader, truth: Mapping[str, 
         polygon(panel, [view(point) for point in outline], FOOTPRINT, 2)
     for box in truth.values():
         _dashed_box(panel, box, view)
-    for fix, box in sorted(shown, key=lambda pair: pair[0].verdict is Verdict.ACCEPTED):
+    for fix, box in shown:
         _draw_fix(panel, fix, box, view, result)
     _inset(panel, result.place, pictures, view, side)
+    labels = Labels(panel)
+    for fix, box in sorted(shown, key=lambda pair: pair[0].verdict is not Verdict.ACCEPTED):
+        _label_fix(labels, fix, box, view)
     _scale_bar(panel, result, view, side)
     return panel
 
@@ -149,7 +153,6 @@ def _draw_fix(panel: Uint8, fix: Fix, box: Box, view: _View, result: FrameResult
     at = ((x1 + x2) / 2, (y1 + y2) / 2)
     if fix.verdict is not Verdict.ACCEPTED:  # a guess that was refused: its place, not its box
         cross(panel, at, colour)
-        put_chip(panel, fix.click_id, (at[0] + 9, at[1] - 7), 13, colour)
         return
     corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
     polygon(panel, corners, PAPER, 4)
@@ -160,7 +163,15 @@ def _draw_fix(panel: Uint8, fix: Fix, box: Box, view: _View, result: FrameResult
         radius = fix.error_radius_m / per_px_m * view.zoom
         if radius < MAP_PX:
             cv2.circle(panel, sixteenths(at), round(radius * 16), colour, 1, cv2.LINE_AA, 4)
-    put_chip(panel, fix.click_id, (x1, y1 - 2), 15, colour)
+
+
+def _label_fix(labels: Labels, fix: Fix, box: Box, view: _View) -> None:
+    (x1, y1), (x2, y2) = view(box[:2]), view(box[2:])
+    colour = VERDICT_COLOURS[fix.verdict]
+    if fix.verdict is Verdict.ACCEPTED:
+        labels.put(fix.click_id, (x1, y1 - 2), 0, 15, colour)
+    else:
+        labels.put(fix.click_id, ((x1 + x2) / 2, (y1 + y2) / 2 - 7), 9, 13, colour)
 
 
 def _crop(

@@ -64,21 +64,5 @@ def put_text(
     return text_width_px(text, size_px, weight)
 
 
-def put_chip(
-    image: Uint8, text: str, xy_px: tuple[float, float], size_px: int, colour: Colour
-) -> None:
-    """A label: dark text on a patch of colour, its left bottom corner at `xy_px`, kept inside."""
-    wide, high = text_width_px(text, size_px, 600) + 10, size_px + 6
-    x = round(min(max(xy_px[0], 1), image.shape[1] - wide - 1))
-    y = round(min(max(xy_px[1], high + 1), image.shape[0] - 2))
-    cv2.rectangle(image, (x, y - high), (x + wide, y), colour, -1, cv2.LINE_AA)
-    put_text(image, text, (x + 5, y - high / 2 + size_px * 0.36), size_px, PAPER, 600)
-
-
-def hex_of(colour: Colour) -> str:
-    """A colour for a page."""
-    return "#{:02x}{:02x}{:02x}".format(*colour)
-
-
 def _stroke(size_px: int, weight: int) -> tuple[float, int]:
     return size_px / 30.0, 2 if weight >= 600 and size_px >= 16 else 1
