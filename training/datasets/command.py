@@ -21,6 +21,13 @@ def datasets() -> None:
 @click.option("--window-px", type=int, default=640, show_default=True)
 @click.option("--frame-px", type=int, default=512, show_default=True)
 @click.option("--gsd-m", type=float, default=0.25, show_default=True)
+@click.option(
+    "--props-per-hectare",
+    type=float,
+    default=20.0,
+    show_default=True,
+    help="Small made-up things pasted onto the mosaics.",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 def render(
     kind: str,
@@ -31,6 +38,7 @@ def render(
     window_px: int,
     frame_px: int,
     gsd_m: float,
+    props_per_hectare: float,
     out: Path,
 ) -> None:
     """Render samples once, for training to read many times; resumes where it was stopped."""
@@ -51,7 +59,9 @@ def render(
                 do="give a folder with manifest.csv, pictures and *_buildings.json",
             )
         chosen = [
-            m for m in orthophoto.read_folder(mosaics) if not sites or m.name.startswith(sites)
+            m
+            for m in orthophoto.read_folder(mosaics, props_per_hectare)
+            if not sites or m.name.startswith(sites)
         ]
 
     def draw(index: int) -> PairSample:
@@ -71,6 +81,7 @@ def render(
         "window_px": window_px,
         "frame_px": frame_px,
         "gsd_m": gsd_m,
+        "props_per_hectare": props_per_hectare if kind == "orthophoto" else 0.0,
     }
     folder = fill(
         out, count, draw, made_by=made_by, progress=lambda r: track(r, description="render")

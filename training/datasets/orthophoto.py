@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from edge.errors import DataError
 from edge.tiles.window import FILL_RGB
 from training.datasets.appearance import degrade
+from training.datasets.props import scatter
 from training.datasets.sample import PairSample
+
+PROPS_SEED = 20
 
 Polygon = NDArray[np.float64]  # [K, 2] mosaic pixels
 Floats = NDArray[np.float32]
@@ -36,7 +39,9 @@ class Mosaic:
     polygons: tuple[Polygon, ...]
 
     @staticmethod
-    def read(image_path: Path, labels_path: Path, gsd_m: float) -> Mosaic:
+    def read(
+        image_path: Path, labels_path: Path, gsd_m: float, props_per_hectare: float = 0.0
+    ) -> Mosaic:
         """Read a picture and a JSON list of objects with `poly` in its pixels.
 
         Raises:
@@ -63,10 +68,12 @@ class Mosaic:
             if len(o["poly"]) > 3 and o.get("fully_inside", True)
         )
         rgb = np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8)
-        return Mosaic(image_path.stem, rgb, gsd_m, polygons)
+        rng = np.random.default_rng(PROPS_SEED)
+        rgb, props = scatter(rgb, polygons, gsd_m, rng, props_per_hectare)
+        return Mosaic(image_path.stem, rgb, gsd_m, polygons + props)
 
 
-def read_folder(folder: Path) -> list[Mosaic]:
+def read_folder(folder: Path, props_per_hectare: float = 0.0) -> list[Mosaic]:
     """All mosaics of a folder with a `manifest.csv` (columns file, gsd) and `*_buildings.json`."""
     import csv
 
@@ -83,7 +90,8 @@ def read_folder(folder: Path) -> list[Mosaic]:
         for row in csv.DictReader(stream):
             labels = folder / (row["file"].replace("_z21.tif", "") + "_buildings.json")
             if labels.exists():
-                mosaics.append(Mosaic.read(folder / row["file"], labels, float(row["gsd"])))
+                path, gsd_m = folder / row["file"], float(row["gsd"])
+                mosaics.append(Mosaic.read(path, labels, gsd_m, props_per_hectare))
     return mosaics
 
 
@@ -255,7 +263,7 @@ def _clickable(
         inside_w = min(x2, window_px) - max(x1, 0)
         inside_h = min(y2, window_px) - max(y1, 0)
         share = max(inside_w, 0) * max(inside_h, 0) / max((x2 - x1) * (y2 - y1), 1e-6)
-        if 0.02 < share < 0.6 or min(x2 - x1, y2 - y1) < 6:
+        if 0.02 < share < 0.6 or min(x2 - x1, y2 - y1) < 4:
             continue  # half out of the window, or too small to box: neither present nor absent
         clicks.append((x, y))
         present.append(share >= 0.6)
