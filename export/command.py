@@ -18,6 +18,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--no-alignment", is_flag=True, help="Leave frame alignment out.")
 @click.option("--fit-on", type=PATH, multiple=True, help="Samples to fit the acceptance on.")
 @click.option("--held-out", type=PATH, multiple=True, help="Samples that choose its threshold.")
+@click.option("--data-note", default="", help="Training data and their licences, for people.")
 @click.option("--gsd-m", default=0.25, show_default=True, help="Ground size of a window pixel.")
 def export(
     checkpoint: Path,
@@ -28,6 +29,7 @@ def export(
     no_alignment: bool,
     fit_on: tuple[Path, ...],
     held_out: tuple[Path, ...],
+    data_note: str,
     gsd_m: float,
 ) -> None:
     """Checkpoint to bundle: graphs, head, alignment, fitted acceptance, hashes."""
@@ -59,6 +61,7 @@ def export(
             fit_on=list(fit_on),
             held_out=list(held_out),
             gsd_m=gsd_m,
+            data_note=data_note,
             scores={},
             progress=lambda r: track(r, description="fit acceptance"),
         )
