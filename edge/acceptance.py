@@ -20,7 +20,7 @@ FEATURES = (
     "agreement",  # 1 if the centre of the box lies within AGREEMENT_SIGMAS of a prior, else 0
 )
 AGREEMENT_SIGMAS = 2.0
-MIN_COVERAGE = 0.25  # share of the window with imagery, below which nothing is said
+MIN_COVERAGE = 0.05  # share of the window with imagery; a map of 70 m in a window of 300 m has it
 AMBIGUOUS_MARGIN = 0.05  # for the words only; the probability weighs the margin itself
 
 

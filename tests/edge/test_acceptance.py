@@ -205,10 +205,10 @@ def test_a_contradicted_prior_is_named(model):
 
 
 def test_a_window_without_imagery_is_never_judged(model):
-    _, verdict, reason = judged(model, 0.9, 0.1, coverage=0.12)
+    _, verdict, reason = judged(model, 0.9, 0.1, coverage=0.02)
     assert verdict is Verdict.NO_COVERAGE
-    assert reason == "only 12% of this window has imagery, 25% are needed"
-    assert judged(model, 0.9, 0.1, coverage=0.25)[1] is Verdict.ACCEPTED
+    assert reason == "only 2% of this window has imagery, 5% are needed"
+    assert judged(model, 0.9, 0.1, coverage=0.05)[1] is Verdict.ACCEPTED
 
 
 def test_other_features_in_the_manifest_are_refused(tiny):
