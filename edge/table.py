@@ -163,7 +163,7 @@ def _check_columns(where: str, names: Sequence[str], schema: Schema) -> None:
     for name in names:
         if name in schema.columns:
             continue
-        near = difflib.get_close_matches(name, schema.columns, n=1, cutoff=0.0)[0]
+        near = difflib.get_close_matches(name.lower(), schema.columns, n=1, cutoff=0.0)[0]
         raise schema.fail(
             f"{where}: unknown column `{name}`",
             f"columns out of: {', '.join(schema.columns)}",

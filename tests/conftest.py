@@ -28,6 +28,12 @@ def tiny() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def parts() -> ModuleType:
+    """The module tests/edge/fake_parts.py: a map, a localizer and frames that need no model."""
+    return _load("fake_parts")
+
+
+@pytest.fixture(scope="session")
 def spelled_out() -> ModuleType:
     """The module tests/edge/spelled_out.py: the localizer's contract in plain Python."""
     return _load("spelled_out")
