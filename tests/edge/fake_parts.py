@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -60,15 +59,16 @@ class PlainGrid:
         return lon, lat
 
 
-@dataclass
 class FakeLocalizer:
     """Finds an object where `objects` says it is (map pixels), else nothing; keeps its priors."""
 
-    objects: dict[str, tuple[float, float]] = field(default_factory=dict)
-    executor: str = "fake"
-    precision: str = "fp32"
-    calls: list[tuple[str, tuple[str, ...], Prior | None]] = field(default_factory=list)
-    encoded: list[str] = field(default_factory=list)
+    executor = "fake"
+    precision = "fp32"
+
+    def __init__(self, objects: dict[str, tuple[float, float]] | None = None) -> None:
+        self.objects = objects or {}
+        self.calls: list[tuple[str, tuple[str, ...], Prior | None]] = []
+        self.encoded: list[str] = []
 
     def encode(self, window: ReferenceWindow) -> ReferenceFeature:
         self.encoded.append(window.window_id)
