@@ -1,0 +1,219 @@
+"""Where a frame lies: in its turn for files, carried by the picture's motion for live sources."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.alignment_worker import AlignedFrame, AlignmentWorker
+from edge.feature_cache import FeatureCache
+from edge.frame_motion import FrameMotion
+from edge.frame_placer import STEP_SIGMA_PX, InlinePlacer, PlacedFrame, WorkerPlacer
+from edge.matching import project
+from edge.tiles.lattice import WindowPlace
+from edge.types import Frame, FramePose, Prior, PriorSource
+from edge.window_choice import WindowChoice
+
+GROUND = cv2.GaussianBlur(
+    np.random.default_rng(4).integers(0, 256, (900, 1200, 3), dtype=np.uint8), (0, 0), 2.5
+)
+GROUND = cv2.normalize(GROUND, None, 0, 255, cv2.NORM_MINMAX)
+
+
+def seen_by(to_ground, index, time_s=0.0):
+    """What a camera sees whose pixels lie on the ground by this homography."""
+    image = cv2.warpPerspective(
+        GROUND, to_ground, (640, 480), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    )
+    return Frame(image, index, time_s, "live")
+
+
+def camera(step):
+    """A camera that drifts, turns and climbs."""
+    angle, zoom = np.radians(1.5 * step), 0.9 + 0.01 * step
+    turn = np.array(
+        [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
+    )
+    shift = np.array([[1, 0, 300 + 9.0 * step], [0, 1, 200 - 5.0 * step], [0, 0, 1]])
+    tilt = np.array([[1, 0, 0], [0, 1, 0], [1e-5 * step, 0, 1]])
+    return shift @ turn @ np.diag([zoom, zoom, 1.0]) @ tilt
+
+
+def test_the_motion_of_the_picture_is_followed_over_many_frames():
+    motion = FrameMotion()
+    for step in range(12):
+        motion.add(seen_by(camera(step), step))
+    spots = np.array([[100.0, 80.0], [320.0, 240.0], [560.0, 400.0]])
+    for since in (11, 10, 6, 0):
+        way, steps = motion.since(since)
+        assert steps == 11 - since
+        true = project(np.linalg.inv(camera(since)) @ camera(11), spots)
+        assert np.abs(project(way, spots) - true).max() < 0.3 + 0.25 * steps
+
+
+def test_a_cut_breaks_the_chain():
+    motion = FrameMotion()
+    motion.add(seen_by(camera(0), 0))
+    other = np.random.default_rng(9).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    motion.add(Frame(cv2.GaussianBlur(other, (0, 0), 3), 1, 0.0, "live"))
+    assert motion.since(0) is None
+    assert motion.since(1)[1] == 0
+    motion.add(seen_by(camera(2), 2))
+    assert motion.since(0) is None and motion.since(7) is None
+
+
+def test_a_picture_without_corners_or_of_another_size_breaks_it_too():
+    motion = FrameMotion()
+    for index, shape in enumerate([(480, 640, 3), (480, 640, 3), (240, 320, 3)]):
+        motion.add(Frame(np.full(shape, 90, np.uint8), index, 0.0, "live"))
+        assert motion.since(index)[1] == 0
+        assert index == 0 or motion.since(index - 1) is None
+
+
+@dataclass(frozen=True)
+class FakeAlignment:
+    """Pixels of the frame are pixels of the window, 10 further right; sigma 2 px."""
+
+    window_id: str
+    inliers: int = 50
+    scale: float = 0.5
+
+    @property
+    def homography(self):
+        return np.array([[1.0, 0, 10], [0, 1.0, 0], [0, 0, 1.0]])
+
+    def prior(self, clicks):
+        xy = project(self.homography, np.asarray(clicks, np.float64)).astype(np.float32)
+        return Prior(xy, np.full(len(xy), 0.25, np.float32), PriorSource.ALIGNMENT, self.inliers)
+
+
+def test_a_carried_alignment_answers_for_the_frame_at_hand_less_surely():
+    place = WindowPlace(0, 0)
+    to_aligned = np.array([[1.0, 0, -30], [0, 1.0, 5], [0, 0, 1.0]])
+    carried = PlacedFrame(FakeAlignment("w"), place, to_aligned, steps=5)
+    prior = carried.prior([[100.0, 50.0], [0.0, 0.0]])
+    assert prior.xy_px.tolist() == [[80.0, 55.0], [-20.0, 5.0]]
+    sigma = np.sqrt(1 / prior.inv_var)
+    assert sigma == pytest.approx(np.hypot(2.0, STEP_SIGMA_PX * 0.5 * 5))
+    assert (prior.source, prior.inliers) == (PriorSource.ALIGNMENT, 50)
+    assert carried.homography[:, 2].tolist() == [-20.0, 5.0, 1.0]
+    assert PlacedFrame(FakeAlignment("w"), place, np.eye(3)).prior([[1, 1]]).inv_var[0] == 0.25
+
+
+def test_a_click_behind_the_horizon_of_the_carried_frame_gets_no_prior():
+    to_aligned = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, -0.01, 1.0]])
+    carried = PlacedFrame(FakeAlignment("w"), WindowPlace(0, 0), to_aligned, steps=1)
+    prior = carried.prior([[10.0, 10.0], [10.0, 150.0]])
+    assert prior.inv_var[0] > 0 and prior.inv_var[1] == 0
+    assert np.isfinite(prior.xy_px).all()
+
+
+@pytest.fixture
+def choice(parts):
+    localizer = parts.FakeLocalizer()
+    cache = FeatureCache(localizer, parts.PlainGrid())
+    places = [WindowPlace(parts.LEFT_PX + 512 * n, parts.TOP_PX) for n in range(3)]
+    return WindowChoice(places, cache)
+
+
+class ScriptedAligner:
+    """Aligns in the windows it is told to."""
+
+    def __init__(self, *fits):
+        self.fits = set(fits)
+        self.asked = []
+
+    def align(self, image, feature, pose=None, last=None):
+        self.asked.append((feature.window_id, last.window_id if last else None))
+        return FakeAlignment(feature.window_id) if feature.window_id in self.fits else None
+
+
+def test_inline_the_window_of_the_last_frame_is_tried_first(parts, choice):
+    names = [f"z19/x{parts.LEFT_PX + 512 * n}/y{parts.TOP_PX}" for n in range(3)]
+    aligner = ScriptedAligner(names[1])
+    placer = InlinePlacer(aligner)
+    placed = placer.place(parts.frame(0), FramePose(), choice)
+    assert placed.place == choice.places[1] and placed.steps == 0
+    assert aligner.asked == [(names[0], None), (names[1], None)]
+    aligner.asked.clear()
+    placer.place(parts.frame(1), FramePose(), choice)
+    assert aligner.asked == [(names[1], names[1])]
+    aligner.fits.clear()
+    assert placer.place(parts.frame(2), FramePose(), choice) is None
+    aligner.asked.clear()
+    placer.place(parts.frame(3), FramePose(), choice)
+    assert aligner.asked[0] == (names[0], None)  # a lost track is forgotten
+
+
+class SlowAligner:
+    """The worker's part; its first frame takes until `may_finish`."""
+
+    def __init__(self):
+        self.may_finish = threading.Event()
+
+    def attempt(self, image, feature, hypothesis):
+        self.may_finish.wait(5)
+        return FakeAlignment(feature.window_id)
+
+    def track(self, image, feature, last):
+        return FakeAlignment(feature.window_id)
+
+
+def test_live_a_frame_never_waits_for_its_alignment_and_gets_an_earlier_one(parts, choice):
+    aligner = SlowAligner()
+    placer = WorkerPlacer(AlignmentWorker(aligner))
+    for feature in choice.places:
+        choice.feature(feature)
+    try:
+        start_s = time.monotonic()
+        for index in range(3):
+            assert (
+                placer.place(seen_by(camera(index), index, 0.1 * index), FramePose(), choice)
+                is None
+            )
+        assert time.monotonic() - start_s < 1.5
+        aligner.may_finish.set()
+        placer._worker.wait(5)
+        placed = placer.place(seen_by(camera(3), 3, 0.3), FramePose(), choice)
+        assert placed.place == choice.places[0]
+        assert placed.steps == 1  # of the frames that waited only the newest was aligned
+        spots = np.array([[320.0, 240.0]])
+        true = project(np.linalg.inv(camera(2)) @ camera(3), spots)
+        assert project(placed.to_aligned, spots) == pytest.approx(true, abs=1.5)
+    finally:
+        placer.close()
+
+
+class FixedWorker:
+    """Always the same answer."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def offer(self, frame, features, pose=None):
+        pass
+
+    def latest(self):
+        return self.answer
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("index", "time_s", "window", "found"),
+    [(0, 0.0, 0, True), (0, -4.0, 0, False), (99, 0.0, 0, False), (0, 0.0, None, False)],
+)
+def test_old_unknown_or_foreign_alignments_are_not_carried(
+    parts, choice, index, time_s, window, found
+):
+    name = f"z19/x{parts.LEFT_PX}/y{parts.TOP_PX}" if window is not None else "elsewhere"
+    placer = WorkerPlacer(FixedWorker(AlignedFrame(index, time_s, FakeAlignment(name))))
+    placer.place(seen_by(camera(0), 0, 0.0), FramePose(), choice)
+    placed = placer.place(seen_by(camera(1), 1, 0.1), FramePose(), choice)
+    assert (placed is not None) is found
