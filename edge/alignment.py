@@ -145,14 +145,15 @@ class Aligner:
     def track(
         self, frame_image: Uint8, feature: ReferenceFeature, last: Alignment
     ) -> Alignment | None:
-        """Try the place of the last alignment, or only its yaw and zoom in another window."""
-        if last.window_id != feature.window_id:
-            return self.attempt(frame_image, feature, PoseHypothesis(last.yaw_deg, last.scale))
-        frame = WorkingFrame.of(frame_image)
-        first = self._look(
-            frame, feature, last.homography @ np.linalg.inv(frame.from_frame), anywhere=False
-        )
-        return None if first is None else self._confirm(first, frame, feature)
+        """Try the place of the last alignment, then only its yaw and zoom, anywhere."""
+        if last.window_id == feature.window_id:
+            frame = WorkingFrame.of(frame_image)
+            start = last.homography @ np.linalg.inv(frame.from_frame)
+            first = self._look(frame, feature, start, anywhere=False)
+            found = None if first is None else self._confirm(first, frame, feature)
+            if found is not None:
+                return found
+        return self.attempt(frame_image, feature, PoseHypothesis(last.yaw_deg, last.scale))
 
     def _confirm(
         self, first: Look, frame: WorkingFrame, feature: ReferenceFeature

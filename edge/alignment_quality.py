@@ -16,7 +16,7 @@ LEAST_HULL_SHARE = 0.02  # of the frame, covered by the inliers
 LEAST_HULL_PX2 = 32.0**2  # of the window
 # Fitted on real frames by benchmarks/alignment_study.py: residuals of neighbouring matches are not
 # independent (relief, lens), so the covariance of least squares is too small by this factor.
-INFLATION = 4.0
+INFLATION = 3.0
 FLOOR_PX = 0.5  # window pixels: relief and the map's own distortion
 OUTSIDE_SLOPE = 0.05  # sigma per window pixel outside the hull of the inliers
 
