@@ -17,7 +17,7 @@ from edge.feature_cache import WindowReader
 from edge.film import encode_image
 from edge.machine import usable_cores
 from edge.report_page import PageMap, page
-from edge.sinks import write_text
+from edge.sinks import write_whole
 from edge.truth import Box
 
 MOST_MAP_PX = 1400  # of the picture on the page
@@ -55,7 +55,7 @@ def write_results(
     gsd_m = manifest.window.gsd_m
     chart = page_map(frames, flight.assembly.pictures, gsd_m)
     text = page(flight.title, flight.words, frames, score, chart, footer)
-    write_text(folder / "index.html", text)
+    write_whole(folder / "index.html", text.encode())
     return names
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from edge.errors import OutputError
+from edge.sinks import write_whole
 from edge.types import Uint8
 
 SLOWEST_FPS, FASTEST_FPS = 1.0, 30.0
@@ -72,20 +73,7 @@ def write_image(path: Path, image: Uint8, quality: int | None = None) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    data = encode_image(image, path.suffix, quality)
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(
-            f"the picture {path} cannot be written",
-            expected="a folder that may be written to, with room",
-            found=f"{type(error).__name__}: {error.strerror or error}",
-            do="free some space, or choose another folder with --out",
-        ) from error
+    write_whole(path, encode_image(image, path.suffix, quality))
 
 
 def encode_image(image: Uint8, suffix: str, quality: int | None = None) -> bytes:

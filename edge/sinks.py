@@ -6,6 +6,7 @@ from them in one go, under a temporary name and renamed: it is whole, or not the
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -114,13 +115,13 @@ def write_geojson(lines: Path, target: Path) -> int:
             os.fsync(stream.fileno())
         part.replace(target)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        _discard(part)
         raise not_written(target, error) from error
     return count
 
 
-def write_text(target: Path, text: str) -> None:
-    """Write a whole file under a temporary name and rename it.
+def write_whole(target: Path, data: bytes) -> None:
+    """Write a file under a temporary name and rename it: it is whole, or as it was.
 
     Raises:
         OutputError: it cannot be written.
@@ -128,10 +129,10 @@ def write_text(target: Path, text: str) -> None:
     part = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
+        part.write_bytes(data)
         part.replace(target)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        _discard(part)
         raise not_written(target, error) from error
 
 
@@ -143,6 +144,11 @@ def not_written(path: Path, error: OSError) -> OutputError:
         found=f"{type(error).__name__}: {error.strerror or error}",
         do="free some space, or choose another folder with --out; what was written before is kept",
     )
+
+
+def _discard(part: Path) -> None:
+    with contextlib.suppress(OSError):  # the first error is the one to tell
+        part.unlink()
 
 
 def _features(record: dict[str, Any]) -> list[dict[str, Any]]:
