@@ -63,3 +63,7 @@ def main() -> None:
     except TilefixError as error:
         click.echo(f"tilefix: {error}", err=True)
         sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

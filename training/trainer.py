@@ -177,6 +177,9 @@ def train(
         if last_of_epoch or time.monotonic() - saved_at > options.save_every_s:
             _save_state(out, model, optimizer, step + 1, best)
             saved_at = time.monotonic()
+    if world > 1:
+        torch.distributed.barrier()  # rank 0 may still be validating
+        torch.distributed.destroy_process_group()
 
 
 def _plan(
