@@ -35,7 +35,8 @@ class DemoFlight:
     assembly: Assembly
     truth: Truth
     tasks: Iterator[Task]
-    count: int
+    count: int  # frames
+    clicks: int
     bundle: Bundle
 
 
@@ -77,6 +78,7 @@ def recorded_flight(folder: Path, bundle: Bundle, prior: PriorChoice) -> DemoFli
         truth=Truth(pairs, by_geometry(pairs), bundle.manifest.window.gsd_m),
         tasks=tasks(),
         count=source.count or 0,
+        clicks=len(clicks),
         bundle=bundle,
     )
 
@@ -114,6 +116,7 @@ def pairs_flight(bundle: Bundle, prior: PriorChoice, path: Path, images: Path | 
         truth=Truth(pairs, to_window, size.gsd_m),
         tasks=tasks(),
         count=len(labelled),
+        clicks=count,
         bundle=bundle,
     )
 
