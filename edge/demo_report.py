@@ -82,6 +82,8 @@ def demo_score(frames: Sequence[ShownFrame]) -> DemoScore:
 def summary_line(score: DemoScore) -> str:
     """The demo in one line."""
     error = "no accepted fix on the map"
+    if score.median_error_all_m is not None:
+        error += f" (refused guesses: median error {score.median_error_all_m:.1f} m)"
     if score.median_error_m is not None:
         error = f"median error {score.median_error_m:.1f} m"
     counts = score.counts

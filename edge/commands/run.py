@@ -59,6 +59,12 @@ def run(
     poses = Telemetry.read(telemetry) if telemetry else None
     schedule = ClickSchedule.read(clicks)
     frames = open_source(source)
+    if frames.live and store is None:
+        click.echo(
+            "note: a live source without --store: every new window costs seconds when it is first "
+            "met; encode them before the flight with tilefix tiles encode",
+            err=True,
+        )
     try:
         assembly = assemble_on_map(
             open_bundle(bundle),
