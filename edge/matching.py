@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.types import Bool, Float32, Float64
+from edge.types import Array, Bool, Float32, Float64
 
 VOTE_CELL_PX = 96
 VOTE_PLACES = 3  # places of the vote that are tried
@@ -196,7 +196,7 @@ def fit_homography(source: Float64, target: Float64) -> Homography | None:
     for _ in range(_POLISHES):
         if found is None or found.support < 6:
             return found
-        # MAGSAC weighs; least squares on its inliers halves the error where there are many.
+        # MAGSAC weighs; least squares on its inliers is the better fit where there are many.
         matrix, _ = cv2.findHomography(source[found.follows], target[found.follows], 0)
         polished = _counted(matrix, source, target)
         if polished is None or polished.support < 0.9 * found.support:
@@ -205,7 +205,7 @@ def fit_homography(source: Float64, target: Float64) -> Homography | None:
     return found
 
 
-def _counted(matrix: Float64 | None, source: Float64, target: Float64) -> Homography | None:
+def _counted(matrix: Array | None, source: Float64, target: Float64) -> Homography | None:
     """The homography with the matches that follow it; None where it cannot be one."""
     if matrix is None or not np.isfinite(matrix).all() or abs(matrix[2, 2]) < 1e-12:
         return None
