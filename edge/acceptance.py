@@ -17,7 +17,7 @@ FEATURES = (
     "confidence_logit",
     "prior_present",  # 1 or 0
     "log1p_prior_inliers",
-    "agreement",  # 1 if the centre of the box lies within AGREEMENT_SIGMAS of a prior, else 0
+    "agreement",  # 1 if a prior lies in the box or within AGREEMENT_SIGMAS of it, else 0
 )
 AGREEMENT_SIGMAS = 2.0
 MIN_COVERAGE = 0.05  # share of the window with imagery; a map of 70 m in a window of 300 m has it
@@ -134,9 +134,12 @@ def acceptance_features(found: Localizations, prior: Prior) -> Float64:
 
 
 def prior_offset_px(box_xyxy_px: Float32, prior: Prior) -> Float64:
-    """Distance from the centre of each box to its prior, window pixels. [N, 4] -> [N]."""
-    centre = (box_xyxy_px[:, :2].astype(np.float64) + box_xyxy_px[:, 2:]) / 2
-    away: Float64 = centre - prior.xy_px  # [N, 2]
+    """Distance from each box to its prior, window pixels; 0 inside the box. [N, 4] -> [N].
+
+    A prior is where the click points to, and a click lies anywhere on its object.
+    """
+    low, high = box_xyxy_px[:, :2].astype(np.float64), box_xyxy_px[:, 2:].astype(np.float64)
+    away: Float64 = np.maximum(np.maximum(low - prior.xy_px, prior.xy_px - high), 0.0)  # [N, 2]
     return np.hypot(away[:, 0], away[:, 1])
 
 

@@ -140,7 +140,7 @@ def test_features_by_hand():
         logit=[1, 2, 3],
     )
     prior = Prior(
-        np.float32([[13, 14], [13, 14.2], [10, 10]]),
+        np.float32([[23, 24], [23, 24.2], [10, 10]]),
         np.float32([1 / 2.55**2, 1 / 2.55**2, 0]),
         PriorSource.ALIGNMENT,
         inliers=99,
@@ -200,7 +200,7 @@ def test_a_contradicted_prior_is_named(model):
     _, verdict, reason = judged(model, 0.31, 0.3, prior)
     assert verdict is Verdict.NOT_HERE
     assert reason == (
-        "not where the tracker expects it: 50 px away, which is 5.0 sigma; similarity 0.31"
+        "not where the tracker expects it: 36 px away, which is 3.6 sigma; similarity 0.31"
     )
 
 

@@ -193,11 +193,11 @@ def test_boxes_reach_beyond_the_window_and_their_centres_do_not(localizer, featu
 
 def test_a_window_without_imagery_is_no_coverage(localizer):
     valid = np.zeros((128, 128), bool)
-    valid[:16] = True
+    valid[:16, :32] = True
     feature = localizer.encode(window_of(WINDOW.image, valid=valid))
     fix = localizer.localize(frame_at(32, 48), clicks_at((8, 8)), feature)[0]
     assert fix.verdict is Verdict.NO_COVERAGE
-    assert fix.reason == "only 12% of this window has imagery, 25% are needed"
+    assert fix.reason == "only 3% of this window has imagery, 5% are needed"
 
 
 def test_a_prior_chooses_between_twins(localizer):
