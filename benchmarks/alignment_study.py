@@ -222,7 +222,7 @@ def main() -> None:
                 ratios[key] += values
     for site in sites[:2]:
         elsewhere = [f for key, f in features.items() if not key.startswith(site.name)]
-        evidence += wrong_place(recorder, site, elsewhere, every=6 if quick else 3)
+        evidence += wrong_place(recorder, site, elsewhere, every=6 if quick else 1)
     record["sigma"] = {key: calibration(values) for key, values in ratios.items()}
     record["wrong_place"] = verdict_summary(evidence)
     print(json.dumps({key: record[key] for key in ("sigma", "wrong_place")}, indent=1))

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from edge.bundle import Bundle
 
 GRAPH_FILE = "alignment/xfeat.onnx"
-LEAST_INLIERS = 20  # of two looks in a row
+LEAST_INLIERS = 20  # of two looks in a row; of 2752 at wrong places the most had 16
 PLENTY_INLIERS = 80  # of one look: no other is needed
 MOST_LOOKS = 3
 
