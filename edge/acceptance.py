@@ -8,16 +8,18 @@ import numpy as np
 
 from edge.errors import BundleError
 from edge.manifest import AcceptanceSpec
-from edge.types import Float32, Float64, Localizations, Prior, Verdict
+from edge.types import Float32, Float64, Localizations, Prior, PriorSource, Verdict
 
 FEATURES = (
     "peak_similarity",
     "margin",  # peak minus second peak
     "cell_similarity",
     "confidence_logit",
-    "prior_present",  # 1 or 0
-    "log1p_prior_inliers",
-    "agreement",  # 1 if a prior lies in the box or within AGREEMENT_SIGMAS of it, else 0
+    # Only frame alignment is evidence: a prior of telemetry or of the tracker says where to look,
+    # and would say the same on the wrong map.
+    "aligned",  # 1 or 0
+    "log1p_inliers",
+    "agreement",  # 1 if alignment puts the click in the box or AGREEMENT_SIGMAS near it, else 0
 )
 AGREEMENT_SIGMAS = 2.0
 MIN_COVERAGE = 0.05  # share of the window with imagery; a map of 70 m in a window of 300 m has it
@@ -103,8 +105,8 @@ class AcceptanceModel:
     ) -> str:
         """The first cause that a person can see: a contradiction, a rival, or simply too little."""
         similarity = f"similarity {values['peak_similarity']:.2f}"
-        if values["prior_present"] and not values["agreement"]:
-            away_px, inv_var = offset
+        away_px, inv_var = offset
+        if away_px * inv_var**0.5 > AGREEMENT_SIGMAS:
             return (
                 f"not where the {_prior_name(prior)} expects it: {away_px:.0f} px away, "
                 f"which is {away_px * inv_var**0.5:.1f} sigma; {similarity}"
@@ -119,7 +121,7 @@ class AcceptanceModel:
 
 def acceptance_features(found: Localizations, prior: Prior) -> Float64:
     """The features of N fixes in the order of FEATURES, [N, 7]."""
-    present = prior.inv_var > 0
+    present = (prior.inv_var > 0) & (prior.source is PriorSource.ALIGNMENT)
     sigmas = prior_offset_px(found.box_xyxy_px, prior) * np.sqrt(prior.inv_var)
     columns = (
         found.peak_similarity,

@@ -1,13 +1,14 @@
 """Fit a bundle's acceptance model on rendered samples that training never saw.
 
-Each sample is located twice, as it is in flight: without a prior, and with one where the geometry
-expects the click (off by a few pixels). A click counts as right when its object is in the window
-and the box has an IoU above 0.25. Objects that came since the map was taken get a prior too: a good
-alignment does not put them on the map. Windows of another place get none: alignment fails there.
+Each sample is located without a prior, and again with the prior of the real frame alignment where
+that succeeds, inliers and all. A click counts as right when its object is in the window and the box
+has an IoU above 0.25. Objects that came since the map was taken get a prior too: a good alignment
+does not put them on the map. Windows of another place mostly get none: alignment fails there.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.acceptance import acceptance_features
+from edge.alignment import Aligner
 from edge.localizer import Localizer
-from edge.types import Prior, PriorSource, ReferenceWindow
+from edge.types import Prior, ReferenceWindow
+from export.aligned_samples import align
 from training.datasets.pair_folder import PairFolder
 from training.datasets.sample import PairSample
 
-PRIOR_SIGMA_PX = 4.0
 RIGHT_IOU = 0.25
 
 
@@ -35,12 +37,14 @@ class Evidence:
     present: NDArray[np.bool_]  # [M]
     centre_error_px: NDArray[np.float64]  # [M, 2] of the box; NaN where the object is absent
     prior_error_px: NDArray[np.float64]  # [M, 2] of the prior's place; NaN where absent or no prior
+    prior_var_px2: NDArray[np.float64]  # [M] per axis, as alignment states it; NaN without
     area_px2: NDArray[np.float64]  # [M] of the box
     with_prior: NDArray[np.bool_]  # [M]
 
     def scores(self) -> dict[str, float]:
         """Accuracy of present clicks in both regimes."""
-        result = {"clicks": float(len(self.iou)) / 2}
+        aligned = float(self.with_prior.sum() / (~self.with_prior).sum())
+        result = {"clicks": float((~self.with_prior).sum()), "aligned_share": round(aligned, 4)}
         for name, chosen in (("", ~self.with_prior), ("prior_", self.with_prior)):
             iou = self.iou[chosen & self.present]
             result[f"{name}acc@0.25"] = round(float((iou > 0.25).mean()), 4)
@@ -51,23 +55,26 @@ class Evidence:
 
 def collect(
     localizer: Localizer,
+    aligner: Aligner,
     folders: list[PairFolder],
     seed: int = 0,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Evidence:
-    """Locate every click of rendered samples whose windows have the bundle's size."""
+    """Align and locate every click of samples whose windows have the bundle's size."""
     rng = np.random.default_rng(seed)
     rows: list[tuple[NDArray[Any], ...]] = []
     for folder in folders:
         for index in progress(range(len(folder))):
             sample = folder.read(index)
-            feature = localizer.encode(_window(sample))
-            known = np.isfinite(sample.expected_xy_px).all(1)
-            noise = rng.normal(0, PRIOR_SIGMA_PX, sample.expected_xy_px.shape)
-            place = np.where(known[:, None], sample.expected_xy_px + noise, 0).astype(np.float32)
-            inv_var = np.where(known, PRIOR_SIGMA_PX**-2, 0.0).astype(np.float32)
-            aligned = Prior(place, inv_var, PriorSource.ALIGNMENT)
-            for prior in (Prior.none(len(known)), aligned):
+            window = _window(sample)
+            plain = localizer.encode(window)
+            feature = dataclasses.replace(
+                plain, tensors={**plain.tensors, **aligner.describe(window)}
+            )
+            aligned = align(aligner, sample, feature, rng)
+            priors = [Prior.none(len(sample.present))]
+            priors += [aligned] if (aligned.inv_var > 0).all() else []
+            for prior in priors:
                 found = localizer.locate(sample.frame, sample.click_xy_px, feature, prior)
                 iou = np.where(sample.present, _iou(found.box_xyxy_px, sample.box_xyxy_px), 0.0)
                 box, true = found.box_xyxy_px.astype(np.float64), sample.box_xyxy_px
@@ -81,6 +88,7 @@ def collect(
                         sample.present,
                         (box[:, :2] + box[:, 2:]) / 2 - centre,
                         given - centre,
+                        np.where(prior.inv_var > 0, 1 / np.maximum(prior.inv_var, 1e-12), np.nan),
                         (box[:, 2:] - box[:, :2]).prod(1),
                         np.full(len(iou), prior is aligned),
                     )

@@ -12,7 +12,9 @@ import msgspec
 
 from edge.acceptance import FEATURES
 from edge.acceptance_fit import calibrate_acceptance
+from edge.alignment import Aligner
 from edge.bundle import Bundle, write_bundle
+from edge.errors import UsageError
 from edge.localizer import Localizer
 from edge.manifest import (
     SCHEMA,
@@ -87,10 +89,18 @@ def make_bundle(
     bundle = _write(model, manifest, files, out)
     if not fit_on:
         return bundle
+    if alignment is None:
+        raise UsageError(
+            "an acceptance cannot be fitted without alignment",
+            expected="a bundle with frame alignment, as its priors are part of the evidence",
+            found="--no-alignment together with --fit-on",
+            do="leave one of the two out",
+        )
 
     def look(paths: list[Path]) -> Evidence:
         folders = [PairFolder.open(p) for p in paths]
-        return collect(Localizer.open(Bundle.open(out)), folders, progress=progress)
+        now = Bundle.open(out)
+        return collect(Localizer.open(now), Aligner.open(now), folders, progress=progress)
 
     model.options = fit_centre(look(fit_on), model.options)
     _write(model, manifest, files, out)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import DataError
-from export.acceptance import PRIOR_SIGMA_PX, Evidence
+from export.acceptance import Evidence
 from training.models.lite import LiteOptions
 
 LEAST_SAMPLES = 50
@@ -53,7 +53,7 @@ def fit_centre(evidence: Evidence, options: LiteOptions) -> LiteOptions:
     head = (evidence.centre_error_px[usable] ** 2).mean(1)
     prior = (evidence.prior_error_px[usable] ** 2).mean(1)
     slope, floor = _line(area, head, through=None)
-    click_var, _ = _line(area, prior, through=PRIOR_SIGMA_PX**2)
+    click_var, _ = _line(area, prior, through=evidence.prior_var_px2[usable])
     return dataclasses.replace(
         options,
         click_var=max(click_var, 0.0),
@@ -63,9 +63,9 @@ def fit_centre(evidence: Evidence, options: LiteOptions) -> LiteOptions:
 
 
 def _line(
-    area: NDArray[np.float64], square: NDArray[np.float64], through: float | None
+    area: NDArray[np.float64], square: NDArray[np.float64], through: NDArray[np.float64] | None
 ) -> tuple[float, float]:
-    """Slope and offset of squared errors over area; `through` fixes the offset.
+    """Slope and offset of squared errors over area; `through` gives each point its own offset.
 
     Squared errors spread like their mean, so each equation is weighed by its own expected size.
     """
@@ -73,8 +73,9 @@ def _line(
     x, y = area[kept], square[kept]
     weight = 1 / (x + x.mean() / 4)
     if through is not None:
-        slope = ((y - through) * weight) @ (x * weight) / ((x * weight) @ (x * weight))
-        return float(slope), through
+        rest = y - through[kept]
+        slope = (rest * weight) @ (x * weight) / ((x * weight) @ (x * weight))
+        return float(slope), 0.0
     design = np.stack([x, np.ones(len(x))], 1) * weight[:, None]
     slope, offset = np.linalg.lstsq(design, y * weight, rcond=None)[0]
     return float(slope), float(offset)

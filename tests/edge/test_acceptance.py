@@ -156,6 +156,16 @@ def test_features_by_hand():
     )
 
 
+@pytest.mark.parametrize("source", [PriorSource.TELEMETRY, PriorSource.TRACKER])
+def test_only_alignment_is_evidence(source):
+    """A prior that would say the same on the wrong map must not raise the probability."""
+    found = localizations([[0, 0, 20, 20]], [0.5], [0.4])
+    prior = Prior(np.float32([[10, 10]]), np.float32([1e-3]), source)
+    np.testing.assert_array_equal(
+        acceptance_features(found, prior), acceptance_features(found, Prior.none(1))
+    )
+
+
 @pytest.fixture
 def model() -> AcceptanceModel:
     return AcceptanceModel(np.array([10.0, 10, 0, 0, 0, 0, 1]), -10.0, 0.5)

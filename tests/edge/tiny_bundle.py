@@ -35,8 +35,8 @@ FEATURES = (
     "margin",
     "cell_similarity",
     "confidence_logit",
-    "prior_present",
-    "log1p_prior_inliers",
+    "aligned",
+    "log1p_inliers",
     "agreement",
 )
 

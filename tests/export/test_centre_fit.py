@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edge.errors import DataError
-from export.acceptance import PRIOR_SIGMA_PX, Evidence
+from export.acceptance import Evidence
 from export.centre_fit import fit_centre
 from training.models.lite import LiteOptions
 
@@ -11,10 +11,12 @@ def made_up(count: int = 20000, seed: int = 0) -> Evidence:
     """Clicks whose errors are drawn from known variances."""
     rng = np.random.default_rng(seed)
     area = rng.uniform(200, 8000, count)
+    sigma2 = rng.uniform(1, 30, count)
     head = rng.normal(0, 1, (count, 2)) * np.sqrt(0.01 * area + 9.0)[:, None]
-    prior = rng.normal(0, 1, (count, 2)) * np.sqrt(0.02 * area + PRIOR_SIGMA_PX**2)[:, None]
+    prior = rng.normal(0, 1, (count, 2)) * np.sqrt(0.02 * area + sigma2)[:, None]
     yes = np.ones(count, bool)
-    return Evidence(np.zeros((count, 7)), yes, np.ones(count), yes, head, prior, area, yes)
+    features = np.zeros((count, 7))
+    return Evidence(features, yes, np.ones(count), yes, head, prior, sigma2, area, yes)
 
 
 def test_known_variances_come_back() -> None:
