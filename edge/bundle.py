@@ -1,4 +1,7 @@
-"""A model on disk: a folder with `bundle.toml`, its graphs, and the sha256 of every file."""
+"""A model on disk: a folder with `bundle.toml`, its graphs, and the sha256 of every file.
+
+The manifest carries its own sha256 too (`edge.manifest.content_sha256`): no byte goes unchecked.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,12 @@ import msgspec
 from edge.errors import BundleError, MissingLibraryError
 from edge.manifest import (
     MANIFEST_NAME,
+    OWN_HASH,
     SCHEMA,
     Manifest,
     check_manifest,
     check_relative,
+    content_sha256,
     parse_manifest,
 )
 
@@ -31,7 +36,7 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """An opened bundle: every file that the manifest lists was there and had its sha256."""
+    """An opened bundle: the manifest and every file that it lists had their sha256."""
 
     path: Path
     manifest: Manifest
@@ -44,7 +49,8 @@ class Bundle:
         `graph` and `file` never hand them out.
 
         Raises:
-            BundleError: no manifest, a broken one, a missing file, or one whose sha256 differs.
+            BundleError: no manifest, a broken or altered one, a missing file, or one whose sha256
+            differs.
         """
         folder = Path(path)
         where = folder / MANIFEST_NAME
@@ -136,7 +142,7 @@ def write_bundle(
 
     Args:
         folder: where the bundle shall be; its parent is made.
-        manifest: what it says; `schema` and `files` are filled in here.
+        manifest: what it says; `schema`, `files` and `manifest_sha256` are filled in here.
         files: name inside the bundle -> its bytes, or the file to copy.
         replace: take the place of a bundle that is already there.
 
@@ -172,7 +178,10 @@ def write_bundle(
         hashes = {name: _put(new / name, content) for name, content in sorted(files.items())}
         filled = msgspec.structs.replace(manifest, schema=SCHEMA, files=hashes)
         check_manifest(filled, str(target))
-        text = tomli_w.dumps(_without_none(msgspec.to_builtins(filled)))
+        table = _without_none(msgspec.to_builtins(filled))
+        # Hashed as it reads back: what TOML makes of a value is what will be verified.
+        table[OWN_HASH] = content_sha256(tomli_w.dumps(table))
+        text = tomli_w.dumps(table)
         (new / MANIFEST_NAME).write_text(text, encoding="utf-8", newline="\n")
         Bundle.open(new)
         new.chmod(0o755)  # mkdtemp makes it private

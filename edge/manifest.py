@@ -1,12 +1,15 @@
 """What a bundle says of itself: `bundle.toml` as typed values.
 
 A manifest is read once, checked in full, and trusted afterwards. An unknown key is an error that
-names the nearest known one, so that a misspelt threshold is never a silent default.
+names the nearest known one, so that a misspelt threshold is never a silent default. The manifest
+carries the sha256 of its own content, so that a threshold altered on the way is refused as well.
 """
 
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 import sys
 from pathlib import PurePosixPath
 from typing import Any
@@ -22,6 +25,7 @@ else:
 
 SCHEMA = "tilefix-bundle/1"
 MANIFEST_NAME = "bundle.toml"
+OWN_HASH = "manifest_sha256"
 SIMILARITY_SOURCES = ("cosine", "confidence")
 
 
@@ -102,6 +106,7 @@ class Manifest(Section, frozen=True, kw_only=True):
         str, Any
     ] = {}  # keypoints, sizes, variants: `edge.alignment` checks it; {}: none
     files: dict[str, str] = {}  # path inside the bundle, with forward slashes -> sha256
+    manifest_sha256: str = ""  # of all other keys, see `content_sha256`; written by write_bundle
 
 
 def parse_manifest(text: str, where: str) -> Manifest:
@@ -109,7 +114,8 @@ def parse_manifest(text: str, where: str) -> Manifest:
 
     Raises:
         BundleError: not TOML, another schema, an unknown or missing key, a value of the wrong type,
-            a number that cannot be meant, or a path that leaves the bundle.
+            a number that cannot be meant, a path that leaves the bundle, or content that is not
+            what was written.
     """
     try:
         table = tomllib.loads(text)
@@ -139,7 +145,16 @@ def parse_manifest(text: str, where: str) -> Manifest:
             do="correct that key, or export the bundle again",
         ) from error
     check_manifest(manifest, where)
+    _check_own_hash(manifest.manifest_sha256, table, where)
     return manifest
+
+
+def content_sha256(text: str) -> str:
+    """Sha256 of what a manifest says: all keys but its own hash, in an order of no meaning.
+
+    Over the parsed content, not the bytes: other line ends or comments do not break a bundle.
+    """
+    return _sha256_of_table(tomllib.loads(text))
 
 
 def check_manifest(manifest: Manifest, where: str) -> None:
@@ -181,6 +196,27 @@ def check_relative(path: str, where: str) -> None:
             found=repr(path),
             do="do not use this bundle; fetch it again from where you trust it",
         )
+
+
+def _sha256_of_table(table: dict[str, Any]) -> str:
+    content = {key: value for key, value in table.items() if key != OWN_HASH}
+    # `default`: dates and times are the only values of TOML that JSON lacks
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _check_own_hash(stated: str, table: dict[str, Any], where: str) -> None:
+    found = _sha256_of_table(table)
+    if stated == found:
+        return
+    raise BundleError(
+        f"the manifest {where} was altered"
+        if stated
+        else f"the manifest {where} does not carry its own hash",
+        expected=f'{OWN_HASH} = "{stated}"' if stated else f"the key `{OWN_HASH}`",
+        found=f"content of sha256 {found}" if stated else "no such key",
+        do="fetch or export the bundle again; do not fly with this one",
+    )
 
 
 def _bad_value(where: str, key: str, expected: str, found: str) -> BundleError:
