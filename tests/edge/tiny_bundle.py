@@ -30,15 +30,8 @@ STRIDE_PX = 16
 DEPTH = 24  # D, length of a descriptor
 HIDDEN = 8  # C
 ANCHORS_WH_PX = ((20.0, 14.0), (32.0, 40.0))
-FEATURES = (
-    "peak_similarity",
-    "margin",
-    "cell_similarity",
-    "confidence_logit",
-    "aligned",
-    "log1p_inliers",
-    "agreement",
-)
+FEATURES = ("peak_similarity", "margin", "cell_similarity", "confidence_logit")
+FEATURES += ("aligned", "log1p_inliers", "agreement")
 
 
 def tiny_head(seed: int = 0) -> dict[str, Any]:
