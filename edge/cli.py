@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import NoReturn
 
 import click
 
 from edge import __version__
 from edge.errors import TilefixError
+from edge.extras import missing_library
 
 # verb -> (where its click command is, the line that --help shows). Modules outside `edge` are named
 # as strings on purpose: `edge` imports none of them.
@@ -57,12 +59,24 @@ def tilefix() -> None:
 
 
 def main() -> None:
-    """Run the command; a tilefix error ends with its four-part text and its own exit code."""
+    """Run the command; a tilefix error ends with its four-part text and its own exit code.
+
+    So does a library of an extra that is not installed: which verb needs which shows on import.
+    """
     try:
         tilefix()
     except TilefixError as error:
-        click.echo(f"tilefix: {error}", err=True)
-        sys.exit(error.exit_code)
+        _end(error)
+    except ModuleNotFoundError as error:
+        missing = missing_library(error)
+        if missing is None:
+            raise
+        _end(missing)
+
+
+def _end(error: TilefixError) -> NoReturn:
+    click.echo(f"tilefix: {error}", err=True)
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":
