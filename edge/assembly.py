@@ -11,8 +11,10 @@ from pathlib import Path
 from edge.alignment import Aligner
 from edge.alignment_worker import AlignmentWorker
 from edge.bundle import Bundle, shipped_bundle_path
+from edge.encoding import open_features
 from edge.errors import BundleError
 from edge.feature_cache import FeatureCache, StoredFeatures, WindowReader
+from edge.feature_store import FeatureStore
 from edge.frame_placer import InlinePlacer, WorkerPlacer
 from edge.localizer import Localizer
 from edge.pipeline import FramePlacer, Pipeline
@@ -40,11 +42,14 @@ class Assembly:
     pictures: WindowReader
     tiles: TileMap | None
     placer: FramePlacer | None
+    store: FeatureStore | None = None
 
     def close(self) -> None:
-        """Let go of the map and of the worker thread."""
+        """Let go of the worker thread, the store and the map."""
         if self.placer is not None:
             self.placer.close()
+        if self.store is not None:
+            self.store.close()
         if self.tiles is not None:
             self.tiles.close()
 
@@ -80,9 +85,11 @@ def assemble_on_map(
     Raises:
         MapError, GeoreferenceError: the map.
         BundleError: `prior` wants an alignment that the bundle has no graph for.
-        FeatureStoreError: no store there, or one of another model or map.
+        FeatureStoreError: no store there, or one of another model, map, sampling distance or, where
+            frames are aligned, alignment.
     """
     tiles = open_map(map_path)
+    store = None
     try:
         size = bundle.manifest.window
         grid = tiles.grid(size.gsd_m)
@@ -90,10 +97,24 @@ def assemble_on_map(
         def supply(cache: FeatureCache) -> WindowSupply:
             return LatticeWindows(cache, grid, size.width_px)
 
-        store = _store(store_path, bundle.model_id, tiles.map_id)
+        if store_path is not None:
+            # A store without the local features that this run asks for is no use to it; one with
+            # more than it asks for is.
+            graph = (
+                None if prior is PriorChoice.NONE else bundle.manifest.files.get(ALIGNMENT_GRAPH)
+            )
+            store = open_features(
+                Path(store_path),
+                model_id=bundle.model_id,
+                map_id=tiles.map_id,
+                grid=grid,
+                alignment_id=graph,
+            )
         found = assemble(bundle, grid, supply, store=store, prior=prior, live=live, threads=threads)
-        return replace(found, tiles=tiles)
+        return replace(found, tiles=tiles, store=store)
     except BaseException:
+        if store is not None:
+            store.close()
         tiles.close()
         raise
 
@@ -143,16 +164,6 @@ def _aligner(bundle: Bundle, prior: PriorChoice, threads: int) -> Aligner | None
             do="run with --prior none, or take a bundle with an alignment graph",
         )
     return Aligner.open(bundle, threads=threads)
-
-
-def _store(
-    path: str | os.PathLike[str] | None, model_id: str, map_id: str
-) -> StoredFeatures | None:
-    if path is None:
-        return None
-    from edge.feature_store import FeatureStore
-
-    return FeatureStore.open(path, model_id=model_id, map_id=map_id)
 
 
 def _placer(aligner: Aligner | None, live: bool) -> FramePlacer | None:

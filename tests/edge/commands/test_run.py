@@ -16,7 +16,16 @@ import pytest
 from click.testing import CliRunner
 
 import edge
-from edge.errors import BundleError, ClickError, MapError, SourceError, TelemetryError, UsageError
+from edge.bundle import shipped_bundle_path
+from edge.errors import (
+    BundleError,
+    ClickError,
+    FeatureStoreError,
+    MapError,
+    SourceError,
+    TelemetryError,
+    UsageError,
+)
 from edge.geodesy import MercatorGeometry, distance_m
 
 ZOOM, COLUMN, ROW, TILES = 19, 272976, 184402, 6  # the map is 1536 px, its corner on the lattice
@@ -87,6 +96,15 @@ def invoke(arguments):
     return CliRunner().invoke(run, arguments, catch_exceptions=False)
 
 
+def encode(world, tile_map, store, *more):
+    from edge.commands.tiles import tiles
+
+    words = ["encode", "--bundle", world / "bundle", "--tiles", tile_map, "--store", store, *more]
+    done = CliRunner().invoke(tiles, list(map(str, words)), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return store
+
+
 def records(out):
     return [json.loads(line) for line in (out / "fixes.jsonl").read_text().splitlines()]
 
@@ -142,14 +160,7 @@ def test_a_position_off_the_map_is_a_verdict(world, tmp_path):
 
 
 def test_a_stored_window_gives_the_same_fixes(world, tmp_path):
-    from edge.bundle import Bundle
-    from edge.commands.tiles import tiles
-
-    bundle = Bundle.open(world / "bundle")
-    store = tmp_path / "store"
-    words = ["encode", "--bundle", str(bundle.path), "--tiles", str(world / "map.mbtiles")]
-    done = CliRunner().invoke(tiles, [*words, "--store", str(store)], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
+    store = encode(world, world / "map.mbtiles", tmp_path / "store")
     invoke(options(world, tmp_path / "a"))
     fresh = invoke([*options(world, tmp_path / "b", store=store), "--json"])
     stages = {stage["name"] for stage in json.loads(fresh.output)["stages"]}
@@ -158,6 +169,58 @@ def test_a_stored_window_gives_the_same_fixes(world, tmp_path):
     for record in first + second:
         del record["timings"]
     assert first == second
+
+
+def test_a_store_of_another_zoom_is_refused_before_the_flight(world, tmp_path):
+    tile_map = two_zooms(tmp_path)
+    store = encode(world, tile_map, tmp_path / "store", "--gsd-m", 0.19)
+    with pytest.raises(FeatureStoreError, match="made with other settings") as caught:
+        invoke(options(world, tmp_path / "out", tiles=tile_map, store=store))
+    assert "zoom 18" in caught.value.expected and "zoom 19" in caught.value.found
+    assert "into a new folder" in caught.value.do
+    assert not (tmp_path / "out").exists()
+
+
+def two_zooms(folder):
+    from edge.tiles.mbtiles_writer import MBTilesWriter
+
+    blank = png(np.full((256, 256, 3), 90, np.uint8))
+    with MBTilesWriter(folder / "two.mbtiles", {"name": "two", "format": "png"}) as writer:
+        for row in range(4):
+            for column in range(4):
+                writer.put(ZOOM, COLUMN + column, ROW + row, blank)
+                writer.put(ZOOM - 1, COLUMN // 2 + column, ROW // 2 + row, blank)
+    return folder / "two.mbtiles"
+
+
+def test_a_store_without_the_alignment_that_is_asked_for_is_refused(
+    world, tmp_path, make_tiny_bundle
+):
+    store = encode(world, world / "map.mbtiles", tmp_path / "store")
+    graph = (shipped_bundle_path() / "alignment/xfeat.onnx").read_bytes()
+    extra = {"alignment/xfeat.onnx": graph}
+    bundle = make_tiny_bundle(tmp_path / "b", window_wh_px=(512, 512), extra_files=extra)
+    changes = {"bundle": bundle.path, "store": store}
+    with pytest.raises(FeatureStoreError, match="made with other settings") as caught:
+        invoke(options(world, tmp_path / "out", prior="alignment", **changes))
+    assert "alignment None" in caught.value.found
+    invoke(options(world, tmp_path / "out", prior="none", **changes))
+    assert {record["verdict"] for record in records(tmp_path / "out")} == {"accepted"}
+
+
+def test_the_store_is_closed_with_the_rest(world, tmp_path):
+    from edge.assembly import PriorChoice, assemble_on_map, open_bundle
+
+    tile_map = world / "map.mbtiles"
+    store = encode(world, tile_map, tmp_path / "store")
+    assembly = assemble_on_map(
+        open_bundle(world / "bundle"), tile_map, store_path=store, prior=PriorChoice.NONE
+    )
+    window_id = next(iter(assembly.store))
+    assembly.store.read(window_id)
+    assembly.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        assembly.store.read(window_id)
 
 
 def test_clicks_on_frames_that_never_come_are_said(world, tmp_path):
