@@ -127,6 +127,7 @@ def assemble(
     store: StoredFeatures | None = None,
     prior: PriorChoice = PriorChoice.ALIGNMENT,
     live: bool = False,
+    track: bool = True,
     threads: int = 2,
 ) -> Assembly:
     """A pipeline over anything that windows can be read from.
@@ -138,6 +139,7 @@ def assemble(
         store: windows encoded before.
         prior: see PriorChoice.
         live: alignment runs beside the frame path instead of in it.
+        track: an accepted fix is a prior for the next click of its id.
         threads: of each graph.
 
     Raises:
@@ -149,7 +151,7 @@ def assemble(
     cache = FeatureCache(localizer, pictures, describe=describe, store=store)
     windows = supply(cache)
     placer = _placer(aligner, live)
-    pipeline = Pipeline(localizer, windows, placer)
+    pipeline = Pipeline(localizer, windows, placer, track=track)
     return Assembly(pipeline, localizer, windows, pictures, None, placer)
 
 

@@ -92,7 +92,11 @@ def pairs_flight(bundle: Bundle, prior: PriorChoice, path: Path, images: Path | 
     pairs = read_pairs(path, images)
     size = bundle.manifest.window
     grid = PairsGrid(window_for(read_map(pairs), size.gsd_m, size.width_px))
-    assembly = assemble(bundle, grid, lambda cache: AllWindows(cache, grid.places), prior=prior)
+    # The clicks carry the names of their labels, for the tables: a tracker would know by them which
+    # click is which object, and hand the truth on from frame to frame.
+    assembly = assemble(
+        bundle, grid, lambda cache: AllWindows(cache, grid.places), prior=prior, track=False
+    )
 
     def to_window(xy_px: Float64, result: FrameResult) -> Float64:
         if result.place is None:

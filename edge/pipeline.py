@@ -95,18 +95,27 @@ class FrameResult:
 class Pipeline:
     """Locates the clicks of one frame after another. Remembers tracks; one thread at a time."""
 
-    def __init__(self, locator: Locator, windows: WindowSupply, placer: FramePlacer | None) -> None:
+    def __init__(
+        self,
+        locator: Locator,
+        windows: WindowSupply,
+        placer: FramePlacer | None,
+        *,
+        track: bool = True,
+    ) -> None:
         """Join the parts.
 
         Args:
             locator: an opened localizer.
             windows: offers the windows of the map.
             placer: lays frames on windows; None: no priors at all, the head decides alone.
+            track: the last fix of a click's id is a prior for the next; not where ids are labels.
         """
         self._locator = locator
         self._windows = windows
         self._placer = placer
         self._tracker = Tracker()
+        self._track = track
 
     def process(self, frame: Frame, clicks: Sequence[Click], pose: FramePose) -> FrameResult:
         """Locate the clicks of a frame.
@@ -139,7 +148,8 @@ class Pipeline:
             total_ms=1e3 * (time.perf_counter() - start_s),
         )
         fixes = [replace(fix, timings=timings) for fix in fixes]
-        self._tracker.learn(fixes)
+        if self._track:
+            self._tracker.learn(fixes)
         shown = _most_used(fixes, choice, placed.place if placed else None)
         return FrameResult(
             frame=frame,

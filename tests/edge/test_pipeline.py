@@ -162,6 +162,20 @@ def test_a_click_that_the_alignment_puts_off_the_map(parts):
     assert "alignment puts it outside the map" in result.fixes[0].reason
 
 
+@pytest.mark.parametrize(("track", "second"), [(True, "tracker"), (False, "none")])
+def test_without_tracking_no_name_is_a_prior(parts, track, second):
+    grid = parts.PlainGrid()
+    localizer = parts.FakeLocalizer({"a": (1500, 1500)})
+    windows = LatticeWindows(FeatureCache(localizer, grid), grid)
+    pipeline = Pipeline(localizer, windows, FakePlacer(), track=track)
+    pose = FramePose(grid.lon_lat_deg(1500, 1500))
+    sources = [
+        pipeline.process(parts.frame(n, 0.1 * n), CLICKS[:1], pose).fixes[0].prior_source.value
+        for n in range(2)
+    ]
+    assert sources == ["none", second]
+
+
 def test_alignment_counts_more_than_the_tracker_and_that_more_than_telemetry(parts):
     grid = parts.PlainGrid()
     position = grid.lon_lat_deg(1536, 1536)

@@ -18,10 +18,11 @@ from click.testing import CliRunner
 import edge
 from edge.assembly import PriorChoice, open_bundle
 from edge.commands.demo import demo
-from edge.demo_flight import bundled_flight, recorded_flight
+from edge.demo_flight import bundled_flight, pairs_flight, recorded_flight
 from edge.demo_loop import fly
 from edge.demo_report import demo_score
 from edge.errors import BundleError, DataError, PairsError
+from edge.priors import Tracker
 
 FLIGHT = Path(edge.__file__).parent / "demo_data" / "flight"
 FILES = {"index.html", "overlay.png", "fixes.geojson", "fixes.jsonl"}
@@ -156,6 +157,16 @@ def test_a_pairs_file_without_a_position_is_shown_too(pairs_file, tmp_path):
     data = json.loads(page.split('type="application/json">')[1].split("</script>")[0])
     errors = [f["error_m"] for f in data["frames"][0]["fixes"] if f["error_m"] is not None]
     assert sorted(errors)[len(errors) // 2] < 4.0, errors
+
+
+def test_the_labels_of_a_pairs_file_feed_no_tracker(pairs_file, tmp_path, tiny_bundle, monkeypatch):
+    learned = []
+    monkeypatch.setattr(Tracker, "learn", lambda self, fixes: learned.extend(fixes))
+    flight = pairs_flight(tiny_bundle, PriorChoice.NONE, pairs_file, None)
+    frames = fly(flight, tmp_path / "out")
+    flight.assembly.close()
+    assert sum(len(frame.judged) for frame in frames) == flight.clicks > 0
+    assert learned == []
 
 
 def test_what_is_missing_is_named(tmp_path, monkeypatch):
