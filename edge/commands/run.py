@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from edge.types import FramePose
+    from edge.window_choice import WindowSupply
 
 
 @click.command()
@@ -74,6 +79,8 @@ def run(
             live=frames.live,
         )
         try:
+            if fallback is not None or poses is None:
+                check_start(assembly.windows, fallback)
             loop = RunLoop(assembly, schedule, poses, fallback, Path(out), overlay=overlay)
             summary = loop.run(frames, show_progress=not as_json)
         finally:
@@ -84,3 +91,44 @@ def run(
         print_json(summary)
     else:
         print_summary(summary)
+
+
+def check_start(windows: WindowSupply, position: FramePose | None) -> None:
+    """Refuse a run that could only say "no window" of every frame.
+
+    Raises:
+        UsageError: the position is off the map, or none is given and the map is large.
+    """
+    from edge.errors import UsageError, WindowError
+    from edge.types import FramePose
+
+    try:
+        windows.choose(position or FramePose())
+    except WindowError as error:
+        if position is None or position.lon_lat_deg is None:
+            raise UsageError(
+                "nothing says where on the map the frames are",
+                expected=error.expected,
+                found="neither --position nor --telemetry",
+                do=error.do,
+            ) from error
+        raise UsageError(
+            "--position lies outside the map",
+            expected=error.expected,
+            found=error.found,
+            do=_swapped(windows, position) or "correct it, or take a map of that area",
+        ) from error
+
+
+def _swapped(windows: WindowSupply, position: FramePose) -> str | None:
+    """What to do if latitude and longitude changed places; None: that is not it."""
+    from dataclasses import replace
+
+    from edge.errors import WindowError
+
+    lon, lat = position.lon_lat_deg or (0.0, 0.0)
+    try:
+        windows.choose(replace(position, lon_lat_deg=(lat, lon)))
+    except WindowError:
+        return None
+    return f"longitude comes first: --position {lat},{lon} lies on the map"

@@ -16,11 +16,9 @@ import pytest
 from click.testing import CliRunner
 
 import edge
-from edge.bundle import shipped_bundle_path
 from edge.errors import (
     BundleError,
     ClickError,
-    FeatureStoreError,
     MapError,
     SourceError,
     TelemetryError,
@@ -152,10 +150,39 @@ def test_one_position_with_a_sigma_for_all_frames(world, tmp_path):
     assert {record["verdict"] for record in records(tmp_path)} == {"accepted"}
 
 
-def test_a_position_off_the_map_is_a_verdict(world, tmp_path):
-    done = invoke(options(world, tmp_path, telemetry=None, position="10,10"))
+def test_a_position_off_the_map_is_refused_before_the_run(world, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(UsageError, match="--position lies outside the map") as caught:
+        invoke(options(world, out, telemetry=None, position="10,10"))
+    west, south = lon_lat(0, SIDE)
+    assert f"lon {west:.5f} to" in caught.value.expected
+    assert f"lat {south:.5f} to" in caught.value.expected
+    assert "lon 10.000000, lat 10.000000" in caught.value.found
+    assert "longitude comes first" not in caught.value.do
+    lon, lat = lon_lat(768, 768)
+    for sigma in ("", ",40"):
+        with pytest.raises(UsageError) as caught:
+            invoke(options(world, out, position=f"{lat},{lon}{sigma}"))
+        assert caught.value.do == f"longitude comes first: --position {lon},{lat} lies on the map"
+    assert not out.exists()
+
+
+def test_a_large_map_needs_a_position(world, tmp_path, monkeypatch):
+    monkeypatch.setattr("edge.window_choice.MOST_WINDOWS", 3)
+    with pytest.raises(UsageError, match="nothing says where") as caught:
+        invoke(options(world, tmp_path / "out", telemetry=None))
+    assert "more than 3 windows" in caught.value.expected
+    assert "--telemetry" in caught.value.found and "--position" in caught.value.do
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pose_off_the_map_amid_the_telemetry_is_a_verdict(world, tmp_path):
+    text = (world / "telemetry.csv").read_text().splitlines()
+    (tmp_path / "poses.csv").write_text("\n".join([*text[:3], "2,10,10"]) + "\n")
+    done = invoke(options(world, tmp_path / "out", telemetry=tmp_path / "poses.csv"))
     assert done.exit_code == 0
-    assert {record["verdict"] for record in records(tmp_path)} == {"no_window"}
+    verdicts = [record["verdict"] for record in records(tmp_path / "out")]
+    assert verdicts == ["accepted"] * 4 + ["no_window"] * 2
     assert "outside the map" in done.output
 
 
@@ -169,58 +196,6 @@ def test_a_stored_window_gives_the_same_fixes(world, tmp_path):
     for record in first + second:
         del record["timings"]
     assert first == second
-
-
-def test_a_store_of_another_zoom_is_refused_before_the_flight(world, tmp_path):
-    tile_map = two_zooms(tmp_path)
-    store = encode(world, tile_map, tmp_path / "store", "--gsd-m", 0.19)
-    with pytest.raises(FeatureStoreError, match="made with other settings") as caught:
-        invoke(options(world, tmp_path / "out", tiles=tile_map, store=store))
-    assert "zoom 18" in caught.value.expected and "zoom 19" in caught.value.found
-    assert "into a new folder" in caught.value.do
-    assert not (tmp_path / "out").exists()
-
-
-def two_zooms(folder):
-    from edge.tiles.mbtiles_writer import MBTilesWriter
-
-    blank = png(np.full((256, 256, 3), 90, np.uint8))
-    with MBTilesWriter(folder / "two.mbtiles", {"name": "two", "format": "png"}) as writer:
-        for row in range(4):
-            for column in range(4):
-                writer.put(ZOOM, COLUMN + column, ROW + row, blank)
-                writer.put(ZOOM - 1, COLUMN // 2 + column, ROW // 2 + row, blank)
-    return folder / "two.mbtiles"
-
-
-def test_a_store_without_the_alignment_that_is_asked_for_is_refused(
-    world, tmp_path, make_tiny_bundle
-):
-    store = encode(world, world / "map.mbtiles", tmp_path / "store")
-    graph = (shipped_bundle_path() / "alignment/xfeat.onnx").read_bytes()
-    extra = {"alignment/xfeat.onnx": graph}
-    bundle = make_tiny_bundle(tmp_path / "b", window_wh_px=(512, 512), extra_files=extra)
-    changes = {"bundle": bundle.path, "store": store}
-    with pytest.raises(FeatureStoreError, match="made with other settings") as caught:
-        invoke(options(world, tmp_path / "out", prior="alignment", **changes))
-    assert "alignment None" in caught.value.found
-    invoke(options(world, tmp_path / "out", prior="none", **changes))
-    assert {record["verdict"] for record in records(tmp_path / "out")} == {"accepted"}
-
-
-def test_the_store_is_closed_with_the_rest(world, tmp_path):
-    from edge.assembly import PriorChoice, assemble_on_map, open_bundle
-
-    tile_map = world / "map.mbtiles"
-    store = encode(world, tile_map, tmp_path / "store")
-    assembly = assemble_on_map(
-        open_bundle(world / "bundle"), tile_map, store_path=store, prior=PriorChoice.NONE
-    )
-    window_id = next(iter(assembly.store))
-    assembly.store.read(window_id)
-    assembly.close()
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        assembly.store.read(window_id)
 
 
 def test_clicks_on_frames_that_never_come_are_said(world, tmp_path):
