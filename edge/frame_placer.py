@@ -13,16 +13,22 @@ from typing import Protocol
 import numpy as np
 
 from edge.alignment import Alignment
-from edge.alignment_worker import AlignedFrame
+from edge.alignment_worker import AlignedFrame, WorkingAligner
+from edge.file_search import FileSearch
 from edge.frame_motion import FrameMotion
 from edge.matching import project
 from edge.tiles.lattice import WindowPlace
-from edge.types import Float32, Float64, Frame, FramePose, Prior, ReferenceFeature, Uint8
+from edge.types import Float32, Float64, Frame, FramePose, Prior, ReferenceFeature
 from edge.window_choice import WindowChoice
 
 MOST_ALIGNED = 6  # windows tried for one frame
 OLDEST_S = 3.0  # an alignment older than this is not carried to a new frame
 STEP_SIGMA_PX = 0.4  # of a frame, for each step of the picture's motion
+SEARCHED = "not aligned: every yaw and zoom was tried"
+CUT_SHORT = (
+    "not aligned, and not searched in full: an earlier search there failed, so the rest is spread "
+    "over the frames (--telemetry with yaw_deg and gsd_m makes it short)"
+)
 _NOWHERE_PX = -1e6
 
 
@@ -60,20 +66,6 @@ class PlacedFrame:
         return Prior(known.xy_px, inv_var.astype(np.float32), known.source, known.inliers)
 
 
-class FrameAligner(Protocol):
-    """The part of an `Aligner` that is needed here."""
-
-    def align(
-        self,
-        frame_image: Uint8,
-        feature: ReferenceFeature,
-        pose: FramePose = ...,
-        last: Alignment | None = None,
-    ) -> Alignment | None:
-        """Lay a frame on one window."""
-        ...
-
-
 class AlignerThread(Protocol):
     """The part of an `AlignmentWorker` that is needed here."""
 
@@ -95,29 +87,41 @@ class AlignerThread(Protocol):
 class InlinePlacer:
     """Aligns every frame in its turn."""
 
-    def __init__(self, aligner: FrameAligner) -> None:
+    def __init__(self, aligner: WorkingAligner) -> None:
         self._aligner = aligner
+        self._search = FileSearch(aligner)
         self._last: tuple[Alignment, WindowPlace] | None = None
+        self.note = ""  # of the last frame
 
     def place(self, frame: Frame, pose: FramePose, windows: WindowChoice) -> PlacedFrame | None:
-        """Try the last window first, then the others; the first that fits is it.
+        """Try the place of the last frame, else search; the first that fits is it.
 
         Raises:
             FeatureStoreError: the windows were stored without local features.
         """
         places = list(windows.places)
-        last = None
+        found = None
         if self._last is not None:
             last, there = self._last
             if there in places:
                 places.remove(there)
                 places.insert(0, there)
-        for place in places[:MOST_ALIGNED]:
-            found = self._aligner.align(frame.image, windows.feature(place), pose, last)
+            found = self._track(frame, last, windows, places[:MOST_ALIGNED])
+        if found is None:
+            found = self._search.find(frame.image, pose, windows, places[:MOST_ALIGNED])
+        self._last, self.note = found, ""
+        if found is None:
+            self.note = SEARCHED if self._search.in_full else CUT_SHORT
+            return None
+        return PlacedFrame(*found, np.eye(3))
+
+    def _track(
+        self, frame: Frame, last: Alignment, windows: WindowChoice, places: list[WindowPlace]
+    ) -> tuple[Alignment, WindowPlace] | None:
+        for place in places:
+            found = self._aligner.track(frame.image, windows.feature(place), last)
             if found is not None:
-                self._last = found, place
-                return PlacedFrame(found, place, np.eye(3))
-        self._last = None
+                return found, place
         return None
 
     def close(self) -> None:
@@ -126,6 +130,8 @@ class InlinePlacer:
 
 class WorkerPlacer:
     """Aligns in another thread; a frame never waits for it."""
+
+    note = ""  # a live frame without an alignment may have one yet to come
 
     def __init__(self, worker: AlignerThread) -> None:
         self._worker = worker

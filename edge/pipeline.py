@@ -59,6 +59,11 @@ class Locator(Protocol):
 class FramePlacer(Protocol):
     """Lays frames on windows: inline, or beside the frame path."""
 
+    @property
+    def note(self) -> str:
+        """Why the last frame has no place, for people; empty where that is nothing to tell."""
+        ...
+
     def place(self, frame: Frame, pose: FramePose, windows: WindowChoice) -> PlacedFrame | None:
         """Where the frame lies; None: unknown, or not known yet."""
         ...
@@ -79,7 +84,8 @@ class FrameResult:
     feature: ReferenceFeature | None  # of that window
     placed: PlacedFrame | None  # where the frame lies on the map
     timings: Timings
-    note: str = ""  # for people
+    note: str = ""  # on the windows, for people
+    place_note: str = ""  # why the frame is not aligned, for people
     places: Mapping[str, WindowPlace] = field(default_factory=dict)  # of the windows of the fixes
 
     def box_shown(self, fix: Fix) -> tuple[float, float, float, float] | None:
@@ -160,6 +166,7 @@ class Pipeline:
             placed=placed,
             timings=timings,
             note=choice.note,
+            place_note=self._placer.note if self._placer is not None else "",
             places=choice.used,
         )
 

@@ -13,7 +13,14 @@ import pytest
 from edge.alignment_worker import AlignedFrame, AlignmentWorker
 from edge.feature_cache import FeatureCache
 from edge.frame_motion import FrameMotion
-from edge.frame_placer import STEP_SIGMA_PX, InlinePlacer, PlacedFrame, WorkerPlacer
+from edge.frame_placer import (
+    CUT_SHORT,
+    SEARCHED,
+    STEP_SIGMA_PX,
+    InlinePlacer,
+    PlacedFrame,
+    WorkerPlacer,
+)
 from edge.matching import project
 from edge.tiles.lattice import WindowPlace
 from edge.types import Frame, FramePose, Prior, PriorSource
@@ -122,32 +129,107 @@ def choice(parts):
 
 
 class ScriptedAligner:
-    """Aligns in the windows it is told to."""
+    """Aligns in the windows it is told to, at one yaw or any."""
 
-    def __init__(self, *fits):
+    def __init__(self, *fits, yaw_deg=None):
         self.fits = set(fits)
+        self.yaw_deg = yaw_deg
         self.asked = []
 
-    def align(self, image, feature, pose=None, last=None):
-        self.asked.append((feature.window_id, last.window_id if last else None))
+    def attempt(self, image, feature, hypothesis):
+        self.asked.append((feature.window_id, hypothesis.yaw_deg, round(hypothesis.scale, 3)))
+        fits = feature.window_id in self.fits and self.yaw_deg in (None, hypothesis.yaw_deg)
+        return FakeAlignment(feature.window_id) if fits else None
+
+    def track(self, image, feature, last):
+        self.asked.append((feature.window_id, "tracked"))
         return FakeAlignment(feature.window_id) if feature.window_id in self.fits else None
+
+    def take(self):
+        asked, self.asked = self.asked, []
+        return asked
+
+
+def names_of(parts):
+    return [f"z19/x{parts.LEFT_PX + 512 * n}/y{parts.TOP_PX}" for n in range(3)]
+
+
+KNOWN = FramePose(yaw_deg=10.0, gsd_m=0.2036)
 
 
 def test_inline_the_window_of_the_last_frame_is_tried_first(parts, choice):
-    names = [f"z19/x{parts.LEFT_PX + 512 * n}/y{parts.TOP_PX}" for n in range(3)]
+    names = names_of(parts)
     aligner = ScriptedAligner(names[1])
     placer = InlinePlacer(aligner)
-    placed = placer.place(parts.frame(0), FramePose(), choice)
+    placed = placer.place(parts.frame(0), KNOWN, choice)
     assert placed.place == choice.places[1] and placed.steps == 0
-    assert aligner.asked == [(names[0], None), (names[1], None)]
-    aligner.asked.clear()
-    placer.place(parts.frame(1), FramePose(), choice)
-    assert aligner.asked == [(names[1], names[1])]
+    assert [each[0] for each in aligner.take()] == names[:2]
+    placer.place(parts.frame(1), KNOWN, choice)
+    assert aligner.take() == [(names[1], "tracked")]
     aligner.fits.clear()
-    assert placer.place(parts.frame(2), FramePose(), choice) is None
-    aligner.asked.clear()
-    placer.place(parts.frame(3), FramePose(), choice)
-    assert aligner.asked[0] == (names[0], None)  # a lost track is forgotten
+    assert placer.place(parts.frame(2), KNOWN, choice) is None
+    aligner.take()
+    placer.place(parts.frame(3), KNOWN, choice)
+    assert aligner.take()[0][:2] == (names[0], 10.0)  # a lost track is forgotten
+
+
+def test_inline_a_failed_search_is_spread_over_the_next_frames(parts, choice):
+    aligner = ScriptedAligner()
+    placer = InlinePlacer(aligner)
+    assert placer.place(parts.frame(0), FramePose(), choice) is None
+    every = aligner.take()
+    assert len(set(every)) == len(every) == 32 * 3
+    assert [each[0] for each in every[:3]] == names_of(parts)  # a hypothesis in all windows
+    assert placer.note == SEARCHED
+    later = []
+    for index in range(1, 13):
+        assert placer.place(parts.frame(index), FramePose(), choice) is None
+        later.append(aligner.take())
+        assert placer.note == CUT_SHORT
+    assert {len(each) for each in later} == {8}
+    second_round = [each for frame in later for each in frame]
+    assert len(set(second_round)) == 96 and not set(second_round) & set(every)  # yaws in between
+    placer.place(parts.frame(13), FramePose(), choice)
+    assert aligner.take() == every[:8]  # and again from the start
+
+
+def test_inline_a_new_place_is_searched_in_full_and_a_neighbour_is_not(parts, choice):
+    aligner = ScriptedAligner()
+    placer = InlinePlacer(aligner)
+    placer.place(parts.frame(0), FramePose(), choice)
+    aligner.take()
+
+    def moved(first, last):
+        places = [WindowPlace(parts.LEFT_PX + 512 * n, parts.TOP_PX) for n in range(first, last)]
+        return WindowChoice(places, FeatureCache(parts.FakeLocalizer(), parts.PlainGrid()))
+
+    hypotheses = []
+    for first in (1, 2, 1, 2):
+        placer.place(parts.frame(1), FramePose(), moved(first, first + 3))
+        asked = aligner.take()
+        assert len(asked) == 8
+        hypotheses.append(asked[-1][1:])
+    assert len(set(hypotheses)) == 4  # the search goes on though the windows change
+    placer.place(parts.frame(2), FramePose(), moved(6, 7))
+    assert len(aligner.take()) == 32
+
+
+def test_inline_a_wrong_yaw_of_telemetry_is_doubted_once(parts, choice):
+    names = names_of(parts)
+    aligner = ScriptedAligner(names[0], yaw_deg=180.0)
+    placed = InlinePlacer(aligner).place(parts.frame(0), KNOWN, choice)
+    assert placed is not None and placed.place == choice.places[0]
+    asked = aligner.take()
+    assert [yaw for _, yaw, _ in asked[:3]] == [10.0] * 3  # what telemetry says comes first
+    aligner = ScriptedAligner()
+    placer = InlinePlacer(aligner)
+    counts = []
+    for index in range(3):
+        assert placer.place(parts.frame(index), KNOWN, choice) is None
+        asked = aligner.take()
+        assert [yaw for _, yaw, _ in asked[:3]] == [10.0] * 3
+        counts.append(len(asked))
+    assert counts == [3 + 8 * 3, 8, 8]
 
 
 class SlowAligner:

@@ -34,6 +34,8 @@ class FakePlaced:
 class FakePlacer:
     """Returns what it is told to."""
 
+    note = ""
+
     def __init__(self, answer=None):
         self.answer = answer
 
