@@ -3,6 +3,10 @@
 CSV or JSON lines with `id, x, y` and one of `frame` or `time` (seconds of the source; `time_s` is
 the same). `frame` is the index in the source, from 0, or the name of a picture. Without either, the
 clicks count for every frame: a cross-hair, or a source of one picture.
+
+Times of files start at 0 with the first frame; pictures count as one a second. Live sources have no
+first frame that anyone could know beforehand: their times are Unix time, seconds since 1970 in UTC
+by the clock of this machine.
 """
 
 from __future__ import annotations
@@ -63,8 +67,13 @@ class ClickSchedule:
     def __len__(self) -> int:
         return self._count
 
-    def take(self, frame: Frame) -> tuple[Click, ...]:
+    def take(self, frame: Frame, refused: list[ClickError] | None = None) -> tuple[Click, ...]:
         """The clicks of a frame; () if it has none.
+
+        Args:
+            frame: the frame.
+            refused: where given, clicks outside the frame are left out and their errors put here:
+                one of them must not end a flight.
 
         Raises:
             ClickError: one of them lies outside the frame; names file and line.
@@ -82,17 +91,17 @@ class ClickSchedule:
                 self._used.add(item.where)
                 latest[item.click.click_id] = item
         found += latest.values()
-        high, wide = frame.image.shape[:2]
-        for item in found:
-            if not (0 <= item.click.x_px <= wide and 0 <= item.click.y_px <= high):
-                raise ClickError(
-                    f"{item.where}: the click {item.click.click_id!r} lies outside the frame",
-                    expected=f"x from 0 to {wide}, y from 0 to {high}",
-                    found=f"x {item.click.x_px:g}, y {item.click.y_px:g} in {frame.source}",
-                    do="give clicks in pixels of the frame as it is, before any resizing",
-                )
         self._used.update(item.where for item in found)
-        return tuple(item.click for item in found)
+        taken = []
+        for item in found:
+            error = _outside(item, frame)
+            if error is None:
+                taken.append(item.click)
+            elif refused is None:
+                raise error
+            else:
+                refused.append(error)
+        return tuple(taken)
 
     @property
     def unused(self) -> int:
@@ -139,6 +148,18 @@ def read_clicks(path: str | os.PathLike[str]) -> tuple[PlacedClick, ...]:
             do="fill it in, or take that line out",
         )
     return tuple(found)
+
+
+def _outside(item: PlacedClick, frame: Frame) -> ClickError | None:
+    high, wide = frame.image.shape[:2]
+    if 0 <= item.click.x_px <= wide and 0 <= item.click.y_px <= high:
+        return None
+    return ClickError(
+        f"{item.where}: the click {item.click.click_id!r} lies outside the frame",
+        expected=f"x from 0 to {wide}, y from 0 to {high}",
+        found=f"x {item.click.x_px:g}, y {item.click.y_px:g} in {frame.source}",
+        do="give clicks in pixels of the frame as it is, before any resizing",
+    )
 
 
 def frame_key(row: Row, schema: Schema) -> int | str | None:

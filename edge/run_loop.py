@@ -7,8 +7,11 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
+
 from edge.assembly import Assembly
 from edge.clicks import ClickSchedule
+from edge.errors import ClickError
 from edge.film import OverlayFilm
 from edge.frames import FrameSource
 from edge.graceful_stop import GracefulStop
@@ -18,7 +21,7 @@ from edge.run_summary import RunSummary
 from edge.sinks import FixLines, write_geojson
 from edge.stopwatch import stage_times
 from edge.telemetry import Telemetry
-from edge.types import Frame, FramePose, Timings, Verdict
+from edge.types import Click, Frame, FramePose, Timings, Verdict
 
 KEPT_TIMINGS = 20_000  # frames whose timings are kept for the table; a day's flight stays small
 
@@ -56,6 +59,7 @@ class RunLoop:
         self._verdicts: Counter[Verdict] = Counter()
         self._notes: Counter[str] = Counter()
         self._frames = self._frames_with_clicks = 0
+        self._live = False
 
     def run(self, source: FrameSource, *, show_progress: bool = False) -> RunSummary:
         """Go through a source. What was done is kept, whatever ends it.
@@ -65,6 +69,7 @@ class RunLoop:
                 before are on disk then, GeoJSON included.
             OutputError: a result cannot be written.
         """
+        self._live = source.live
         lines = FixLines.after(self._out / "fixes.jsonl")
         film = OverlayFilm(self._out) if self._overlay else None
         start_s = time.perf_counter()
@@ -98,7 +103,7 @@ class RunLoop:
 
     def _one(self, frame: Frame, lines: FixLines, film: OverlayFilm | None) -> None:
         self._frames += 1
-        clicks = self._clicks.take(frame)
+        clicks = self._take(frame)
         if not clicks:
             return
         self._frames_with_clicks += 1
@@ -110,6 +115,19 @@ class RunLoop:
             picture = draw_overlay(result, self._assembly.pictures)
             film.write(picture, frame.time_s, accepted)
 
+    def _take(self, frame: Frame) -> tuple[Click, ...]:
+        """The clicks of a frame. Of a live one, those that lie outside are left out and noted."""
+        if not self._live:
+            return self._clicks.take(frame)
+        refused: list[ClickError] = []
+        clicks = self._clicks.take(frame, refused)
+        for error in refused:
+            note = f"left out: {error.what} ({error.found}; {error.expected})"
+            if note not in self._notes:
+                click.echo(f"warning: {note}", err=True)
+            self._notes[note] += 1
+        return clicks
+
     def _pose(self, frame: Frame) -> FramePose:
         pose = self._telemetry.pose(frame) if self._telemetry else None
         return pose or self._position or frame.pose
@@ -117,8 +135,7 @@ class RunLoop:
     def _count(self, result: FrameResult) -> None:
         self._timings.append(result.timings)
         self._verdicts.update(fix.verdict for fix in result.fixes)
-        if result.note:
-            self._notes[result.note] += 1
+        self._notes.update(note for note in (result.note, result.place_note) if note)
 
     def _files(self, film: OverlayFilm | None) -> list[str]:
         names = ["fixes.geojson", "fixes.jsonl"]

@@ -1,8 +1,9 @@
 """What telemetry knows of a frame: a CSV file beside the source, or one position for all.
 
 Columns: `frame` (index or file name) or `time` in seconds of the source (`time_s` is the same; of
-both the frame counts), and any of `lon, lat, sigma_m, yaw_deg, gsd_m, alt_m`. An empty cell is an
-unknown value. Between two times the pose is interpolated, and held for one second beyond the last.
+both the frame counts), and any of `lon, lat, sigma_m, yaw_deg, gsd_m, alt_m`. Times of live sources
+are Unix time, as in `edge.clicks`. An empty cell is an unknown value. Between two times the pose is
+interpolated, and held for one second beyond the last.
 """
 
 from __future__ import annotations

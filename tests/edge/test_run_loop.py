@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge.clicks import ClickSchedule, PlacedClick
-from edge.errors import MapError
+from edge.errors import ClickError, MapError
 from edge.feature_cache import FeatureCache
 from edge.live import LiveSource
 from edge.pipeline import Pipeline
@@ -54,11 +54,11 @@ class StopAfter:
                 return
 
 
-def build(parts, localizer, **options):
+def build(parts, localizer, *more, **options):
     grid = parts.PlainGrid()
     windows = LatticeWindows(FeatureCache(localizer, grid), grid)
     assembly = FakeAssembly(Pipeline(localizer, windows, None), grid)
-    clicks = ClickSchedule((PlacedClick(Click("a", 16, 24), None, "line 2"),))
+    clicks = ClickSchedule((PlacedClick(Click("a", 16, 24), None, "line 2"), *more))
     pose = FramePose(grid.lon_lat_deg(1500, 1500))
     return RunLoop(assembly, clicks, None, pose, **options)
 
@@ -85,6 +85,35 @@ def test_a_slow_pipeline_on_a_live_source_never_lags(parts, tmp_path):
     assert summary.worst_age_ms < 90
     assert (summary.frames, summary.fixes, summary.unused_clicks) == (8, 8, 0)
     assert summary.verdicts["accepted"] == 8
+
+
+OFF = PlacedClick(Click("off", 640, 24), None, "clicks.csv, line 3")
+
+
+def test_a_click_outside_a_live_frame_is_left_out_with_a_warning(parts, tmp_path, capsys):
+    localizer = parts.FakeLocalizer({"a": (1500, 1500)})
+    source = LiveSource(Camera, "fake camera")
+    summary = build(parts, localizer, OFF, out=tmp_path).run(StopAfter(source, 3))
+    source.close()
+    found = [json.loads(line) for line in (tmp_path / "fixes.jsonl").read_text().splitlines()]
+    assert [record["click_id"] for record in found] == ["a"] * 3
+    assert summary.unused_clicks == 0
+    ((note, count),) = summary.notes.items()
+    assert count == 3
+    for words in ("line 3", "'off' lies outside the frame", "x 640, y 24", "x from 0 to 64"):
+        assert words in note
+    warned = capsys.readouterr().err
+    assert warned.count("warning: left out: clicks.csv, line 3") == 1  # not once for every frame
+
+
+def test_a_click_outside_a_frame_of_a_file_ends_the_run(parts, tmp_path):
+    class Files(StopAfter):
+        live = False
+
+    source = LiveSource(Camera, "fake camera")
+    with pytest.raises(ClickError, match="'off' lies outside the frame"):
+        build(parts, parts.FakeLocalizer(), OFF, out=tmp_path).run(Files(source, 3))
+    source.close()
 
 
 class Breaks:

@@ -237,6 +237,12 @@ def test_bad_options_name_what_is_wrong(world, tmp_path, monkeypatch, changes, e
     assert not (tmp_path / "out").exists()
 
 
+def test_the_help_says_what_time_is():
+    words = " ".join(invoke(["--help"]).output.split())
+    assert "seconds from the first frame of a video" in words
+    assert "for live sources it is Unix time" in words
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_keeps_what_was_done_and_leaves_a_whole_geojson(world, tmp_path, number):
     video = tmp_path / "frames"
