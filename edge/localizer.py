@@ -14,6 +14,7 @@ from edge.errors import BundleError, ExecutorError, FeatureStoreError, WindowErr
 from edge.executors.base import Executor, open_executor
 from edge.letterbox import Letterbox, letterbox
 from edge.placement import place
+from edge.pose_search import window_gsd_m
 from edge.request import checked_positions, checked_prior, click_positions
 from edge.types import (
     Array,
@@ -270,8 +271,9 @@ class Localizer:
         """
         manifest = self.bundle.manifest
         window_px_per_px = manifest.window.width_px / manifest.frame.width_px
-        if frame.pose.gsd_m is not None:
-            window_px_per_px = frame.pose.gsd_m / float(fitted.affine[0, 0]) / manifest.window.gsd_m
+        gsd_m = window_gsd_m(feature)  # of this map at this latitude, not the wanted one
+        if frame.pose.gsd_m and frame.pose.gsd_m > 0 and gsd_m is not None:
+            window_px_per_px = frame.pose.gsd_m / float(fitted.affine[0, 0]) / gsd_m
         return manifest.click.sigma_px * window_px_per_px
 
     def _check_graph(self) -> None:

@@ -132,6 +132,7 @@ class Pipeline:
         """
         start_s = time.perf_counter()
         clicks = tuple(clicks)
+        frame = replace(frame, pose=pose)  # the localizer asks the frame for its ground size
         try:
             choice = self._windows.choose(pose)
         except WindowError as error:

@@ -212,6 +212,20 @@ def test_alignment_counts_more_than_the_tracker_and_that_more_than_telemetry(par
     assert sources(7.0) == {"a": PriorSource.ALIGNMENT, "b": PriorSource.TRACKER}
 
 
+def test_the_localizer_learns_the_pose_of_the_frame(parts):
+    pipeline, localizer, grid = build(parts, {"a": (1500, 1500)})
+    seen, plain = [], localizer.localize
+
+    def localize(frame, *arguments):
+        seen.append(frame.pose)
+        return plain(frame, *arguments)
+
+    localizer.localize = localize
+    pose = FramePose(grid.lon_lat_deg(1500, 1500), gsd_m=0.11)
+    pipeline.process(parts.frame(), CLICKS, pose)
+    assert seen == [pose]
+
+
 def test_without_a_placer_the_head_decides_alone(parts):
     pipeline, localizer, grid = build(parts, {"a": (1536, 1536)})
     pose = FramePose(grid.lon_lat_deg(1536, 1536), sigma_m=5.0, yaw_deg=0.0, gsd_m=0.2)
