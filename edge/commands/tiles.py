@@ -47,9 +47,12 @@ def import_map(
     replace: bool,
 ) -> None:
     """Make an MBTiles map of a GeoTIFF in any coordinate system (needs the extra 'geo')."""
-    from edge.tiles.importer import plan_import, run_import
+    from edge.tiles.importer import check_values, plan_import, run_import
+    from edge.tiles.mbtiles_writer import check_output
     from edge.tiles.opening import open_map
 
+    check_output(out, replace=replace)
+    check_values(quality, imagery_ce90_m)
     plan = plan_import(source, zoom, min_zoom)
     click.echo(
         f"{source}: {plan.native_gsd_m:.3g} m/px, zooms {plan.min_zoom} to {plan.zoom},"
@@ -130,10 +133,13 @@ def encode(
     from edge.bundle import Bundle, shipped_bundle_path
     from edge.encoding import BundleEncoder, EncodeCount, encode_windows
     from edge.tiles.opening import open_map
+    from edge.tiles.window import check_gsd
 
+    if gsd_m is not None:
+        check_gsd(gsd_m)
     bundle = Bundle.open(bundle_path or shipped_bundle_path())
     opened = open_map(map_path)
-    grid = opened.grid(gsd_m or bundle.manifest.window.gsd_m)
+    grid = opened.grid(bundle.manifest.window.gsd_m if gsd_m is None else gsd_m)
     places, total = _places(grid, bbox, bundle)
     window = bundle.manifest.window
     click.echo(f"{map_path}: {total} windows of {window.width_px} px at {grid.gsd_m:.3g} m/px")

@@ -125,14 +125,7 @@ def run_import(
         MapError: the source cannot be read, has no imagery, or the disk is full.
         UsageError: `out` exists, or a value that cannot be meant.
     """
-    stated = imagery_ce90_m is None or (math.isfinite(imagery_ce90_m) and imagery_ce90_m >= 0)
-    if not (1 <= quality <= 100 and stated):
-        raise UsageError(
-            "a quality or accuracy that cannot be meant",
-            expected="a JPEG quality of 1 to 100, an accuracy of zero or more metres",
-            found=f"quality {quality}, accuracy {imagery_ce90_m}",
-            do="correct --quality or --imagery-ce90-m",
-        )
+    check_values(quality, imagery_ce90_m)
     metadata = {"name": name or plan.source.stem, "version": "1", "source": plan.source.name}
     if imagery_ce90_m is not None:
         metadata["imagery_ce90_m"] = repr(float(imagery_ce90_m))
@@ -152,6 +145,22 @@ def run_import(
                 progress(done, max(plan.tiles, done))
     progress(max(plan.tiles, done), max(plan.tiles, done))
     return out
+
+
+def check_values(quality: int, imagery_ce90_m: float | None) -> None:
+    """Refuse a JPEG quality or an accuracy that cannot be meant.
+
+    Raises:
+        UsageError: one of them is out of its range.
+    """
+    stated = imagery_ce90_m is None or (math.isfinite(imagery_ce90_m) and imagery_ce90_m >= 0)
+    if not (1 <= quality <= 100 and stated):
+        raise UsageError(
+            "a quality or accuracy that cannot be meant",
+            expected="a JPEG quality of 1 to 100, an accuracy of zero or more metres",
+            found=f"quality {quality}, accuracy {imagery_ce90_m}",
+            do="correct --quality or --imagery-ce90-m",
+        )
 
 
 def encode_tile(tile: DecodedTile, quality: int) -> bytes:

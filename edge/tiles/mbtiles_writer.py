@@ -14,6 +14,7 @@ from edge.errors import MapError, UsageError
 from edge.geodesy import TILE_PX, MercatorGeometry
 from edge.tiles.pyramid import tile_extent
 
+SUFFIX = ".mbtiles"
 _TABLES = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
@@ -45,13 +46,7 @@ class MBTilesWriter:
         """
         self.path = path
         self.metadata = dict(metadata)
-        if path.exists() and not replace:
-            raise UsageError(
-                f"{path} is already there",
-                expected="a new file",
-                found="an existing one",
-                do="choose another name, or add --replace",
-            )
+        _check_free(path, replace)
         self._partial = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,4 +154,37 @@ class MBTilesWriter:
             expected="a folder with room for it" if full else "tiles that are new",
             found=f"{type(error).__name__}: {error}",
             do="free some room on the disk and run it again" if full else "check the folder",
+        )
+
+
+def check_output(path: Path, *, replace: bool) -> None:
+    """Refuse a map to write that a slip of the keyboard named, before any work is done for it.
+
+    Raises:
+        UsageError: another suffix, a folder that is not there, or a file that is.
+    """
+    if path.suffix != SUFFIX:
+        raise UsageError(
+            f"the map {path} would not be found by its name",
+            expected=f"a name that ends in {SUFFIX}",
+            found=repr(path.name),
+            do=f"write --out {path.with_name(path.stem + SUFFIX)}",
+        )
+    if not path.parent.is_dir():
+        raise UsageError(
+            f"there is no folder for the map {path}",
+            expected=f"the folder {path.parent}",
+            found="a file" if path.parent.exists() else "no such folder",
+            do="make the folder first, or correct --out",
+        )
+    _check_free(path, replace)
+
+
+def _check_free(path: Path, replace: bool) -> None:
+    if path.exists() and not replace:
+        raise UsageError(
+            f"{path} is already there",
+            expected="a new file",
+            found="an existing one",
+            do="choose another name, or add --replace",
         )

@@ -56,6 +56,36 @@ def test_import(ortho, tmp_path):
     assert call("tiles", "import", ortho, "--out", out, "--replace").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "what", "expected", "found", "do"),
+    [
+        ("town.tif", "by its name", "ends in .mbtiles", "'town.tif'", "town.mbtiles"),
+        ("town", "by its name", "ends in .mbtiles", "'town'", "town.mbtiles"),
+        ("maps/town.mbtiles", "no folder", "maps", "no such folder", "make the folder"),
+        ("ortho.tif/town.mbtiles", "no folder", "ortho.tif", "a file", "correct --out"),
+        ("old.mbtiles", "already there", "a new file", "an existing one", "--replace"),
+    ],
+)
+def test_import_to_a_slip_of_the_keyboard(
+    ortho, tmp_path, monkeypatch, name, what, expected, found, do
+):
+    (tmp_path / "old.mbtiles").write_bytes(b"dear")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    monkeypatch.setattr("edge.tiles.importer.plan_import", None)  # refused before all work
+    with pytest.raises(UsageError, match=what) as caught:
+        call("tiles", "import", ortho, "--out", tmp_path / name)
+    assert expected in caught.value.expected and found in caught.value.found
+    assert do in caught.value.do
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("words", [("--quality", 0), ("--imagery-ce90-m", -1)])
+def test_import_checks_its_numbers_before_all_work(ortho, tmp_path, monkeypatch, words):
+    monkeypatch.setattr("edge.tiles.importer.plan_import", None)
+    with pytest.raises(UsageError, match="quality or accuracy"):
+        call("tiles", "import", ortho, "--out", tmp_path / "town.mbtiles", *words)
+
+
 def test_import_stopped(ortho, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
@@ -136,6 +166,16 @@ def test_a_box_that_cannot_be_read(town, tmp_path, tiny_bundle, text):
     with pytest.raises(UsageError, match="--bbox cannot be read") as caught:
         call(*encode_words(town, tmp_path / "s", tiny_bundle, "--bbox", text))
     assert caught.value.found == text and "--bbox=-1.5" in caught.value.do
+
+
+@pytest.mark.parametrize("gsd_m", [0, -0.3, "nan"])
+def test_encode_at_no_resolution(tmp_path, gsd_m):
+    words = ("--tiles", "none.mbtiles", "--store", tmp_path / "s", f"--gsd-m={gsd_m}")
+    with pytest.raises(UsageError, match="ground sampling distance cannot be used") as caught:
+        call("tiles", "encode", *words)
+    assert "positive number" in caught.value.expected
+    assert caught.value.found == str(float(gsd_m))
+    assert not (tmp_path / "s").exists()
 
 
 def test_encode_with_another_bundle(town, tmp_path, tiny_bundle, make_tiny_bundle):
