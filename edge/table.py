@@ -43,6 +43,7 @@ class Schema:
     required: tuple[str, ...]
     error: type[TilefixError]
     example: str  # a header and a line, for the reader of an error
+    optional: bool = False  # whether the user may do without such a file
 
     def fail(self, what: str, expected: str, found: str, do: str) -> TilefixError:
         """An error of this schema's kind."""
@@ -107,7 +108,7 @@ def read_table(path: str | os.PathLike[str], schema: Schema) -> tuple[Row, ...]:
             f"the {schema.kind} {file} is empty",
             f"at least one line, such as {schema.example}",
             "a header without lines" if text.strip() else "an empty file",
-            "fill it, or leave the option out",
+            "fill it, or leave the option out" if schema.optional else "write that into it",
         )
     return rows
 

@@ -24,6 +24,7 @@ SCHEMA = Schema(
     required=(),
     error=TelemetryError,
     example="frame,lon,lat,sigma_m,yaw_deg,gsd_m / 0,16.92,52.41,20,37.5,0.08",
+    optional=True,
 )
 LONGEST_GAP_S = 5.0  # between two lines that are interpolated
 HOLD_S = 1.0

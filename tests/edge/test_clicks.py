@@ -142,3 +142,11 @@ def test_what_is_written_is_read(tmp_path_factory, rows):
     path = write(tmp_path_factory.mktemp("clicks"), text)
     found = [(i.frame, i.click.click_id, i.click.x_px, i.click.y_px) for i in read_clicks(path)]
     assert found == rows
+
+
+def test_an_empty_click_file_is_told_what_can_be_done(tmp_path):
+    for text in ("", "frame,id,x,y\n"):
+        with pytest.raises(ClickError, match="is empty") as caught:
+            read_clicks(write(tmp_path, text))
+        assert "frame,id,x,y / 0,house-1" in caught.value.expected
+        assert caught.value.do == "write that into it"  # --clicks cannot be left out
