@@ -84,7 +84,7 @@ class Pictures(_Files):
 
     def __iter__(self) -> Iterator[Frame]:
         for index, path in enumerate(self._paths):
-            yield Frame(read_image(path), index, index / self._fps, str(path))
+            yield Frame(read_image(path), index, index / self._fps, str(path), timed=False)
 
     def close(self) -> None:
         """Nothing is held."""

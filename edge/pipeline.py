@@ -155,7 +155,7 @@ class Pipeline:
             total_ms=1e3 * (time.perf_counter() - start_s),
         )
         fixes = [replace(fix, timings=timings) for fix in fixes]
-        if self._track:
+        if self._track and frame.timed:  # pictures of a folder may lie days apart
             self._tracker.learn(fixes)
         shown = _most_used(fixes, choice, placed.place if placed else None)
         return FrameResult(

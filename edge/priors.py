@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edge.geodesy import distance_m
 from edge.types import (
     Array,
     Click,
@@ -26,6 +27,7 @@ from edge.types import (
 TRACK_S = 5.0  # how long a fix speaks for the next ones
 TRACK_SIGMA_M = 3.0  # of a fix, at least
 TRACK_SPEED_M_S = 2.0  # one sigma of what an object moves; vehicles are left to alignment
+TRACK_REACH = 3.0  # sigmas: a fix further away is of another object
 TILT_SHARE = 0.5  # telemetry knows no tilt: an offset from the frame's centre is off by its half
 
 Group = tuple[tuple[int, ...], Prior]  # indices of clicks, and the prior of these clicks
@@ -41,11 +43,25 @@ class Tracker:
         self._last: dict[str, Fix] = {}
 
     def learn(self, fixes: Sequence[Fix]) -> None:
-        """Take note of the accepted fixes of a frame."""
+        """Take note of the accepted fixes of a frame; forget what the frame contradicts.
+
+        A track ends where its object is not found again, or is found where it cannot have got to:
+        then the id has passed to another thing.
+        """
         for fix in fixes:
-            own = fix.prior_source is not PriorSource.TRACKER
-            if fix.verdict is Verdict.ACCEPTED and fix.lon_lat_deg is not None and own:
+            if fix.verdict is not Verdict.ACCEPTED or fix.lon_lat_deg is None:
+                self._last.pop(fix.click_id, None)
+            elif fix.prior_source is not PriorSource.TRACKER:
                 self._last[fix.click_id] = fix
+            elif self._strays(fix.click_id, fix.lon_lat_deg, fix.capture_time_s):
+                del self._last[fix.click_id]
+
+    def _strays(self, click_id: str, lon_lat_deg: tuple[float, float], time_s: float) -> bool:
+        last = self._last.get(click_id)
+        if last is None or last.lon_lat_deg is None:
+            return False
+        sigma_m = _spread_m(last, abs(time_s - last.capture_time_s))
+        return distance_m(last.lon_lat_deg, lon_lat_deg) > TRACK_REACH * sigma_m
 
     def prior(self, clicks: Sequence[Click], feature: ReferenceFeature, time_s: float) -> Prior:
         """Where the objects of N clicks were, in window pixels."""
@@ -57,10 +73,15 @@ class Tracker:
             ago_s = abs(time_s - last.capture_time_s)
             if ago_s > TRACK_S:
                 continue
-            radius_m = (last.error_radius_m or 0.0) / 2.146
-            sigma_m = math.hypot(max(radius_m, TRACK_SIGMA_M), TRACK_SPEED_M_S * ago_s)
+            sigma_m = _spread_m(last, ago_s)
             xy_px[index], inv_var[index] = _seen(feature, last.lon_lat_deg, sigma_m)
         return _prior(xy_px, inv_var, PriorSource.TRACKER)
+
+
+def _spread_m(last: Fix, ago_s: float) -> float:
+    """One sigma of where an object is, so long after its fix."""
+    radius_m = (last.error_radius_m or 0.0) / 2.146
+    return math.hypot(max(radius_m, TRACK_SIGMA_M), TRACK_SPEED_M_S * ago_s)
 
 
 def telemetry_prior(

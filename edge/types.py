@@ -79,6 +79,7 @@ class Frame:
     time_s: float  # capture time, seconds since the source began (live: Unix time)
     source: str  # file or device, for people
     pose: FramePose = FramePose()
+    timed: bool = True  # False: `time_s` is made up, as for the pictures of a folder
 
 
 @dataclass(frozen=True, slots=True)

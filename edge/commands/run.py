@@ -52,6 +52,9 @@ def run(
     Writes fixes.jsonl while it runs and fixes.geojson at the end into --out. Ctrl-C ends it after
     the frame at work and keeps what was done.
 
+    The same object keeps its id: in videos and live sources an id that was fixed speaks for the
+    next five seconds. Another object needs another id.
+
     `time` in click and telemetry files is in seconds from the first frame of a video (the pictures
     of a folder count as one a second); for live sources it is Unix time, seconds since 1970 by the
     clock of this machine.

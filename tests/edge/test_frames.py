@@ -52,6 +52,7 @@ def test_a_folder_is_read_in_natural_order_and_nothing_is_dropped(tmp_path):
     names = [frame.source.rsplit("/", 1)[-1] for frame in frames]
     assert names == ["img_1.jpg", "img_2.jpg", "img_10.jpg", "img_100.jpg"]
     assert [frame.index for frame in frames] == [0, 1, 2, 3]
+    assert not any(frame.timed for frame in frames)  # a second apart is a guess
 
 
 def test_every_frame_of_a_video_comes_with_its_time(tmp_path):
@@ -59,7 +60,7 @@ def test_every_frame_of_a_video_comes_with_its_time(tmp_path):
     assert isinstance(source, Video)
     frames = list(source)
     assert [frame.index for frame in frames] == list(range(12))
-    assert frames[3].time_s == pytest.approx(0.3)
+    assert frames[3].time_s == pytest.approx(0.3) and frames[3].timed
     assert frames[0].image.mean() < frames[11].image.mean() - 40
     source.close()
 

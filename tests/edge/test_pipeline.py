@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -224,6 +224,16 @@ def test_the_localizer_learns_the_pose_of_the_frame(parts):
     pose = FramePose(grid.lon_lat_deg(1500, 1500), gsd_m=0.11)
     pipeline.process(parts.frame(), CLICKS, pose)
     assert seen == [pose]
+
+
+def test_pictures_without_capture_times_are_not_tracked(parts):
+    for timed, source in ((True, PriorSource.TRACKER), (False, PriorSource.NONE)):
+        pipeline, localizer, grid = build(parts, {"a": (1536, 1536)}, FakePlacer())
+        pose = FramePose(grid.lon_lat_deg(1536, 1536))
+        for time_s in (0.0, 0.5):
+            frame = replace(parts.frame(time_s=time_s), timed=timed)
+            result = pipeline.process(frame, CLICKS[:1], pose)
+        assert result.fixes[0].prior_source is source
 
 
 def test_without_a_placer_the_head_decides_alone(parts):

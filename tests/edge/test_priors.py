@@ -87,6 +87,23 @@ def test_a_track_does_not_feed_itself(parts, feature):
     assert tracker.prior((Click("a", 1, 1),), feature, 4.5).xy_px[0, 0] == pytest.approx(900 - 512)
 
 
+def test_a_track_that_is_contradicted_ends(parts, feature):
+    click = (Click("a", 1, 1),)
+
+    def tracked(xy, time_s=1.0):
+        """Whether the track outlives a next fix there, found by its word."""
+        tracker = Tracker()
+        tracker.learn(fixes_of(parts, feature, {"a": (900, 950)}))
+        said = tracker.prior(click, feature, time_s)
+        tracker.learn(fixes_of(parts, feature, {"a": xy}, time_s=time_s, prior=said))
+        return bool(tracker.prior(click, feature, time_s + 0.1).inv_var[0] > 0)
+
+    assert tracked((920, 950))  # 4 m in a second
+    assert not tracked((1000, 950))  # 20 m: it is another thing
+    assert tracked((1000, 950), time_s=4.0)
+    assert not tracked((-9e5, 0))  # not here
+
+
 def prior_of(known, source):
     inv_var = np.array(known, np.float32)
     xy = np.arange(2 * len(known), dtype=np.float32).reshape(-1, 2)
