@@ -35,6 +35,10 @@ class StoredFeatures(Protocol):
 class WindowReader(Protocol):
     """The part of a `PixelGrid` that is needed here."""
 
+    def window_id(self, left_px: int, top_px: int) -> str:
+        """The id that a window read there has, without reading it."""
+        ...
+
     def read(
         self, left_px: int, top_px: int, width_px: int = ..., height_px: int = ...
     ) -> ReferenceWindow:
@@ -107,8 +111,7 @@ class FeatureCache:
     def _stored(self, place: WindowPlace) -> ReferenceFeature | None:
         if self._store is None:
             return None
-        # The name of a window follows from its corner alone: one pixel is enough to learn it.
-        window_id = self._grid.read(place.left_px, place.top_px, 1, 1).window_id
+        window_id = self._grid.window_id(place.left_px, place.top_px)
         return self._store.read(window_id) if window_id in self._store else None
 
     def _encode(self, window: ReferenceWindow) -> ReferenceFeature:

@@ -58,6 +58,13 @@ class PairsGrid:
         name = f"pairs/x{left_px}/y{top_px}"
         return ReferenceWindow(image, valid, None, name, first.map_id, first.imagery_ce90_m)
 
+    def window_id(self, left_px: int, top_px: int) -> str:
+        """The id of the window that begins there."""
+        for place, each in self._windows.items():
+            if (place.left_px, place.top_px) == (left_px, top_px):
+                return each.window.window_id
+        return f"pairs/x{left_px}/y{top_px}"
+
     def to_grid(self, map_xy_px: Float64) -> Float64:
         """Pixels of the map as labelled -> pixels of this grid. [N, 2] -> [N, 2]."""
         return np.asarray(np.asarray(map_xy_px, np.float64) * self.scale_xy)

@@ -40,6 +40,9 @@ class PlainGrid:
     def geometry(self, left_px: float, top_px: float) -> MercatorGeometry:
         return MercatorGeometry(ZOOM, left_px, top_px)
 
+    def window_id(self, left_px, top_px) -> str:
+        return f"z{ZOOM}/x{left_px}/y{top_px}"
+
     def read(self, left_px, top_px, width_px=1024, height_px=1024) -> ReferenceWindow:
         self.reads.append((left_px, top_px, width_px, height_px))
         image = np.full((height_px, width_px, 3), (90, 120, 80), np.uint8)
@@ -48,7 +51,7 @@ class PlainGrid:
             image=image,
             valid=np.full((height_px, width_px), self.covered),
             geometry=self.geometry(left_px, top_px),
-            window_id=f"z{ZOOM}/x{left_px}/y{top_px}",
+            window_id=self.window_id(left_px, top_px),
             map_id="f" * 64,
         )
 

@@ -262,8 +262,10 @@ def test_features_come_from_the_store_else_are_encoded_once_and_kept(parts):
     first = parts.FakeLocalizer()
     stored = first.encode(grid.read(parts.LEFT_PX + 1024, parts.TOP_PX + 1024))
     pipeline, localizer, _ = build(parts, {}, grid=grid, store=Store({stored.window_id: stored}))
+    grid.reads.clear()
     pose = FramePose(grid.lon_lat_deg(1536, 1536))
     result = pipeline.process(parts.frame(), CLICKS, pose)
+    assert grid.reads == []  # what is stored costs no tile
     assert result.feature is stored and localizer.encoded == []
     assert result.timings.encode_ms is None
     elsewhere = FramePose(grid.lon_lat_deg(3000, 3000))
