@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -70,20 +71,19 @@ class RunLoop:
             OutputError: a result cannot be written.
         """
         self._live = source.live
-        lines = FixLines.after(self._out / "fixes.jsonl")
-        film = OverlayFilm(self._out) if self._overlay else None
         start_s = time.perf_counter()
-        try:
+        with ExitStack() as ends:  # each is called whatever the others do, the last one first
+            lines = FixLines.after(self._out / "fixes.jsonl")
+            ends.callback(write_geojson, lines.path, self._out / "fixes.geojson")
+            ends.callback(lines.close)
+            film = OverlayFilm(self._out) if self._overlay else None
+            if film is not None:
+                ends.callback(film.close)
             with GracefulStop() as stop, _progress(source, show_progress) as advance:
                 for frame in _until_stopped(stop, source):
                     self._one(frame, lines, film)
                     advance()
                 stopped = stop.requested
-        finally:
-            lines.close()
-            if film is not None:
-                film.close()
-            write_geojson(lines.path, self._out / "fixes.geojson")
         return RunSummary(
             source=source.name,
             frames=self._frames,

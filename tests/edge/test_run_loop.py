@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from edge.clicks import ClickSchedule, PlacedClick
-from edge.errors import ClickError, MapError
+from edge.errors import ClickError, MapError, OutputError
 from edge.feature_cache import FeatureCache
+from edge.film import OverlayFilm
 from edge.live import LiveSource
 from edge.pipeline import Pipeline
 from edge.run_loop import RunLoop
+from edge.sinks import FixLines
 from edge.stopwatch import stage_times
 from edge.types import Click, FramePose, Timings
 from edge.window_choice import LatticeWindows
@@ -144,6 +146,22 @@ def test_an_error_amid_the_run_leaves_whole_files(parts, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {
         "fixes.jsonl", "fixes.geojson", "overlay.png", "overlay.mp4"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", [FixLines, OverlayFilm])
+def test_every_result_is_closed_whatever_the_others_do(parts, tmp_path, monkeypatch, broken):
+    def close(self):
+        plain(self)
+        raise OutputError("the disk is full", expected="e", found="f", do="d")
+
+    plain = broken.close
+    monkeypatch.setattr(broken, "close", close)
+    localizer = parts.FakeLocalizer({"a": (1500, 1500)})
+    source = LiveSource(Camera, "fake camera")
+    with pytest.raises(OutputError, match="the disk is full"):
+        build(parts, localizer, out=tmp_path, overlay=True).run(StopAfter(source, 2))
+    source.close()
+    assert len(json.loads((tmp_path / "fixes.geojson").read_text())["features"]) == 4
 
 
 def test_stage_times_leave_out_what_did_not_run():
