@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.alignment_quality import HomographyFit, is_plausible, measure_fit, pose_of
+from edge.alignment_quality import (
+    HomographyFit,
+    is_plausible,
+    measure_fit,
+    pose_of,
+    with_unit_depth,
+)
 from edge.frame_look import Look, WorkingFrame, take_look
 from edge.local_features import FeatureExtractor, LocalFeatures
 from edge.matching import fit_homography, project
@@ -196,9 +202,9 @@ class Aligner:
         to_placed = look.to_placed @ frame.from_frame
         shrink = np.diag([1.0 / look.level, 1.0 / look.level, 1.0])
         homography = shrink @ fitted.matrix @ to_placed
-        homography /= homography[2, 2]
         to_frame = np.asarray(np.linalg.inv(to_placed), np.float64)
         source = project(to_frame, look.placed[fitted.follows])
+        homography = with_unit_depth(homography, source)
         target = look.target[fitted.follows] / look.level
         width, height = frame.size_px
         size = width / float(frame.from_frame[0, 0]), height / float(frame.from_frame[1, 1])

@@ -25,8 +25,8 @@ OUTSIDE_SLOPE = 0.05  # sigma per window pixel outside the hull of the inliers
 class HomographyFit:
     """A homography with the uncertainty of its eight numbers."""
 
-    homography: Float64  # [3, 3], frame -> window
-    normalise: Float64  # [3, 3], frame -> about [-1, 1]
+    homography: Float64  # [3, 3], frame -> window, of depth 1 at the centroid of the inliers
+    normalise: Float64  # [3, 3], frame -> about [-1, 1], the centroid at 0
     covariance: Float64  # [8, 8] of the homography over normalised pixels, last element 1
     hull_xy_px: Float32  # [K, 1, 2], convex hull of the inliers in the window
     sigma_px: float  # per axis, window pixels, amid the inliers
@@ -56,6 +56,15 @@ class HomographyFit:
         return np.asarray(spread, np.float64)
 
 
+def with_unit_depth(homography: Float64, source: Float64) -> Float64:
+    """The same homography, scaled so that the centroid of points [N, 2] has depth 1.
+
+    The depth at the frame's corner, the usual 1, is negative where that corner is sky.
+    """
+    depth = float(homography[2] @ np.append(source.mean(axis=0), 1.0)) if len(source) else 0.0
+    return homography / depth if depth != 0.0 else np.full((3, 3), np.nan)
+
+
 def pose_of(homography: Float64, size_px: tuple[float, float]) -> tuple[float, float]:
     """Yaw in degrees (clockwise from north to the frame's top) and scale at the frame's centre."""
     local = _local(homography, np.array([[size_px[0] / 2, size_px[1] / 2]]))[0]
@@ -73,11 +82,14 @@ def is_plausible(homography: Float64, size_px: tuple[float, float], source: Floa
     resting on matches in a corner of the frame.
 
     Args:
-        homography: [3, 3], frame -> window.
+        homography: [3, 3], frame -> window, of any scale or sign.
         size_px: width, height of the frame.
         source: [N, 2] frame pixels of the inliers.
     """
     if len(source) < 4 or not np.isfinite(homography).all():
+        return False
+    homography = with_unit_depth(homography, source)
+    if not np.isfinite(homography).all():
         return False
     centre = np.array([[size_px[0] / 2, size_px[1] / 2]])
     points = np.vstack([source, centre])
@@ -108,10 +120,10 @@ def measure_fit(
         target: [N, 2] window pixels.
         size_px: width, height of the frame.
     """
+    homography = with_unit_depth(homography, source)
     half = max(size_px) / 2.0
-    normalise = np.array(
-        [[1 / half, 0, -size_px[0] / 2 / half], [0, 1 / half, -size_px[1] / 2 / half], [0, 0, 1.0]]
-    )
+    x, y = source.mean(axis=0)
+    normalise = np.array([[1 / half, 0, -x / half], [0, 1 / half, -y / half], [0, 0, 1.0]])
     over = homography @ np.linalg.inv(normalise)
     rows = _jacobian(over / over[2, 2], project(normalise, source))  # [N, 2, 8]
     information = np.einsum("nik,nil->kl", rows, rows)

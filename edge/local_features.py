@@ -23,6 +23,7 @@ SIDE_STEP_PX = 32  # the network halves five times
 LEAST_SIDE_PX = 64
 DESCRIPTOR_SIZE = 64
 MOST_CANVAS_PX = 400_000  # a warped frame beyond this is made smaller: XFeat bears a zoom of 1.4
+LEAST_DEPTH = 0.1  # of the deepest corner: beyond it the ground is ten times as small
 _OUTPUTS = ("keypoint_xy_px", "descriptor", "score")
 
 
@@ -136,21 +137,25 @@ def warp_to(
 ) -> WarpedFrame | None:
     """Draw a frame in the pixels of a window's level, as far as `bounds_px` reaches.
 
-    A drawing finer than the frame, or larger than `MOST_CANVAS_PX`, is made smaller instead.
+    A drawing finer than the frame, or larger than `MOST_CANVAS_PX`, is made smaller instead. The
+    sky, and the ground far towards the horizon, are left out.
 
     Args:
         image: uint8 [H, W, 3].
-        to_level: [3, 3], pixels of the frame -> pixels of the level.
+        to_level: [3, 3], pixels of the frame -> pixels of the level; its depth is positive on the
+            ground.
         bounds_px: left, top, right, bottom of the level; None: all of the frame.
 
     Returns:
         None where nothing of the frame lies inside, or the transform cannot be drawn.
     """
     height, width = image.shape[:2]
-    outline = corners_px(width, height)
-    depth = np.column_stack([outline, np.ones(4)]) @ to_level[2]
-    if depth.min() < 0.1 * abs(to_level[2, 2]):
-        return None  # the horizon crosses the frame
+    corners = corners_px(width, height)
+    depth = np.column_stack([corners, np.ones(4)]) @ to_level[2]
+    least = LEAST_DEPTH * float(depth.max())
+    outline = _nearer(corners, depth, least)
+    if least <= 0.0 or len(outline) < 3:
+        return None  # nothing but sky
     drawn = project(to_level, outline)
     low, high = drawn.min(axis=0), drawn.max(axis=0)
     if bounds_px is not None:
@@ -159,7 +164,10 @@ def warp_to(
     extent = high - low
     if not np.isfinite(extent).all() or extent.min() < 32.0:
         return None
-    zoom = np.sqrt(abs(_area(drawn)) / (width * height))  # level pixels per frame pixel
+    # Level pixels per frame pixel.
+    zoom = np.sqrt(abs(_area(drawn)) / abs(_area(outline)))
+    if outline is not corners:  # far ground is vast, and not what counts
+        zoom = _zoom_at(to_level, outline.mean(axis=0))
     shrink = min(1.0, 1.0 / zoom, float(np.sqrt(MOST_CANVAS_PX / extent.prod())))
     columns, rows = (int(n) for n in np.ceil(extent * shrink))
     canvas_to_level = np.array([[1 / shrink, 0, low[0]], [0, 1 / shrink, low[1]], [0, 0, 1.0]])
@@ -172,11 +180,35 @@ def warp_to(
     warped = cv2.warpPerspective(
         source, matrix, (columns, rows), flags=cv2.INTER_LINEAR, borderValue=FILL_RGB
     )
-    mask = cv2.warpPerspective(
-        np.full(source.shape[:2], 255, np.uint8), matrix, (columns, rows), flags=cv2.INTER_LINEAR
-    )
+    ground = np.full(source.shape[:2], 255, np.uint8)
+    if outline is not corners:
+        ground[:] = 0
+        kept = np.floor(project(from_frame, outline)).astype(np.int32)
+        cv2.fillConvexPoly(ground, kept, 255)
+    mask = cv2.warpPerspective(ground, matrix, (columns, rows), flags=cv2.INTER_LINEAR)
     mask = cv2.erode(mask, np.ones((3, 3), np.uint8), borderValue=0)
     return WarpedFrame(np.asarray(warped, np.uint8), np.asarray(mask > 254), canvas_to_level)
+
+
+def _nearer(polygon: Float64, depth: Float64, least: float) -> Float64:
+    """The part of a convex polygon [N, 2] of at least that depth; itself where that is all."""
+    if depth.min() >= least:
+        return polygon
+    kept = []
+    for index in range(len(polygon)):
+        here, before = depth[index] - least, depth[index - 1] - least
+        if here * before < 0:  # the edge from the corner before crosses
+            share = before / (before - here)
+            kept.append(polygon[index - 1] + share * (polygon[index] - polygon[index - 1]))
+        if here >= 0:
+            kept.append(polygon[index])
+    return np.array(kept, np.float64).reshape(-1, 2)
+
+
+def _zoom_at(matrix: Float64, xy: Float64) -> float:
+    """Root of the local change of area."""
+    depth = float(matrix[2] @ np.append(xy, 1.0))
+    return float(np.sqrt(abs(np.linalg.det(matrix) / depth**3)))
 
 
 def _reduced(image: Uint8, zoom: float) -> tuple[Uint8, Float64]:

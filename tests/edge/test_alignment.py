@@ -209,3 +209,30 @@ def test_a_broken_graph_is_refused(tmp_path):
 def test_the_shipped_notice_is_beside_the_graph():
     text = (shipped_bundle_path() / "alignment" / "LICENSE-xfeat.txt").read_text()
     assert "Apache License" in text and "verlab/accelerated_features" in text
+
+
+# --- an oblique camera ---------------------------------------------------------------------------
+
+
+def test_a_frame_with_the_horizon_in_view_is_aligned(aligner, town, drawn_town):
+    down, focal_px = np.radians(25.0), 330.0
+    matrix = np.array(  # a pinhole that looks north, its middle at (256, 110) of the window
+        [
+            [130.0, 0, -130 * 240],
+            [0, 130 * np.sin(down), -130 * (180 * np.sin(down) + focal_px * np.cos(down))],
+            [0, np.cos(down), focal_px * np.sin(down) - 180 * np.cos(down)],
+        ]
+    )
+    middle = matrix @ [240, 180, 1.0]
+    shift = np.array([256, 110.0]) - middle[:2] / middle[2]
+    truth = np.array([[1, 0, shift[0]], [0, 1, shift[1]], [0, 0, 1.0]]) @ matrix
+    assert truth[2] @ [0, 0, 1.0] < 0 < truth[2] @ [240, 180, 1.0]
+    frame = drawn_town.photograph(town.image, truth, SIZE)
+    frame[: int(180 - focal_px * np.tan(down)) + 1] = (150, 180, 220)  # sky
+    last = SimpleNamespace(homography=truth, window_id="town", yaw_deg=0.0, scale=1.0)
+    found = aligner.track(frame, town.feature, last)
+    assert found is not None and found.inliers >= LEAST_INLIERS
+    spots = np.array([[240.0, 180], [150, 250], [330, 250]])
+    assert np.abs(project(found.homography, spots) - project(truth, spots)).max() < 2.0
+    prior = found.prior(np.array([[240, 180], [240, 2]], np.float32))
+    assert prior.inv_var[0] > 0 and prior.inv_var[1] == 0

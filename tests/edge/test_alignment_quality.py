@@ -44,6 +44,35 @@ def test_a_camera_is_plausible():
     assert is_plausible(turned(123.0, 0.3), SIZE, spread())
 
 
+def pinhole(depression_deg, size=SIZE, focal_px=480.0, height_px=150.0, middle=(256, 256)):
+    """Frame -> window of a camera that looks north, so far below the horizon, by its rays."""
+    down = np.radians(depression_deg)
+    right, ahead = np.array([1.0, 0, 0]), np.array([0, np.cos(down), -np.sin(down)])
+    below = np.cross(ahead, right)  # the frame's y axis; east, north, up
+    rays = np.column_stack([right, below, ahead]) @ np.array(
+        [[1, 0, -size[0] / 2], [0, 1, -size[1] / 2], [0, 0, focal_px]]
+    )
+    reach = height_px / np.tan(down)  # on the ground, to the middle of the picture
+    place = np.array([[height_px, 0, -middle[0]], [0, -height_px, -middle[1] - reach], [0, 0, -1]])
+    return place @ rays
+
+
+@pytest.mark.parametrize("scale", [1.0, -1.0, "corner"])
+def test_a_horizon_in_view_is_plausible_and_only_its_ground_is_known(scale):
+    matrix = pinhole(25.0)
+    horizon_px = 240 - 480 * np.tan(np.radians(25.0))  # row 16
+    assert np.array([0, 0, 1]) @ matrix[2] * np.sign(matrix[2] @ [320, 300, 1]) < 0
+    matrix = matrix / matrix[2, 2] if scale == "corner" else scale * matrix
+    source = spread(low=(0, 200), high=SIZE)
+    target = project(matrix, source)
+    assert is_plausible(matrix, SIZE, source)
+    fit = measure_fit(matrix, source, target, SIZE)
+    xy, sigma = fit.predict(np.array([[320.0, 240], [320, 400], [320, horizon_px - 10]]))
+    np.testing.assert_allclose(xy[0], (256, 256), atol=1e-6)
+    assert xy[1, 1] > 256 and np.isfinite(sigma[:2]).all()
+    assert np.isnan(xy[2]).all() and np.isnan(sigma[2])
+
+
 @pytest.mark.parametrize(
     ("matrix", "source"),
     [

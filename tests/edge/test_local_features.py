@@ -115,9 +115,15 @@ def test_bounds_clip_and_size_is_limited():
     assert large is not None and large.valid.size <= MOST_CANVAS_PX * 1.01
 
 
-def test_a_horizon_in_the_frame_is_not_drawn():
+def test_the_sky_is_cut_off_and_the_ground_drawn():
+    picture = np.full((480, 640, 3), 200, np.uint8)
+    picture[250:] = (10, 20, 250)  # this frame is upside down: the sky is below the horizon at 250
     matrix = np.array([[1, 0, 0], [0, 1, 0], [0, -4e-3, 1.0]])
-    assert warp_to(np.zeros((480, 640, 3), np.uint8), matrix) is None
+    for bounds_px in (None, (0.0, 0.0, 800.0, 600.0)):
+        warped = warp_to(picture, matrix, bounds_px=bounds_px)
+        assert warped is not None and warped.valid.mean() > 0.1
+        assert (warped.image[warped.valid] == 200).all()
+    assert warp_to(picture, -np.eye(3)) is None
 
 
 # --- a window's tensors --------------------------------------------------------------------------
