@@ -28,7 +28,8 @@ class FileSearch:
     def __init__(self, aligner: Attempting) -> None:
         self._aligner = aligner
         self._searched: set[WindowPlace] = set()  # in vain
-        self._restart(())
+        self._places: tuple[WindowPlace, ...] = ()  # of the search under way, and where it is
+        self._hypothesis = self._window = self._rounds = 0
         self.in_full = True  # the last frame was tried against all that it may be
 
     def find(

@@ -61,7 +61,7 @@ class Tracker:
         if last is None or last.lon_lat_deg is None:
             return False
         sigma_m = _spread_m(last, abs(time_s - last.capture_time_s))
-        return distance_m(last.lon_lat_deg, lon_lat_deg) > TRACK_REACH * sigma_m
+        return bool(distance_m(last.lon_lat_deg, lon_lat_deg) > TRACK_REACH * sigma_m)
 
     def prior(self, clicks: Sequence[Click], feature: ReferenceFeature, time_s: float) -> Prior:
         """Where the objects of N clicks were, in window pixels."""

@@ -217,8 +217,7 @@ def test_inline_a_new_place_is_searched_in_full_and_a_neighbour_is_not(parts, ch
 def test_inline_a_wrong_yaw_of_telemetry_is_doubted_once(parts, choice):
     names = names_of(parts)
     aligner = ScriptedAligner(names[0], yaw_deg=180.0)
-    placed = InlinePlacer(aligner).place(parts.frame(0), KNOWN, choice)
-    assert placed is not None and placed.place == choice.places[0]
+    assert InlinePlacer(aligner).place(parts.frame(0), KNOWN, choice).place == choice.places[0]
     asked = aligner.take()
     assert [yaw for _, yaw, _ in asked[:3]] == [10.0] * 3  # what telemetry says comes first
     aligner = ScriptedAligner()

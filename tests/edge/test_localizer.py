@@ -149,11 +149,12 @@ def test_the_error_radius_is_the_stated_sum_of_its_terms(localizer, feature):
 @pytest.mark.parametrize("zoom", [18, 19])
 def test_a_click_counts_in_metres_of_the_ground_whatever_the_map(localizer, zoom):
     geometry = MercatorGeometry(zoom, LEFT_PX / 2 ** (19 - zoom), TOP_PX / 2 ** (19 - zoom))
-    feature = localizer.encode(window_of(WINDOW.image, geometry))
-    frame = frame_at(32, 48, FramePose(gsd_m=0.5))
-    click_px = localizer._click_sigma_px(frame, localizer._fit(frame.image), feature)
-    px_m = geometry.metres_per_px(np.array([[64.0, 64.0]])).mean()
-    assert click_px * px_m == pytest.approx(2.0 * 0.5)  # 2 px of the frame, 0.5 m each
+    feature, pose = localizer.encode(window_of(WINDOW.image, geometry)), FramePose(gsd_m=0.5)
+    frame = frame_at(32, 48, pose)
+    px = localizer._click_sigma_px(frame, localizer._fit(frame.image), feature)
+    assert px * geometry.metres_per_px(np.array([[64.0, 64.0]])).mean() == pytest.approx(
+        2.0 * 0.5
+    )  # 2 px of the frame, 0.5 m each
 
 
 def test_the_error_radius_grows_with_each_term(localizer, feature, tiny_bundle):

@@ -228,7 +228,7 @@ def test_the_localizer_learns_the_pose_of_the_frame(parts):
 
 def test_pictures_without_capture_times_are_not_tracked(parts):
     for timed, source in ((True, PriorSource.TRACKER), (False, PriorSource.NONE)):
-        pipeline, localizer, grid = build(parts, {"a": (1536, 1536)}, FakePlacer())
+        pipeline, _, grid = build(parts, {"a": (1536, 1536)}, FakePlacer())
         pose = FramePose(grid.lon_lat_deg(1536, 1536))
         for time_s in (0.0, 0.5):
             frame = replace(parts.frame(time_s=time_s), timed=timed)
