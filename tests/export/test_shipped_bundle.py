@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def in_float32(path: Path, names: tuple[str, ...]) -> onnxruntime.InferenceSessi
 
 def test_stored_float16_features_give_the_boxes_of_both_branches_in_float32(bundle) -> None:
     """Cached and rounded, against both branches run afresh in float32 throughout, on the flight."""
-    with open_map(FLIGHT / "map.mbtiles") as tiles:
+    with contextlib.closing(open_map(FLIGHT / "map.mbtiles")) as tiles:
         grid = tiles.grid(bundle.manifest.window.gsd_m)
         left, top, right, bottom = grid.extent_px
         place = int((left + right) / 2) - 512, int((top + bottom) / 2) - 512
