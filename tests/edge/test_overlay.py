@@ -81,6 +81,8 @@ class Placed:
 
 
 class Placer:
+    note = ""
+
     def __init__(self, left, top):
         self.left, self.top = left, top
 
