@@ -22,6 +22,7 @@ FEATURES = (
     "agreement",  # 1 if alignment puts the click in the box or AGREEMENT_SIGMAS near it, else 0
 )
 AGREEMENT_SIGMAS = 2.0
+MIN_IMAGERY = 0.5  # share of imagery in the cell of a box's centre, below which there is no find
 MIN_COVERAGE = 0.05  # share of the window with imagery; a map of 70 m in a window of 300 m has it
 AMBIGUOUS_MARGIN = 0.05  # for the words only; the probability weighs the margin itself
 
@@ -63,13 +64,16 @@ class AcceptanceModel:
         """Probability that each fix is right. [N, 7] -> [N]."""
         return sigmoid(features @ self.weights + self.bias)
 
-    def judge(self, found: Localizations, prior: Prior, coverage: float) -> list[Judgement]:
+    def judge(
+        self, found: Localizations, prior: Prior, coverage: float, imagery: Float32
+    ) -> list[Judgement]:
         """Probability, verdict and its reason for each of N clicks.
 
         Args:
             found: what the localizer says.
             prior: what was known beforehand.
             coverage: share of the window that has imagery.
+            imagery: share of imagery where each box lies, [N].
         """
         features = acceptance_features(found, prior)  # [N, 7]
         probability = self.probability(features)
@@ -82,6 +86,9 @@ class AcceptanceModel:
                 reason = (
                     f"only {coverage:.0%} of this window has imagery, {MIN_COVERAGE:.0%} are needed"
                 )
+            elif imagery[index] < MIN_IMAGERY:
+                verdict = Verdict.NO_COVERAGE
+                reason = "the map has no imagery where the box lies"
             elif p >= self.threshold:
                 verdict, reason = Verdict.ACCEPTED, self._why_accepted(p, values, prior)
             else:

@@ -10,6 +10,7 @@ import numpy as np
 
 from edge.acceptance import AcceptanceModel
 from edge.bundle import ENCODER, LOCALIZER, Bundle
+from edge.coverage import TENSOR, cell_coverage, coverage_at
 from edge.errors import BundleError, ExecutorError, FeatureStoreError, WindowError
 from edge.executors.base import Executor, open_executor
 from edge.letterbox import Letterbox, letterbox
@@ -102,8 +103,9 @@ class Localizer:
             self._encoder = open_executor(self._executor.name, *arguments)
         image = np.ascontiguousarray(window.image)
         tensors = self._encoder.run({"image": image}, self._feature_names)
+        cells = cell_coverage(window.valid, self.bundle.manifest.head.stride_px)
         return ReferenceFeature(
-            tensors=tensors,
+            tensors={**tensors, TENSOR: cells},
             geometry=window.geometry,
             width_px=size.width_px,
             height_px=size.height_px,
@@ -174,7 +176,8 @@ class Localizer:
         head = self.bundle.manifest.head
         click_px = self._click_sigma_px(frame, fitted, feature)
         places = place(found.box_xyxy_px, feature, known, head.stride_px, click_px)
-        judged = self._acceptance.judge(found, known, feature.coverage)
+        imagery = coverage_at(feature, found.box_xyxy_px, head.stride_px)
+        judged = self._acceptance.judge(found, known, feature.coverage, imagery)
         timings = Timings(
             preprocess_ms=1e3 * (fitted_s - start_s),
             localize_ms=1e3 * (located_s - fitted_s),

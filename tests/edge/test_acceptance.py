@@ -171,9 +171,9 @@ def model() -> AcceptanceModel:
     return AcceptanceModel(np.array([10.0, 10, 0, 0, 0, 0, 1]), -10.0, 0.5)
 
 
-def judged(model, peak, second, prior=None, coverage=1.0):
+def judged(model, peak, second, prior=None, coverage=1.0, imagery=1.0):
     found = localizations([[0, 0, 20, 20]], [peak], [second], logit=[-1.25])
-    judgement = model.judge(found, prior or Prior.none(1), coverage)[0]
+    judgement = model.judge(found, prior or Prior.none(1), coverage, np.float32([imagery]))[0]
     return judgement.probability, judgement.verdict, judgement.reason
 
 
@@ -219,6 +219,13 @@ def test_a_window_without_imagery_is_never_judged(model):
     assert verdict is Verdict.NO_COVERAGE
     assert reason == "only 2% of this window has imagery, 5% are needed"
     assert judged(model, 0.9, 0.1, coverage=0.05)[1] is Verdict.ACCEPTED
+
+
+def test_a_box_on_nothing_is_never_a_find(model):
+    _, verdict, reason = judged(model, 0.9, 0.1, imagery=0.4)
+    assert verdict is Verdict.NO_COVERAGE
+    assert reason == "the map has no imagery where the box lies"
+    assert judged(model, 0.9, 0.1, imagery=0.5)[1] is Verdict.ACCEPTED
 
 
 def test_other_features_in_the_manifest_are_refused(tiny):
