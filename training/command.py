@@ -13,6 +13,13 @@ import click
 @click.option("--val", "val", multiple=True, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--init", type=click.Path(path_type=Path), help="Start from these weights.")
+@click.option(
+    "--option",
+    "options_text",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="A size of the network, as width=64 or hidden=32; not with --init.",
+)
 @click.option("--epochs", default=10, show_default=True)
 @click.option("--batch", default=16, show_default=True)
 @click.option("--learning-rate", default=2e-3, show_default=True)
@@ -35,6 +42,7 @@ def train(
     val: tuple[Path, ...],
     out: Path,
     init: Path | None,
+    options_text: tuple[str, ...],
     epochs: int,
     batch: int,
     learning_rate: float,
@@ -55,7 +63,7 @@ def train(
 
     torch.manual_seed(seed)
     if init is None:
-        model = build("lite")
+        model = build("lite", **_sizes(options_text))
         model.backbone.load_imagenet()
     else:
         model, _ = load_weights(init)
@@ -75,3 +83,25 @@ def train(
 
     run(model, training, held_out, options, out, report)
     click.echo(f"done: {out / 'best.safetensors'}")
+
+
+def _sizes(options_text: tuple[str, ...]) -> dict[str, int]:
+    """Sizes of the network from NAME=NUMBER."""
+    from dataclasses import fields
+
+    from edge.errors import UsageError
+    from training.models.lite import LiteOptions
+
+    known = [f.name for f in fields(LiteOptions) if f.type == "int"]
+    sizes = {}
+    for text in options_text:
+        name, _, value = text.partition("=")
+        if name not in known or not value.isdigit():
+            raise UsageError(
+                f"--option {text} means nothing",
+                expected=f"NAME=NUMBER with NAME one of: {', '.join(known)}",
+                found=repr(text),
+                do="write, for instance, --option width=64",
+            )
+        sizes[name] = int(value)
+    return sizes
