@@ -7,32 +7,17 @@ import shutil
 from pathlib import Path
 
 import pytest
+from damaged_bundle import edit, refusal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.bundle import Bundle
-from edge.errors import BundleError
 
 
 @pytest.fixture
 def folder(tiny_bundle, tmp_path) -> Path:
     """A copy of the tiny bundle that may be damaged."""
     return Path(shutil.copytree(tiny_bundle.path, tmp_path / "copy"))
-
-
-def edit(folder: Path, old: str, new: str) -> None:
-    path = folder / "bundle.toml"
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
-
-
-def refusal(folder: Path) -> BundleError:
-    with pytest.raises(BundleError) as caught:
-        Bundle.open(folder)
-    error = caught.value
-    assert all((error.what, error.expected, error.found, error.do))
-    return error
 
 
 @settings(
