@@ -106,7 +106,7 @@ def score(
         "n_other_site": len(other_site),
     }
     objects = _grouped(present)
-    draw = _Bootstrap(resamples, seed)
+    draw = Bootstrap(resamples, seed)
     for name, value in _click_values(present).items():
         per_object = np.array([np.mean([value(c) for c in clicks]) for clicks in objects])
         draw.add(scores, name, per_object, np.ones(len(objects)))
@@ -123,7 +123,7 @@ def score(
 
 
 def _add_acceptance(
-    scores: Scores, draw: _Bootstrap, own: Sequence[JudgedClick], other: Sequence[JudgedClick]
+    scores: Scores, draw: Bootstrap, own: Sequence[JudgedClick], other: Sequence[JudgedClick]
 ) -> None:
     """Coverage and rates of wrong answers, over objects and absent things."""
     here = _grouped(own)
@@ -148,7 +148,7 @@ def _add_acceptance(
     draw.add(scores, "wrong_rate", np.array(total_wrong), np.array(total))
 
 
-class _Bootstrap:
+class Bootstrap:
     """Draws units with replacement; the same draws for all scores of equally many units."""
 
     def __init__(self, resamples: int, seed: int) -> None:
