@@ -9,15 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.datasets.feature_cache import FeatureCache, image_tensor
+from training.datasets.feature_cache import FeatureCache
 from training.datasets.pair_folder import PairFolder
+from training.pictures import Pictures
+from training.turns import Turn, draw_turns
 
 PRIOR_SIGMA_PX = (2.0, 24.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """B pairs with M clicks; `frame` and `window` hold features by stride, or images under 1."""
+    """B pairs with M clicks; `frame`, `window` hold features by stride, or uint8 images under 1."""
 
     frame: dict[int, Tensor]
     window: dict[int, Tensor]
@@ -53,18 +55,6 @@ class Views(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Images:
-    """Decode the pictures: for training the whole network. Key 1 of the result: [B, 3, H, W]."""
-
-    folder: PairFolder
-
-    def batch(self, view: str, indices: list[int]) -> dict[int, Tensor]:
-        """Stack the decoded pictures."""
-        samples = (self.folder.read(i) for i in indices)
-        return {1: torch.cat([image_tensor(getattr(s, view)) for s in samples])}
-
-
-@dataclass(frozen=True, slots=True)
 class Collection:
     """One or more rendered folders with the same picture sizes, as one numbered list."""
 
@@ -72,9 +62,11 @@ class Collection:
     views: tuple[Views, ...]
 
     @staticmethod
-    def open(folders: list[PairFolder], cached: bool) -> Collection:
-        """Cached features (backbone frozen) or images (backbone trained)."""
-        views = tuple(FeatureCache.open(f) if cached else Images(f) for f in folders)
+    def open(folders: list[PairFolder], cached: bool, preload: bool = False) -> Collection:
+        """Cached features (backbone frozen) or images (backbone trained), held in memory or not."""
+        views = tuple(
+            FeatureCache.open(f) if cached else Pictures.open(f, preload) for f in folders
+        )
         return Collection(tuple(folders), views)
 
     def __len__(self) -> int:
@@ -100,6 +92,7 @@ class Collection:
         window_px: int,
         prior_share: float,
         swap_share: float,
+        frame_px: int = 0,
         prior_sigma_px: tuple[float, float] = PRIOR_SIGMA_PX,
     ) -> Batch:
         """Assemble one batch.
@@ -108,31 +101,37 @@ class Collection:
             indices: samples.
             rng: draws priors and swapped windows.
             window_px: side of the windows, for priors of objects that are not there.
+            frame_px: side of the frames where both views are to be turned and mirrored at random,
+                which needs pictures; 0 leaves them as they are.
             prior_share: share of clicks that get a prior: the expected place, off by its own sigma.
             prior_sigma_px: range of that sigma.
             swap_share: share of clicks looked for in another sample's window of another source.
         """
         placed = [self.locate(i) for i in indices]
-        frame, window = (self._gather(view, placed) for view in ("frame", "window"))
+        turns = [draw_turns(rng) if frame_px else (Turn(), Turn()) for _ in placed]
+        frame = self._gather("frame", placed, [t[0] for t in turns])
+        window = self._gather("window", placed, [t[1] for t in turns])
         click, frame_of, window_of, box, present, prior, inv_var = [], [], [], [], [], [], []
         lines = [self.folders[f].lines[i] for f, i in placed]
         for k, line in enumerate(lines):
             other = (k + 1) % len(lines)
             differs = lines[other].source != line.source
+            turn_frame, turn_window = turns[k]
             for xy, b, there, expected in zip(
                 line.click_xy_px, line.box_xyxy_px, line.present, line.expected_xy_px, strict=True
             ):
                 swapped = differs and rng.random() < swap_share
                 there = there and not swapped
                 sigma = float(np.exp(rng.uniform(*np.log(prior_sigma_px))))
-                anywhere = rng.uniform(0, window_px, 2)
-                centre = anywhere if swapped or expected is None else np.array(expected)
+                centre = rng.uniform(0, window_px, 2)
+                if expected is not None and not swapped:
+                    centre = np.array(turn_window.point(expected, window_px))
                 centre = centre + rng.normal(0, sigma, 2)
                 given = rng.random() < prior_share
-                click.append(xy)
+                click.append(turn_frame.point(xy, frame_px))
                 frame_of.append(k)
                 window_of.append(other if swapped else k)
-                box.append(b if there else (0.0, 0.0, 8.0, 8.0))
+                box.append(turn_window.box(b, window_px) if there else (0.0, 0.0, 8.0, 8.0))
                 present.append(there)
                 prior.append(centre)
                 inv_var.append(sigma**-2 if given else 0.0)
@@ -148,6 +147,13 @@ class Collection:
             torch.tensor(inv_var, dtype=torch.float32),
         )
 
-    def _gather(self, view: str, placed: list[tuple[int, int]]) -> dict[int, Tensor]:
+    def _gather(
+        self, view: str, placed: list[tuple[int, int]], turns: list[Turn]
+    ) -> dict[int, Tensor]:
         parts = [self.views[f].batch(view, [i]) for f, i in placed]
+        if any(turn != Turn() for turn in turns):
+            parts = [
+                {1: turn.picture(p[1][0]).unsqueeze(0)}
+                for p, turn in zip(parts, turns, strict=True)
+            ]
         return {key: torch.cat([p[key] for p in parts]) for key in parts[0]}

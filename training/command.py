@@ -17,8 +17,8 @@ import click
     "--option",
     "options_text",
     multiple=True,
-    metavar="NAME=NUMBER",
-    help="A size of the network, as width=64 or hidden=32; not with --init.",
+    metavar="NAME=VALUE",
+    help="What shapes the network, as width=64 or backbone=xfeat; not with --init.",
 )
 @click.option("--epochs", default=10, show_default=True)
 @click.option("--batch", default=16, show_default=True)
@@ -30,6 +30,13 @@ import click
     default=True,
     show_default=True,
     help="Frozen: reads `tilefix datasets cache`; trained: reads the pictures.",
+)
+@click.option("--backbone-learning-rate", default=1e-4, show_default=True)
+@click.option("--preload", is_flag=True, help="Hold all pictures decoded in memory.")
+@click.option(
+    "--turn-pictures",
+    is_flag=True,
+    help="Random quarter turns and mirroring; needs --train-backbone.",
 )
 @click.option(
     "--mixed-precision/--full-precision",
@@ -49,6 +56,9 @@ def train(
     seed: int,
     window_px: int,
     freeze_backbone: bool,
+    backbone_learning_rate: float,
+    preload: bool,
+    turn_pictures: bool,
     mixed_precision: bool,
 ) -> None:
     """Train a model; run the same command again to resume."""
@@ -63,19 +73,22 @@ def train(
 
     torch.manual_seed(seed)
     if init is None:
-        model = build("lite", **_sizes(options_text))
-        model.backbone.load_imagenet()
+        model = build("lite", **_shape(options_text))
+        model.backbone.load_pretrained()
     else:
         model, _ = load_weights(init)
     folders = [[PairFolder.open(p) for p in paths] for paths in (data, val)]
-    training, held_out = (Collection.open(f, cached=freeze_backbone) for f in folders)
+    training, held_out = (Collection.open(f, freeze_backbone, preload) for f in folders)
     options = TrainOptions(
         epochs=epochs,
         batch=batch,
         learning_rate=learning_rate,
         seed=seed,
         freeze_backbone=freeze_backbone,
+        backbone_learning_rate=backbone_learning_rate,
+        turn_pictures=turn_pictures,
         window_px=window_px,
+        mixed_precision=mixed_precision,
     )
 
     def report(line: dict[str, Any]) -> None:
@@ -85,23 +98,23 @@ def train(
     click.echo(f"done: {out / 'best.safetensors'}")
 
 
-def _sizes(options_text: tuple[str, ...]) -> dict[str, int]:
-    """Sizes of the network from NAME=NUMBER."""
+def _shape(options_text: tuple[str, ...]) -> dict[str, int | str]:
+    """Options of the network from NAME=VALUE."""
     from dataclasses import fields
 
     from edge.errors import UsageError
     from training.models.lite import LiteOptions
 
-    known = [f.name for f in fields(LiteOptions) if f.type == "int"]
-    sizes = {}
+    kinds = {f.name: f.type for f in fields(LiteOptions) if f.type in ("int", "str")}
+    shape: dict[str, int | str] = {}
     for text in options_text:
         name, _, value = text.partition("=")
-        if name not in known or not value.isdigit():
+        if name not in kinds or not value or (kinds[name] == "int" and not value.isdigit()):
             raise UsageError(
                 f"--option {text} means nothing",
-                expected=f"NAME=NUMBER with NAME one of: {', '.join(known)}",
+                expected=f"NAME=VALUE with NAME one of: {', '.join(kinds)}",
                 found=repr(text),
                 do="write, for instance, --option width=64",
             )
-        sizes[name] = int(value)
-    return sizes
+        shape[name] = int(value) if kinds[name] == "int" else value
+    return shape

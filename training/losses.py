@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training.models.lite import SIZE_LOG_LIMIT, Lite, cell_inv_var
+from training.models.lite import SIZE_LOG_LIMIT, Lite
 from training.targets import Targets, assign
 
 SIMILARITY_TEMPERATURE = 20.0  # cosines are sharpened so much before their cross-entropy
@@ -25,19 +25,6 @@ class Losses:
     def total(self) -> Tensor:
         """Weighted sum."""
         return self.confidence + 2.0 * self.box + 0.5 * self.similarity
-
-
-def log_prior(
-    prior_xy_px: Tensor, prior_inv_var: Tensor, grid_hw: tuple[int, int], stride_px: int
-) -> Tensor:
-    """-0.5 i |cell centre - prior|^2, i from `cell_inv_var`. [M, 2], [M] -> [M, H, W]."""
-    height, width = grid_hw
-    columns = (torch.arange(width, device=prior_xy_px.device) + 0.5) * stride_px
-    rows = (torch.arange(height, device=prior_xy_px.device) + 0.5) * stride_px
-    dx = (columns - prior_xy_px[:, :1]).square()
-    dy = (rows - prior_xy_px[:, 1:]).square()
-    inv_var = cell_inv_var(prior_inv_var, stride_px).view(-1, 1, 1)
-    return -0.5 * inv_var * (dy.unsqueeze(2) + dx.unsqueeze(1))
 
 
 def confidence_loss(logits: Tensor, present: Tensor, targets: Targets) -> Tensor:

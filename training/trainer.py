@@ -12,6 +12,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,12 @@ from torch import Tensor, nn
 from edge.errors import CheckpointError
 from training.batches import Batch, Collection
 from training.checkpoints import save_weights
-from training.losses import Losses, lite_losses, log_prior
+from training.losses import Losses, lite_losses
+from training.models.gated_head import log_prior
 from training.models.lite import Lite
 from training.validation import validate
+
+BATCHES_AHEAD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class TrainOptions:
     prior_share: float = 0.5
     swap_share: float = 0.2
     window_px: int = 640
+    turn_pictures: bool = False  # random quarter turns and mirroring of both views
     save_every_s: float = 120.0
 
 
@@ -56,8 +61,8 @@ def forward(model: Lite, batch: Batch, mixed: bool) -> Losses:
     with torch.autocast(batch.present.device.type, torch.bfloat16, enabled=mixed):
         frame, window = batch.frame, batch.window
         if 1 in window:
-            frame = model.backbone(frame[1], deepest_stride=16)
-            window = model.backbone(window[1])
+            frame = model.backbone(frame[1].float(), deepest_stride=16)
+            window = model.backbone(window[1].float())
         reference = model.reference_from_features(window)
         query_map = model.query_from_features(frame)
     similarity, hidden, logits = model.training_maps(
@@ -140,23 +145,17 @@ def train(
     if world > 1:
         losing = nn.parallel.DistributedDataParallel(losing)
     saved_at = time.monotonic()
-    for step, indices, rng in _plan(training, options, start, per_epoch, rank, world):
+    plan = _plan(training, options, start, per_epoch, rank, world)
+    for step, batch in _assembled(training, options, model.options.frame_px, plan):
         if step % per_epoch == 0:
             set_training(model, options.freeze_backbone)
         factor = schedule(step, steps, options.warmup_steps)
         for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
             group["lr"] = rate * factor
-        batch = training.batch(
-            indices,
-            rng,
-            window_px=options.window_px,
-            prior_share=options.prior_share,
-            swap_share=options.swap_share,
-        ).to(device)
-        terms = losing(batch)
+        terms = losing(batch.to(device))
         optimizer.zero_grad(set_to_none=True)
         terms[0].backward()
-        nn.utils.clip_grad_norm_(rest, 5.0)
+        nn.utils.clip_grad_norm_(rest + backbone, 5.0)
         optimizer.step()
         if rank != 0:
             continue
@@ -195,6 +194,35 @@ def _plan(
             first = (inside * world + rank) * options.batch
             rng = np.random.default_rng((options.seed, step, rank))
             yield step, order[first : first + options.batch], rng
+
+
+def _assembled(
+    training: Collection,
+    options: TrainOptions,
+    frame_px: int,
+    plan: Iterator[tuple[int, list[int], np.random.Generator]],
+) -> Iterator[tuple[int, Batch]]:
+    """(step, batch) of a plan; the next batch is put together while one is trained on."""
+
+    def assemble(step: int, indices: list[int], rng: np.random.Generator) -> tuple[int, Batch]:
+        batch = training.batch(
+            indices,
+            rng,
+            window_px=options.window_px,
+            prior_share=options.prior_share,
+            swap_share=options.swap_share,
+            frame_px=frame_px if options.turn_pictures else 0,
+        )
+        return step, batch
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting: list[Future[tuple[int, Batch]]] = []
+        for item in plan:
+            waiting.append(pool.submit(assemble, *item))
+            if len(waiting) > BATCHES_AHEAD:
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()
 
 
 def _check_config(out: Path, options: TrainOptions, model: Lite) -> None:

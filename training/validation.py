@@ -39,8 +39,8 @@ def validate(
             swap_share=0.2,
             prior_sigma_px=(PRIOR_SIGMA_PX, PRIOR_SIGMA_PX),
         ).to(device)
-        frame = model.backbone(b.frame[1], deepest_stride=16) if 1 in b.frame else b.frame
-        window = model.backbone(b.window[1]) if 1 in b.window else b.window
+        frame = model.backbone(b.frame[1].float(), deepest_stride=16) if 1 in b.frame else b.frame
+        window = model.backbone(b.window[1].float()) if 1 in b.window else b.window
         maps = model.query_from_features(frame)
         reference = model.reference_from_features(window)
         there.append(b.present.cpu())

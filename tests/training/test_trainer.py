@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -64,10 +65,12 @@ def test_frozen_backbone_stays_as_it_was(samples: Collection, tmp_path) -> None:
 
 
 def test_whole_network_trains_from_pictures(small_folder, tmp_path) -> None:
-    pictures = Collection.open([small_folder], cached=False)
+    pictures = Collection.open([small_folder], cached=False, preload=True)
     model = fresh()
     before = model.backbone._conv_stem.weight.clone()
-    options = dataclasses.replace(OPTIONS, epochs=1, freeze_backbone=False, batch=6)
+    options = dataclasses.replace(
+        OPTIONS, epochs=1, freeze_backbone=False, batch=6, turn_pictures=True
+    )
     train(model, pictures, pictures, options, tmp_path)
     assert not torch.equal(before, model.backbone._conv_stem.weight)
 
@@ -98,3 +101,35 @@ def test_weights_that_do_not_fit_are_listed(tmp_path) -> None:
     (tmp_path / "text").write_text("no checkpoint")
     with pytest.raises(CheckpointError, match="is not a checkpoint"):
         load_weights(tmp_path / "text")
+
+
+def test_preloaded_pictures_are_those_on_disk(small_folder) -> None:
+    read, held = (Collection.open([small_folder], False, preload) for preload in (False, True))
+    for view in ("frame", "window"):
+        ours, theirs = (c.views[0].batch(view, [3, 0])[1] for c in (read, held))
+        assert ours.dtype == torch.uint8
+        assert torch.equal(ours, theirs)
+
+
+def test_turned_samples_keep_boxes_clicks_and_priors_on_their_objects(small_folder) -> None:
+    """The square of a sample has one colour, in frame and window, whatever the turn."""
+    collection = Collection.open([small_folder], cached=False)
+    batch = collection.batch(
+        list(range(12)),
+        np.random.default_rng(3),
+        window_px=128,
+        frame_px=64,
+        prior_share=1.0,
+        swap_share=0.0,
+        prior_sigma_px=(0.01, 0.01),
+    )
+    for k in torch.nonzero(batch.present).flatten().tolist():
+        x, y = batch.click_xy_px[k].long().tolist()
+        clicked = batch.frame[1][batch.frame_of_click[k], :, y, x].float()
+        px, py = batch.prior_xy_px[k].long().tolist()
+        there = batch.window[1][batch.window_of_click[k], :, py, px].float()
+        assert (clicked - there).abs().max() < 30  # JPEG
+        x1, y1, x2, y2 = batch.box_xyxy_px[k].tolist()
+        assert abs((x1 + x2) / 2 - px) < 1.5
+        assert abs((y1 + y2) / 2 - py) < 1.5
+        assert {round(x2 - x1), round(y2 - y1)} == {24, 30}

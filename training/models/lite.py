@@ -26,7 +26,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training.models.efficientnet_lite import CHANNELS, EfficientNetLite0
+from training.models.backbones import build_backbone
+from training.models.click_gather import ClickGather, unit
+from training.models.gated_head import GatedHead, blend_centre, log_prior
 from training.models.necks import ContextNeck
 from training.models.peaks import peaks
 
@@ -53,7 +55,9 @@ class LiteOptions:
 
     frame_px: int = 512
     window_px: int = 1024
-    stride_px: int = 16
+    backbone: str = "efficientnet_lite0"  # or another of `training.models.backbones`
+    stride_px: int = 16  # or 8
+    click_reach_cells: int = 0  # of `ClickGather`
     embedding: int = 128  # D, channels of q and v
     hidden: int = 64  # C, channels of u
     width: int = 128  # channels inside the two necks
@@ -80,73 +84,6 @@ class LiteOutputs:
     query_vector: Tensor  # [N, D]
 
 
-def unit(x: Tensor, dim: int) -> Tensor:
-    """L2-normalise along `dim`; a zero vector stays zero instead of becoming NaN."""
-    return x * torch.rsqrt((x * x).sum(dim, keepdim=True).clamp_min(1e-12))
-
-
-def cell_inv_var(prior_inv_var: Tensor, stride_px: int) -> Tensor:
-    """Inverse variance of a prior once the variance of a cell, stride^2 / 12, is added."""
-    return prior_inv_var / (1 + prior_inv_var * (stride_px**2 / 12))
-
-
-def blend_centre(
-    centre_xy_px: Tensor,
-    area_px2: Tensor,
-    prior_xy_px: Tensor,
-    prior_inv_var: Tensor,
-    o: LiteOptions,
-) -> Tensor:
-    """Average the head's centre and the prior by their precisions; without a prior, the head's.
-
-    Head variance: centre_var area + floor_var. Prior variance, as a centre: 1 / inv_var + click_var
-    area. All in one fraction, so that inv_var = 0 needs no division by zero.
-
-    Args:
-        centre_xy_px: [N, 2] of the head.
-        area_px2: [N] of its box.
-        prior_xy_px: [N, 2].
-        prior_inv_var: [N].
-        o: holds the three variances.
-    """
-    spread = prior_inv_var * o.click_var * area_px2
-    head = prior_inv_var * (o.centre_var * area_px2 + o.floor_var_px2)
-    trust = (head / (1 + spread + head)).unsqueeze(1)  # in the prior
-    return centre_xy_px + trust * (prior_xy_px - centre_xy_px)
-
-
-class GatedHead(nn.Module):
-    """Gate, folded 1x1, leaky ReLU, confidence and box channels (the equations above)."""
-
-    def __init__(self, hidden: int, anchors: int) -> None:
-        super().__init__()
-        self.alpha = nn.Parameter(torch.tensor(0.5))
-        self.beta = nn.Parameter(torch.tensor(2.0))
-        self.w_a = nn.Parameter(torch.zeros(hidden))
-        self.b = nn.Parameter(torch.zeros(hidden))
-        self.conf = nn.Linear(hidden, anchors)
-        self.tau = nn.Parameter(torch.full((anchors,), 10.0))
-        self.box = nn.Linear(hidden, anchors * 4)
-        nn.init.normal_(self.conf.weight, std=0.01)
-        nn.init.normal_(self.box.weight, std=0.01)
-        nn.init.zeros_(self.box.bias)
-        # 9 x 64 x 64 cells against the one "not here" logit, which is fixed at 0.
-        nn.init.constant_(self.conf.bias, -8.0)
-
-    def hidden(self, similarity: Tensor, u: Tensor) -> Tensor:
-        """h of some cells. similarity [N, *cells], u [N or 1, C, *cells] -> [N, C, *cells]."""
-        tail = (1,) * (u.dim() - 2)
-        gate = (self.alpha + self.beta * similarity).unsqueeze(1)
-        mixed = gate * (u + self.w_a.view(1, -1, *tail)) + self.b.view(1, -1, *tail)
-        return nn.functional.leaky_relu(mixed, 0.1)
-
-    def confidence(self, h: Tensor, similarity: Tensor) -> Tensor:
-        """Logits without the prior. h [N, C, H, W], similarity [N, H, W] -> [N, A, H, W]."""
-        mapped = torch.einsum("nchw,ac->nahw", h, self.conf.weight)
-        bias = self.conf.bias.view(1, -1, 1, 1)
-        return mapped + bias + self.tau.view(1, -1, 1, 1) * similarity.unsqueeze(1)
-
-
 class Lite(nn.Module):
     """The whole model; see the module's text for the mathematics."""
 
@@ -154,17 +91,17 @@ class Lite(nn.Module):
         super().__init__()
         self.options = options or LiteOptions()
         o = self.options
-        if o.stride_px != 16:
-            raise ValueError(f"stride_px is 16 in this version, got {o.stride_px}")
-        self.backbone = EfficientNetLite0(32)
-        strides = (8, 16, 32)
-        self.reference_neck = ContextNeck(
-            {s: CHANNELS[s] for s in strides}, o.width, o.reference_depth
-        )
-        self.query_neck = ContextNeck({s: CHANNELS[s] for s in strides[:2]}, o.width, o.query_depth)
+        if o.stride_px not in (8, 16):
+            raise ValueError(f"stride_px is 8 or 16, got {o.stride_px}")
+        self.backbone = build_backbone(o.backbone)
+        channels = self.backbone.channels
+        self.reference_neck = ContextNeck(channels, o.width, o.reference_depth, o.stride_px)
+        shallow = {s: c for s, c in channels.items() if s < 32}
+        self.query_neck = ContextNeck(shallow, o.width, o.query_depth, o.stride_px)
         self.reference_embedding = nn.Conv2d(o.width, o.embedding, 1)
         self.reference_hidden = nn.Conv2d(o.width, o.hidden, 1)
         self.query_embedding = nn.Conv2d(o.width, o.embedding, 1)
+        self.gather = ClickGather(o.stride_px, o.click_reach_cells)
         self.head = GatedHead(o.hidden, len(o.anchors_wh_px))
         self.register_buffer("anchors_wh_px", torch.tensor(o.anchors_wh_px), persistent=False)
 
@@ -179,29 +116,6 @@ class Lite(nn.Module):
         """Query map [B, D, h, w] from the frame's features at strides 8 and 16."""
         embedded: Tensor = self.query_embedding(self.query_neck(features))
         return embedded
-
-    def gather_clicks(self, query_map: Tensor, click_xy_px: Tensor) -> Tensor:
-        """Unit query vectors, bilinear at each click.
-
-        Args:
-            query_map: [D, h, w] of one frame.
-            click_xy_px: [N, 2] pixels of the letterboxed frame.
-
-        Returns:
-            [N, D].
-        """
-        d, height, width = query_map.shape
-        at = click_xy_px / self.options.stride_px - 0.5  # cell centres lie at half-integers
-        x = at[:, 0].clamp(0, width - 1)
-        y = at[:, 1].clamp(0, height - 1)
-        x0 = x.floor().clamp(max=width - 2)
-        y0 = y.floor().clamp(max=height - 2)
-        fx, fy = (x - x0)[None], (y - y0)[None]
-        corner = (y0 * width + x0).long()
-        flat = query_map.reshape(d, height * width)
-        top = flat[:, corner] * (1 - fx) + flat[:, corner + 1] * fx
-        low = flat[:, corner + width] * (1 - fx) + flat[:, corner + width + 1] * fx
-        return unit((top * (1 - fy) + low * fy).t(), 1)
 
     def training_maps(
         self,
@@ -223,10 +137,7 @@ class Lite(nn.Module):
         Returns:
             similarity [M, H, W], hidden [M, C, H, W], logits without prior [M, A, H, W].
         """
-        queries = click_xy_px.new_zeros(len(click_xy_px), query_map.shape[1])
-        for index in frame_of_click.unique().tolist():
-            chosen = frame_of_click == index
-            queries[chosen] = self.gather_clicks(query_map[index], click_xy_px[chosen])
+        queries = self.gather(query_map, click_xy_px, frame_of_click)
         similarity = torch.einsum("md,mdhw->mhw", queries, reference["v"][window_of_click])
         hidden = self.head.hidden(similarity, reference["u"][window_of_click])
         return similarity, hidden, self.head.confidence(hidden, similarity)
@@ -234,11 +145,11 @@ class Lite(nn.Module):
     # -- the contract of every model -------------------------------------------------------------
 
     def encode_reference(self, image: Tensor) -> dict[str, Tensor]:
-        """Tensors of windows: [B, 3, H, W] RGB 0..255 -> v [B, D, H/16, W/16], u [B, C, ...]."""
+        """Tensors of windows: [B, 3, H, W] RGB 0..255 -> v [B, D, H/stride, W/stride], u."""
         return self.reference_from_features(self.backbone(image))
 
     def encode_query(self, frame: Tensor) -> Tensor:
-        """Query map of frames. frame [B, 3, h, w] RGB 0..255 -> [B, D, h/16, w/16]."""
+        """Query map of frames. frame [B, 3, h, w] RGB 0..255 -> [B, D, h/stride, ...]."""
         return self.query_from_features(self.backbone(frame, deepest_stride=16))
 
     def localize(
@@ -260,18 +171,14 @@ class Lite(nn.Module):
         """
         o = self.options
         v, u = features["v"].float(), features["u"].float()
-        query = self.gather_clicks(query_map, click_xy_px)
+        first = torch.zeros_like(click_xy_px[:, 0])
+        query = self.gather(query_map.unsqueeze(0), click_xy_px, first)
         similarity = torch.einsum("nd,dhw->nhw", query, v)
         logits = self.head.confidence(self.head.hidden(similarity, u.unsqueeze(0)), similarity)
         n, anchors, height, width = logits.shape
-        columns = torch.arange(width, device=v.device)
-        rows = torch.arange(height, device=v.device)
         if prior_xy_px is not None and prior_inv_var is not None:
-            dx = (columns + 0.5) * o.stride_px - prior_xy_px[:, :1]  # [N, W]
-            dy = (rows + 0.5) * o.stride_px - prior_xy_px[:, 1:]  # [N, H]
-            square = dy.square().unsqueeze(2) + dx.square().unsqueeze(1)  # [N, H, W]
-            inv_var = cell_inv_var(prior_inv_var, o.stride_px).view(-1, 1, 1)
-            logits = logits - (0.5 * inv_var * square).unsqueeze(1)
+            prior = log_prior(prior_xy_px, prior_inv_var, (height, width), o.stride_px)
+            logits = logits + prior.unsqueeze(1)
         best_logit, best = logits.reshape(n, -1).max(1)
         cells = height * width
         anchor, cell = best // cells, best % cells
@@ -284,7 +191,15 @@ class Lite(nn.Module):
         centre = (t[:, :2].sigmoid() + torch.stack([column, row], 1)) * o.stride_px
         size = t[:, 2:].clamp(-SIZE_LOG_LIMIT, SIZE_LOG_LIMIT).exp() * self.anchors_wh_px[anchor]
         if prior_xy_px is not None and prior_inv_var is not None:
-            centre = blend_centre(centre, size.prod(1), prior_xy_px, prior_inv_var, o)
+            centre = blend_centre(
+                centre,
+                size.prod(1),
+                prior_xy_px,
+                prior_inv_var,
+                click_var=o.click_var,
+                centre_var=o.centre_var,
+                floor_var_px2=o.floor_var_px2,
+            )
         box = torch.cat([centre - size / 2, centre + size / 2], 1)
         peak, second = peaks(similarity)
         return LiteOutputs(box, best_logit, peak, second, at_cell, similarity, query)

@@ -1,4 +1,4 @@
-"""Necks: from a backbone's pyramid to one map at stride 16."""
+"""Necks: from a backbone's pyramid to one map at stride 16 or 8."""
 
 from __future__ import annotations
 
@@ -28,33 +28,39 @@ class DepthwiseResidual(nn.Module):
 
 
 class ContextNeck(nn.Module):
-    """Bring strides 8, 16 (and 32) to one map at stride 16, then mix it with depthwise residuals.
+    """Bring strides 8, 16 (and 32) to one map, then mix it with depthwise residuals.
 
-    Stride 8 comes in losslessly as four phases (space to depth), stride 32 by nearest doubling.
+    A finer map comes in losslessly as its phases (space to depth), a coarser one by nearest
+    repetition.
 
     Args:
-        channels: channels by stride; 16 is a must, 8 and 32 are optional.
+        channels: channels by stride, of those read.
         width: channels of the result.
         depth: number of residual blocks.
+        stride_px: of the result, 8 or 16.
     """
 
-    def __init__(self, channels: dict[int, int], width: int, depth: int) -> None:
+    def __init__(
+        self, channels: dict[int, int], width: int, depth: int, stride_px: int = 16
+    ) -> None:
         super().__init__()
         self.strides = tuple(sorted(channels))
-        total = sum(c * 4 if s == 8 else c for s, c in channels.items())
+        self.stride_px = stride_px
+        total = sum(c * max(1, stride_px // s) ** 2 for s, c in channels.items())
         self.reduce = nn.Conv2d(total, width, 1, bias=False)
         self.bn = nn.BatchNorm2d(width)
         self.blocks = nn.Sequential(*(DepthwiseResidual(width) for _ in range(depth)))
 
     def forward(self, features: dict[int, Tensor]) -> Tensor:
-        """{stride: [B, c, H/stride, W/stride]} -> [B, width, H/16, W/16]."""
+        """{stride: [B, c, H/stride, W/stride]} -> [B, width, H/stride_px, W/stride_px]."""
         parts = []
         for stride in self.strides:
             x = features[stride]
-            if stride == 8:
-                x = nn.functional.pixel_unshuffle(x, 2)
-            elif stride == 32:
-                x = nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
+            if stride < self.stride_px:
+                x = nn.functional.pixel_unshuffle(x, self.stride_px // stride)
+            elif stride > self.stride_px:
+                times = float(stride // self.stride_px)
+                x = nn.functional.interpolate(x, scale_factor=times, mode="nearest")
             parts.append(x)
         x = self.bn(self.reduce(torch.cat(parts, 1)))
         mixed: Tensor = self.blocks(nn.functional.relu6(x))

