@@ -65,6 +65,11 @@ class PairFolder:
             path, tuple(_decode(text, f"{listing} line {n}") for n, text in enumerate(texts, 1))
         )
 
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.path.name
+
     def __len__(self) -> int:
         return len(self.lines)
 
