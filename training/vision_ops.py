@@ -1,8 +1,8 @@
 """torchvision beside a torch whose C++ operators it does not match.
 
 torchvision (and timm, which imports it) registers fake kernels for `torchvision::nms` and
-`torchvision::qnms` on import, and fails where its compiled operators are absent: beside a CPU build
-of torch, for one. Their two schemas are all that the import needs, so they are declared first there.
+`torchvision::qnms` on import, and fails where its compiled operators do not load: beside a CPU
+build of torch, for one. The two schemas are all that the import needs, so they are declared first.
 Such an operator has no kernel: nothing in this project may call `torchvision.ops.nms`.
 """
 

@@ -1,0 +1,53 @@
+"""Cosine fusion of DetGeo (TGRS 2023, section III-C): where the window resembles the query.
+
+    S = q / |q| . v              cosine per cell, v already of unit length   [M, H, W]
+    G = (S - min S) / (max S - min S)       gate; min and max are constants to the gradient
+
+The gated reference is G v. Min-max erases how high the maximum was, so S is handed out too.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+# Below this range a map is constant up to rounding: min-max would divide noise by noise, or 0 by 0.
+RANGE_FLOOR = 1e-6
+
+
+def unit_length(x: Tensor) -> Tensor:
+    """L2-normalise over channels (dim 1); a zero vector stays zero."""
+    return nn.functional.normalize(x, dim=1)
+
+
+def cosine_map(query: Tensor, reference: Tensor) -> Tensor:
+    """S of the equations above.
+
+    Args:
+        query: [M, C], any length.
+        reference: [M, C, H, W] of unit length per cell, or [C, H, W] for all M queries.
+
+    Returns:
+        [M, H, W].
+    """
+    unit = unit_length(query)
+    if reference.dim() == 3:
+        channels, height, width = reference.shape
+        return (unit @ reference.reshape(channels, -1)).reshape(-1, height, width)
+    m, channels, height, width = reference.shape
+    flat = torch.bmm(unit.unsqueeze(1), reference.reshape(m, channels, -1))  # [M, 1, H W]
+    return flat.reshape(m, height, width)
+
+
+def min_max_gate(similarity: Tensor) -> Tensor:
+    """G of the equations above, 0 throughout a constant map (the published code gives NaN).
+
+    Args:
+        similarity: [M, H, W].
+
+    Returns:
+        [M, H, W] in 0..1.
+    """
+    low = similarity.detach().amin((1, 2), keepdim=True)
+    spread = similarity.detach().amax((1, 2), keepdim=True) - low
+    return (similarity - low) / torch.where(spread > RANGE_FLOOR, spread, 1.0)
