@@ -1,0 +1,34 @@
+"""ConvNeXt-Tiny as a query encoder, the variant of OCGNet's README.
+
+Architecture: Liu et al., "A ConvNet for the 2020s" (CVPR 2022), the first version, as torchvision
+builds it. The stem's output stands in for ResNet's layer1, and a 1x1 convolution with bias brings
+the last features to 512 channels. The name of this part in the authors' checkpoints is unknown, so
+those cannot be imported; torchvision's ImageNet weights can.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from training.vision_ops import import_torchvision
+
+WIDTH = 768
+
+
+class ConvNeXtTinyQuery(nn.Module):
+    """The features of ConvNeXt-Tiny behind ResNet18's interface.
+
+    Args:
+        channels: of the last map.
+    """
+
+    def __init__(self, channels: int = 512) -> None:
+        super().__init__()
+        self.features = import_torchvision().models.convnext_tiny(weights=None).features
+        self.reduce = nn.Conv2d(WIDTH, channels, 1)
+        self.channels = channels
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, 3, h, w] float, ImageNet scale -> [B, 96, h/4, w/4] and [B, channels, h/32, w/32]."""
+        early: Tensor = self.features[0](image)
+        return early, self.reduce(self.features[1:](early))
