@@ -28,6 +28,13 @@ def datasets() -> None:
     show_default=True,
     help="Small made-up things pasted onto the mosaics.",
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes that draw; the samples are the same.",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 def render(
     kind: str,
@@ -39,6 +46,7 @@ def render(
     frame_px: int,
     gsd_m: float,
     props_per_hectare: float,
+    jobs: int,
     out: Path,
 ) -> None:
     """Render samples once, for training to read many times; resumes where it was stopped."""
@@ -84,7 +92,12 @@ def render(
         "props_per_hectare": props_per_hectare if kind == "orthophoto" else 0.0,
     }
     folder = fill(
-        out, count, draw, made_by=made_by, progress=lambda r: track(r, description="render")
+        out,
+        count,
+        draw,
+        made_by=made_by,
+        jobs=jobs,
+        progress=lambda lines: track(lines, description="render", total=count),
     )
     click.echo(f"{len(folder)} samples in {out}")
 

@@ -40,9 +40,9 @@ class Mosaic:
 
     @staticmethod
     def read(
-        image_path: Path, labels_path: Path, gsd_m: float, props_per_hectare: float = 0.0
+        image_path: Path, labels_path: Path | None, gsd_m: float, props_per_hectare: float = 0.0
     ) -> Mosaic:
-        """Read a picture and a JSON list of objects with `poly` in its pixels.
+        """Read a picture and a JSON list of objects with `poly` in its pixels; None: no list.
 
         Raises:
             DataError: a file that cannot be read.
@@ -60,7 +60,7 @@ class Mosaic:
                 found="no picture" if image_path.exists() else "no such file",
                 do="check the path given with --mosaics",
             )
-        objects = json.loads(labels_path.read_text())
+        objects = json.loads(labels_path.read_text()) if labels_path is not None else []
         # an outline that the picture cuts off has no honest box
         polygons = tuple(
             np.asarray(o["poly"], np.float64)
@@ -74,7 +74,10 @@ class Mosaic:
 
 
 def read_folder(folder: Path, props_per_hectare: float = 0.0) -> list[Mosaic]:
-    """All mosaics of a folder with a `manifest.csv` (columns file, gsd) and `*_buildings.json`."""
+    """All mosaics of a folder with a `manifest.csv` (columns file, gsd) and `*_buildings.json`.
+
+    A picture without a list of buildings is ground for props, and left out where there are none.
+    """
     import csv
 
     manifest = folder / "manifest.csv"
@@ -89,9 +92,10 @@ def read_folder(folder: Path, props_per_hectare: float = 0.0) -> list[Mosaic]:
     with manifest.open(newline="") as stream:
         for row in csv.DictReader(stream):
             labels = folder / (row["file"].replace("_z21.tif", "") + "_buildings.json")
-            if labels.exists():
+            if labels.exists() or props_per_hectare > 0:
                 path, gsd_m = folder / row["file"], float(row["gsd"])
-                mosaics.append(Mosaic.read(path, labels, gsd_m, props_per_hectare))
+                known = labels if labels.exists() else None
+                mosaics.append(Mosaic.read(path, known, gsd_m, props_per_hectare))
     return mosaics
 
 

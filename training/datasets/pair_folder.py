@@ -12,8 +12,10 @@ appended only after both pictures are in place: a killed render resumes behind t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -116,7 +118,8 @@ def render(
     draw: Callable[[int], PairSample],
     *,
     made_by: dict[str, object],
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    jobs: int = 1,
+    progress: Callable[[Iterable[str]], Iterable[str]] = iter,
 ) -> PairFolder:
     """Fill a folder up to `count` samples; samples that are there already are kept.
 
@@ -125,7 +128,8 @@ def render(
         count: samples wanted in all.
         draw: index -> sample; depends on the index alone, so a resumed run equals a whole one.
         made_by: command, seed and options, stored beside the samples.
-        progress: wraps the indices to show progress.
+        jobs: processes that draw; their number does not change the samples.
+        progress: wraps the lines to show progress.
 
     Raises:
         DataError: the folder was begun by another command.
@@ -144,27 +148,53 @@ def render(
     listing = path / "samples.jsonl"
     listing.touch()
     done = len(listing.read_text().splitlines())
-    with listing.open("a") as stream:
-        for index in progress(range(done, count)):
-            sample = draw(index)
-            name = f"{index:06d}"
-            for kind, image in (("frame", sample.frame), ("window", sample.window)):
-                cv2.imwrite(
-                    str(path / f"{name}_{kind}.jpg"),
-                    np.ascontiguousarray(image[..., ::-1]),
-                    [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
-                )
-            line = SampleLine(
-                name,
-                sample.source,
-                [tuple(map(float, c)) for c in sample.click_xy_px],
-                [tuple(map(float, b)) for b in sample.box_xyxy_px],
-                [bool(p) for p in sample.present],
-                [
-                    tuple(map(float, e)) if np.isfinite(e).all() else None
-                    for e in sample.expected_xy_px
-                ],
-            )
-            stream.write(msgspec.json.encode(line).decode() + "\n")
+    with listing.open("a") as stream, drawing(path, draw, jobs) as draw_all:
+        for line in progress(draw_all(range(done, count))):
+            stream.write(line + "\n")
             stream.flush()
     return PairFolder.open(path)
+
+
+@contextmanager
+def drawing(
+    path: Path, draw: Callable[[int], PairSample], jobs: int
+) -> Iterator[Callable[[Iterable[int]], Iterable[str]]]:
+    """A map from indices to finished lines in their order, in this process or in several."""
+    if jobs == 1:
+        yield lambda indices: (_finish(path, index, draw(index)) for index in indices)
+        return
+    cv2.setNumThreads(0)  # its threads do not survive a fork
+    with get_context("fork").Pool(jobs, _remember, (path, draw)) as pool:
+        yield lambda indices: pool.imap(_finish_remembered, indices)
+
+
+_task: list[tuple[Path, Callable[[int], PairSample]]] = []  # of a drawing process
+
+
+def _remember(path: Path, draw: Callable[[int], PairSample]) -> None:
+    _task[:] = [(path, draw)]
+
+
+def _finish_remembered(index: int) -> str:
+    path, draw = _task[0]
+    return _finish(path, index, draw(index))
+
+
+def _finish(path: Path, index: int, sample: PairSample) -> str:
+    """Write the pictures of a sample; its line."""
+    name = f"{index:06d}"
+    for kind, image in (("frame", sample.frame), ("window", sample.window)):
+        cv2.imwrite(
+            str(path / f"{name}_{kind}.jpg"),
+            np.ascontiguousarray(image[..., ::-1]),
+            [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
+        )
+    line = SampleLine(
+        name,
+        sample.source,
+        [tuple(map(float, c)) for c in sample.click_xy_px],
+        [tuple(map(float, b)) for b in sample.box_xyxy_px],
+        [bool(p) for p in sample.present],
+        [tuple(map(float, e)) if np.isfinite(e).all() else None for e in sample.expected_xy_px],
+    )
+    return msgspec.json.encode(line).decode()

@@ -1,17 +1,18 @@
-"""Small made-up things pasted onto an orthophoto, so that a head learns the extent of anything.
+"""Made-up things pasted onto an orthophoto, so that a head learns the extent of anything.
 
 Buildings are all that the outlines of a mosaic name, but operators also click on cars, slabs,
-tanks, tables and planters. A prop is a disc or a rectangle of 1.2 to 8 m with colours and grain of
-its own and a shadow; it lies flat, so both views show the same thing.
+tanks, tables, planters, heaps and stacks. A prop lies flat, so both views show the same thing; its
+shadow falls where the picture's made-up sun sends it and does not belong to its box.
 """
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-SIZE_M = (1.2, 8.0)
+from training.datasets.prop_drawing import KINDS, Canvas, Kind, random_colour
+
+MOST_SHADOW_PX = 24.0
 Polygon = NDArray[np.float64]
 
 
@@ -36,51 +37,69 @@ def scatter(
     """
     out = image.copy()
     height, width = image.shape[:2]
-    taken = [np.r_[o.min(0), o.max(0)] for o in outlines]
+    boxes = [np.r_[o.min(0), o.max(0)] for o in outlines]
+    taken = np.array(boxes, np.float64).reshape(-1, 4)
     count = int(per_hectare * height * width * gsd_m**2 / 1e4)
+    angle = rng.uniform(0, 2 * np.pi)
+    sun = np.array([np.cos(angle), np.sin(angle)])
+    shares = np.array([kind.share for kind in KINDS])
     props: list[Polygon] = []
     for _ in range(count):
-        size_px = float(np.exp(rng.uniform(*np.log(SIZE_M)))) / gsd_m
+        kind = KINDS[rng.choice(len(KINDS), p=shares)]
+        size_px = float(np.exp(rng.uniform(*np.log(kind.size_m)))) / gsd_m
+        if 2 * size_px >= min(height, width):
+            continue
         centre = rng.uniform(size_px, np.array([width, height]) - size_px)
         box = np.r_[centre - 0.7 * size_px, centre + 0.7 * size_px]
-        if any((box[:2] < t[2:]).all() and (t[:2] < box[2:]).all() for t in taken):
+        if ((box[:2] < taken[:, 2:]) & (taken[:, :2] < box[2:])).all(1).any():
             continue
-        taken.append(box)
-        props.append(_draw(out, centre, size_px, rng))
+        taken = np.vstack([taken, box])
+        props.append(_draw(out, kind, centre, size_px, sun, rng))
     return out, tuple(props)
 
 
 def _draw(
-    image: NDArray[np.uint8], centre: NDArray[np.float64], size_px: float, rng: np.random.Generator
+    image: NDArray[np.uint8],
+    kind: Kind,
+    centre: NDArray[np.float64],
+    size_px: float,
+    sun: NDArray[np.float64],
+    rng: np.random.Generator,
 ) -> Polygon:
-    """Draw one prop in place; its outline [K, 2]."""
-    turn = rng.uniform(0, np.pi)
-    axes = np.array([1.0, rng.uniform(0.35, 1.0)]) * size_px / 2
+    """Draw one prop in place; its outline [K, 2] in pixels of the picture."""
+    turn = rng.uniform(0, 2 * np.pi)
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    if rng.random() < 0.5:
-        angle = np.linspace(0, 2 * np.pi, 25)
-        outline = np.stack([np.cos(angle), np.sin(angle)], 1)
-    else:
-        outline = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]]) * 0.9
-    outline = (outline * axes) @ rotation.T + centre
     x1, y1 = np.floor(centre - size_px).astype(int).clip(0)
     x2, y2 = np.ceil(centre + size_px).astype(int)
-    patch = image[y1:y2, x1:x2].astype(np.float32)
-    corner = np.array([x1, y1])
-
-    def mask(points: NDArray[np.float64]) -> NDArray[np.float32]:
-        filled = np.zeros(patch.shape[:2], np.float32)
-        fixed = np.round((points - corner) * 16).astype(np.int32)
-        cv2.fillPoly(filled, [fixed], 1.0, lineType=cv2.LINE_AA, shift=4)
-        return filled[..., None]
-
-    shadow = mask(outline + rng.uniform(-0.12, 0.12, 2) * size_px)
-    patch *= 1 - 0.5 * shadow
-    grain = rng.normal(0, rng.uniform(2, 18), patch.shape).astype(np.float32)
-    body = mask(outline)
-    patch += body * (rng.uniform(20, 250, 3) + grain - patch)
-    if rng.random() < 0.6:  # a lid, a hole, a roof hatch: something inside
-        inner = mask((outline - centre) * rng.uniform(0.25, 0.75) + centre)
-        patch += inner * (rng.uniform(20, 250, 3) - patch)
-    image[y1:y2, x1:x2] = np.clip(patch, 0, 255).astype(np.uint8)
+    piece = image[y1:y2, x1:x2].astype(np.float32)
+    canvas = Canvas(piece, np.array([x1, y1]), np.c_[rotation * size_px, centre])
+    unit = kind.outline(rng)
+    outline = canvas.place(unit)
+    shadow = canvas.mask(outline + sun * min(size_px * rng.uniform(0, 0.15), MOST_SHADOW_PX))
+    piece *= 1 - np.float32(rng.uniform(0.2, 0.6)) * shadow
+    ground = piece.copy()
+    body = _material(image, piece.shape[:2], rng)
+    canvas.fill(unit, body)
+    kind.inside(canvas, rng)
+    inside = canvas.mask(outline)  # details must not leave the outline
+    piece[:] = ground + inside * (piece - ground)
+    if rng.random() < 0.4:  # lit from one side
+        ramp = np.linspace(-1, 1, piece.shape[1], dtype=np.float32)[None, :, None]
+        piece *= 1 + inside * ramp * np.float32(rng.uniform(-0.4, 0.4))
+    image[y1:y2, x1:x2] = np.clip(piece, 0, 255).astype(np.uint8)
     return outline
+
+
+def _material(
+    image: NDArray[np.uint8], size_hw: tuple[int, int], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """A grainy colour, or ground copied from elsewhere, lighter or darker. -> [h, w, 3]."""
+    height, width = size_hw
+    colour = random_colour(rng)
+    if rng.random() < 0.35:
+        y = int(rng.integers(0, image.shape[0] - height + 1))
+        x = int(rng.integers(0, image.shape[1] - width + 1))
+        copied = image[y : y + height, x : x + width].astype(np.float32)
+        return copied * np.float32(rng.uniform(0.5, 1.2)) + 0.3 * (colour - copied)
+    grain = rng.normal(0, rng.uniform(2, 18), (height, width, 1)).astype(np.float32)
+    return colour + grain

@@ -58,25 +58,7 @@ def _garden(
 ) -> None:
     """The back of a lot from depth b0 to b1: terrace, pool, shed, beds, path, trees."""
     half = width / 2
-    spots = (
-        [
-            (float(a), float(b))
-            for a, b in rng.uniform((-half + 2, b0 + 2), (half - 2, b1 - 1), (6, 2))
-        ]
-        if b1 - b0 > 4
-        else []
-    )
-    pave = float(rng.uniform(0.6, 1.2))
-    terrace = frame.rectangle(-3 + half * 0.2, 3 + half * 0.2, b0 - 0.5, b0 + rng.uniform(2, 4.5))
-    material = Material.WOOD if rng.random() < 0.3 else Material.PAVING
-    sketch.ground(terrace, material, (pave, pave, pave), 6, frame.angle_rad)
-    if not spots:
-        return
-    if rng.random() < 0.16 and width > 15 and b1 - b0 > 9:
-        a = float(rng.uniform(-half + 7, half - 7)) if half > 7 else 0.0
-        b = float(rng.uniform(b0 + 4.5, b1 - 3))
-        add_pool(sketch, rng, frame.moved(a, b, float(rng.choice([0.0, math.pi / 2, 0.2]))))
-        spots: list[tuple[float, float]] = []
+    spots: list[tuple[float, float]] = []
     if b1 - b0 > 4:
         number = 5 + int(width * (b1 - b0) / 70)
         area = rng.uniform((-half + 2, b0 + 2), (half - 2, b1 - 1), (number, 2))

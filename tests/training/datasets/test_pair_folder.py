@@ -76,3 +76,19 @@ def test_features_must_be_cached_first_and_resume(tmp_path) -> None:
     again = FeatureCache.build(folder).arrays
     assert all(np.array_equal(whole[k], again[k]) for k in whole)
     assert again["window_s32"].shape == (3, 320, 2, 2)
+
+
+def test_several_processes_draw_the_same_samples(tmp_path) -> None:
+    one = render(tmp_path / "one", 5, draw, made_by=MADE_BY)
+    lines: list[str] = []
+    two = render(
+        tmp_path / "two",
+        5,
+        draw,
+        made_by=MADE_BY,
+        jobs=2,
+        progress=lambda drawn: (lines.append(x) or x for x in drawn),
+    )
+    assert len(lines) == 5
+    for name in ("samples.jsonl", "000004_frame.jpg", "000000_window.jpg"):
+        assert (one.path / name).read_bytes() == (two.path / name).read_bytes()
