@@ -1,0 +1,139 @@
+import cross_view
+import pytest
+import torch
+
+from training.models.attengeo import F2, AttenGeo, AttenGeoOptions
+from training.models.contract import CVOGL_ANCHORS_WH_PX
+from training.models.joint_attention import LOWEST_LOGIT
+
+SMALL = {"width": 32, "ffn": 48, "iterations": 1, "mhsam_hidden": 24, "head_hidden": 16}
+
+
+def build(**options) -> AttenGeo:
+    torch.manual_seed(7)
+    return AttenGeo(AttenGeoOptions(**{**SMALL, **options}))
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[torch.Tensor, torch.Tensor]:
+    return cross_view.pictures()
+
+
+@pytest.fixture(scope="module")
+def model(pair) -> AttenGeo:
+    return cross_view.settle(build(), *pair)
+
+
+@pytest.mark.parametrize(
+    ("options", "total"),
+    [
+        ({}, 44_582_719),
+        (F2, 42_218_815),
+        ({"cvcam": False}, 44_582_719 - 9 * 789_760),
+        ({"mhsam": False}, 44_582_719 - 9_177_344),
+    ],
+)
+def test_parameters(options, total):
+    with torch.device("meta"):
+        assert cross_view.parameters(AttenGeo(AttenGeoOptions(**options))) == total
+
+
+@pytest.mark.parametrize(
+    ("options", "frame_hw", "whole", "cached"),
+    [
+        ({}, (256, 256), 111.102, 17.805),
+        ({}, (256, 512), 117.445, 24.149),
+        (F2, (256, 256), 109.81, 109.81 * (1 - 0.8496)),
+        (F2, (256, 512), 116.09, 116.09 * (1 - 0.8037)),
+    ],
+)
+def test_multiply_accumulates(options, frame_hw, whole, cached):
+    """Figures of the reconstruction; its second place is rounded for F2."""
+    with torch.device("meta"):
+        model = AttenGeo(AttenGeoOptions(**options)).eval()
+    found = cross_view.giga_macs(model, frame_hw)
+    assert found == pytest.approx((whole, cached), abs=0.012)
+
+
+def test_shapes_of_the_two_variants(model, pair):
+    clicks = cross_view.clicks_of_one_pair()
+    with torch.no_grad():
+        maps = model(*pair, clicks)
+        assert maps.boxes.shape == (3, len(CVOGL_ANCHORS_WH_PX), 5, 6, 6)
+        assert maps.similarity.shape == maps.attention.shape == (3, 6, 6)
+        assert torch.equal(maps.similarity, maps.boxes[:, :, 4].max(1).values)
+        assert 0 < float(maps.attention.min()) < float(maps.attention.max()) < 1
+        doubled = build(**F2).eval()(*pair, clicks)
+        assert doubled.boxes.shape == (3, 9, 5, 12, 12)
+        assert doubled.attention.shape == (3, 6, 6)
+
+
+@pytest.mark.parametrize("options", [{}, F2, {"cvcam": False}, {"mhsam": False}])
+def test_cached_equals_whole_bit_for_bit(options, pair):
+    cross_view.check_cached_equals_whole(
+        cross_view.settle(build(**options), *pair), *pair, lowest=LOWEST_LOGIT
+    )
+
+
+def test_one_window_feature_is_cached(model, pair):
+    features = model.encode_reference(pair[1])
+    assert {k: tuple(v.shape) for k, v in features.items()} == {"reference": (1, 32, 6, 6)}
+
+
+def test_clicks_do_not_see_each_other(model, pair):
+    cross_view.check_clicks_do_not_see_each_other(model, *pair)
+
+
+def test_pairs_of_a_batch_do_not_mix(model):
+    cross_view.check_pairs_of_a_batch_do_not_mix(model)
+
+
+@pytest.mark.parametrize("options", [{}, {"cvcam": False, "mhsam": False}])
+def test_constant_pictures_give_no_nan(options):
+    cross_view.check_constant_pictures(build(**options))
+
+
+@pytest.mark.parametrize("options", [{}, F2])
+def test_one_step_lowers_the_loss(options):
+    cross_view.check_one_step_lowers_the_loss(build(**options))
+
+
+def test_without_cvcam_is_a_plain_sum(pair):
+    """R plus the query's mean, or plus its resized map: through a bare head, both by hand."""
+    clicks = cross_view.clicks_of_one_pair()
+    bare = build(cvcam=False, mhsam=False).eval()
+    with torch.no_grad():
+        reference = bare.encode_reference(pair[1])["reference"]
+        query = bare.encode_query(pair[0].expand(3, -1, -1, -1), clicks.xy_px)
+        mean = query.reshape(3, 32, -1).sum(2) / (query.shape[2] * query.shape[3])
+        wanted = bare.head.maps(reference + mean[:, :, None, None])
+        assert torch.allclose(bare(*pair, clicks).boxes, wanted, atol=1e-5)
+        resized = build(cvcam=False, mhsam=False, sum_query="resize").eval()
+        found = resized(*pair, clicks).boxes
+    assert found.shape == wanted.shape
+    assert not torch.allclose(found, wanted, atol=1e-3)
+
+
+def test_panorama_frames_and_other_click_maps(pair):
+    model = build(click_encoding="gaussian", sigma=0.05).eval()
+    frame = cross_view.pictures((64, 128))[0]
+    answers = cross_view.answers(model, frame, pair[1], torch.tensor([[120.0, 3.0]]))
+    assert answers.box_xyxy_px.shape == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stride_px": 8}, "stride_px is 32 .F1. or 16 .F2., got 8"),
+        ({"attention": "linaer"}, "unknown attention 'linaer'; nearest: 'linear'"),
+        ({"norm": "past"}, "unknown norm 'past'; nearest: 'post'; known: post, pre"),
+        ({"reads": "in parallel"}, "nearest: 'parallel'"),
+        ({"activation": "relo"}, "nearest: 'relu'"),
+        ({"positions": "halve"}, "nearest: 'halves'"),
+        ({"sum_query": "men"}, "nearest: 'mean'"),
+        ({"upsample": "near"}, "nearest: 'nearest'"),
+    ],
+)
+def test_unknown_choices_name_the_nearest(options, message):
+    with pytest.raises(ValueError, match=message):
+        build(**options)

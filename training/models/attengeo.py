@@ -1,0 +1,161 @@
+"""AttenGeo (arXiv 2510.27139): cross-view cross-attention, then spatial attention.
+
+    Q = W_q f(click fusion(frame))      R = W_r f(window)       f: ConvNeXt V2-Tiny, shared
+    O = CVCAM(Q, R),   M = MHSAM gate of O,   boxes = anchor head of M O
+
+No code was published. What is built here is the reconstruction that reproduces the three figures of
+its cost table; two variants do, and both are options:
+
+    F1 (default)   joint attention projections, feed-forward width 1024, grid of stride 32
+    F2             plain linear projections, width 512, map doubled before the head: stride 16
+
+Choices that cost cannot decide are options too (here and, for CVCAM, those of `CvcamOptions`).
+Cached per window: R, [256, H / 32, W / 32]. With `cvcam` off, the baseline of the ablation: R plus
+the query, "a plain sum"; how the paper fits the sizes is unknown, so `sum_query` says it. With
+`mhsam` off the head sees O itself, and `attention` is the confidence map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.models.anchor_head import AnchorHead
+from training.models.choice import chosen
+from training.models.click_maps import ClickMap, ClickMapOptions
+from training.models.contract import HeadMaps
+from training.models.conv_block import PUBLISHED_BN_MOMENTUM, ConvBlock
+from training.models.convnext import CHANNELS, STRIDE_PX, ConvNeXtV2Tiny
+from training.models.cvcam import Activation, Attention, Cvcam, CvcamOptions, NormOrder, Reads
+from training.models.imagenet import ImageNetScale
+from training.models.joint_attention import JointAttentionModel
+from training.models.mhsam import Mhsam
+from training.models.sine_positions import SineLayout
+
+# Changes to the defaults that make variant F2: build("attengeo", **F2).
+F2 = {"stride_px": 16, "ffn": 512, "attention": "linear"}
+
+
+class SumQuery(str, Enum):
+    """How the query's map takes the size of the reference's where they are simply added."""
+
+    MEAN = "mean"  # its spatial mean, at every cell
+    RESIZE = "resize"  # bilinear
+
+
+class Upsample(str, Enum):
+    """How F2 doubles the fused map in front of its head."""
+
+    BILINEAR = "bilinear"
+    NEAREST = "nearest"  # the head is 1x1: the four cells of a square get the same logits
+
+
+@dataclass(frozen=True, slots=True)
+class AttenGeoOptions(ClickMapOptions):
+    """What shapes an AttenGeo; the defaults are variant F1."""
+
+    stride_px: int = 32
+    cvcam: bool = True
+    mhsam: bool = True
+    width: int = 256  # channels of both projections and of CVCAM
+    ffn: int = 1024
+    iterations: int = 4
+    heads: int = 8  # unpublished; TransT's and DETR's
+    attention: str = Attention.MHA.value
+    reads: str = Reads.PARALLEL.value  # unpublished
+    norm: str = NormOrder.POST.value  # unpublished
+    activation: str = Activation.RELU.value  # unpublished
+    dropout: float = 0.1  # unpublished
+    positions: str = SineLayout.INTERLEAVED.value  # the paper's formula; DETR's is `halves`
+    first_index: int = 0  # of the positions; unpublished
+    mhsam_hidden: int = 512
+    head_hidden: int = 128
+    upsample: str = Upsample.BILINEAR.value  # F2 alone; unpublished
+    sum_query: str = SumQuery.MEAN.value  # unpublished
+    drop_path: float = 0.0  # stochastic depth of the backbone; unpublished
+    bn_momentum: float = PUBLISHED_BN_MOMENTUM  # DetGeo's; unpublished here
+
+    def cvcam_options(self) -> CvcamOptions:
+        """The part of the options that CVCAM takes.
+
+        Raises:
+            ValueError: an unknown choice (names the nearest).
+        """
+        return CvcamOptions(
+            width=self.width,
+            ffn=self.ffn,
+            iterations=self.iterations,
+            heads=self.heads,
+            attention=chosen("attention", Attention, self.attention),
+            reads=chosen("reads", Reads, self.reads),
+            norm=chosen("norm", NormOrder, self.norm),
+            activation=chosen("activation", Activation, self.activation),
+            dropout=self.dropout,
+            positions=chosen("positions", SineLayout, self.positions),
+            first_index=self.first_index,
+        )
+
+
+class AttenGeo(JointAttentionModel):
+    """The whole model; see the module's text.
+
+    Raises:
+        ValueError: a stride other than 32 or 16, or an unknown choice (names the nearest).
+    """
+
+    name: ClassVar[str] = "attengeo"
+
+    def __init__(self, options: AttenGeoOptions | None = None) -> None:
+        super().__init__()
+        self.options: AttenGeoOptions = options or AttenGeoOptions()
+        o = self.options
+        if o.stride_px not in (STRIDE_PX, STRIDE_PX // 2):
+            raise ValueError(f"stride_px is 32 (F1) or 16 (F2), got {o.stride_px}")
+        self.sum_query = chosen("sum_query", SumQuery, o.sum_query)
+        self.upsample = chosen("upsample", Upsample, o.upsample)
+        self.keep_anchors()
+        self.scale = ImageNetScale()
+        self.click_map = ClickMap(o)
+        self.click_fusion = ConvBlock(4, 3, bn_momentum=o.bn_momentum)
+        self.backbone = ConvNeXtV2Tiny(o.drop_path)
+        self.query_projection = nn.Conv2d(CHANNELS, o.width, 1)
+        self.reference_projection = nn.Conv2d(CHANNELS, o.width, 1)
+        cvcam_options = o.cvcam_options()
+        self.cvcam = Cvcam(cvcam_options) if o.cvcam else None
+        self.mhsam = Mhsam(o.width, o.mhsam_hidden) if o.mhsam else None
+        self.head = AnchorHead(o.width, o.head_hidden, len(o.anchors_wh_px), o.bn_momentum)
+
+    def encode_reference(self, image: Tensor) -> dict[str, Tensor]:
+        """Windows [B, 3, H, W] RGB 0..255 -> `reference` [B, width, H / 32, W / 32]."""
+        return {"reference": self.reference_projection(self.backbone(self.scale(image)))}
+
+    def encode_query(self, frame: Tensor, click_xy_px: Tensor) -> Tensor:
+        """See `JointAttentionModel.encode_query`; [M, width, h / 32, w / 32]."""
+        drawn = self.click_map(click_xy_px, (frame.shape[2], frame.shape[3]))
+        image = self.click_fusion(torch.cat([self.scale(frame), drawn], 1))
+        projected: Tensor = self.query_projection(self.backbone(image))
+        return projected
+
+    def fuse(self, query: Tensor, features: dict[str, Tensor]) -> HeadMaps:
+        """See `JointAttentionModel.fuse`; `attention` is the mean of MHSAM's gate over channels."""
+        reference = features["reference"]  # [M, width, H / 32, W / 32]
+        if self.cvcam is not None:
+            fused = self.cvcam(query, reference)
+        elif self.sum_query is SumQuery.MEAN:
+            fused = reference + query.mean((2, 3), keepdim=True)
+        else:
+            fused = reference + functional.interpolate(
+                query, reference.shape[2:], mode="bilinear", align_corners=False
+            )
+        gate = self.mhsam.gate(fused) if self.mhsam is not None else None
+        attended = fused if gate is None else gate * fused
+        if self.options.stride_px != STRIDE_PX:
+            attended = functional.interpolate(attended, scale_factor=2.0, mode=self.upsample.value)
+        boxes = self.head.maps(attended)  # [M, A, 5, Hg, Wg]
+        similarity = boxes[:, :, 4].amax(1)
+        return HeadMaps(boxes, similarity, similarity if gate is None else gate.mean(1))
