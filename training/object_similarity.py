@@ -25,7 +25,7 @@ def map_distances(attention: Tensor) -> Tensor:
 class ObjectSimilarity(LossTerm, frozen=True, tag="object_similarity"):
     """L_s over objects k of log(1 + exp(d_pos - d_neg)), d distances of attention maps.
 
-    MOGeo, arXiv 2603.13843, section 3.4. d_pos is the distance of a map to itself, so 0. d_neg is
+    MOGeo, arXiv 2603.13843. d_pos is the distance of a map to itself, so 0. d_neg is
     to the other objects, of the same and of other images. Three choices are not published:
 
     * `negatives`: "mean" distance to the others (suggested), the "nearest" other, or "pairs", one
