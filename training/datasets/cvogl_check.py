@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,8 @@ from training.datasets.cvogl_masks import OBJECT_ABOVE, MaskFolder
 from training.datasets.cvogl_records import CvoglRecord, read_records
 from training.datasets.faults import Fault, FaultKind, box_faults, click_faults
 from training.datasets.pictures import PictureCheck, look_at
-from training.datasets.reports import SplitReport
+from training.datasets.reports import Progress, SplitReport
 
-Progress = Callable[[Iterable[int]], Iterable[int]]
 POLYGON_TOLERANCE_PX = 2.0
 
 

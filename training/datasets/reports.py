@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -11,6 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from training.datasets.faults import Fault, FaultKind
+
+Progress = Callable[[Iterable[int]], Iterable[int]]  # wraps indices to show progress
 
 
 @dataclass(frozen=True, slots=True)
