@@ -122,3 +122,9 @@ class OutputError(TilefixError):
     """A result that cannot be written: no space, no permission, no encoder."""
 
     exit_code = 14
+
+
+class TrainingError(TilefixError):
+    """A training run that cannot go on: its loss is no longer a number."""
+
+    exit_code = 11
