@@ -50,18 +50,22 @@ class JointAttentionModel(CrossViewModel):
             features: [M, ...] from `encode_reference`, each click's own window.
         """
 
+    def fuse_training(self, query: Tensor, features: dict[str, Tensor]) -> HeadMaps:
+        """As `fuse`, with what only a training loss reads; nothing unless a model has it."""
+        return self.fuse(query, features)
+
     def forward(self, frame: Tensor, window: Tensor, clicks: Clicks) -> HeadMaps:
         """See `CrossViewModel.forward`."""
         features = self.encode_reference(window)
         own = {name: tensor[clicks.window] for name, tensor in features.items()}
-        return self.fuse(self.encode_query(frame[clicks.frame], clicks.xy_px), own)
+        return self.fuse_training(self.encode_query(frame[clicks.frame], clicks.xy_px), own)
 
     def localize(
         self, frame: Tensor, click_xy_px: Tensor, features: dict[str, Tensor]
     ) -> Localizations:
         """See `CrossViewModel.localize`; both peaks come from the confidence map."""
         n = len(click_xy_px)
-        own = {name: tensor.expand(n, *tensor.shape) for name, tensor in features.items()}
+        own = {name: tensor.float().expand(n, *tensor.shape) for name, tensor in features.items()}
         query = self.encode_query(frame.expand(n, *frame.shape), click_xy_px)
         maps = self.fuse(query, own)
         box, logit = decode_maps(maps.boxes, self.anchors_wh_px, self.options.stride_px)

@@ -58,5 +58,5 @@ def test_takes_timms_names_and_lists_what_is_missing(backbone):
     ConvNeXtV2Tiny().load_pretrained(tensors, "timm.safetensors")
     assert timm_names(tensors).keys() == backbone.state_dict().keys()
     del tensors["stem.0.bias"]
-    with pytest.raises(CheckpointError, match=r"half\.pt.*\n.*\n.*missing: \['stem\.0\.bias'\]"):
+    with pytest.raises(CheckpointError, match=r"half\.pt.*\n.*\n.*missing: \W*stem\.0\.bias"):
         backbone.load_pretrained(tensors, "half.pt")
