@@ -11,17 +11,17 @@ import torch
 from torch import nn
 
 from edge.errors import CheckpointError
-from training.models import build
-from training.models.lite import Lite
+from training.models import Model, build, name_of
 
 SCHEMA = "tilefix-checkpoint/1"
+LISTED = 12  # tensors that an error names of each kind; it counts the others
 
 
-def save_weights(model: Lite, path: Path, record: dict[str, Any]) -> None:
+def save_weights(model: Model, path: Path, record: dict[str, Any]) -> None:
     """Write weights, options and the run's record atomically.
 
     Args:
-        model: what to save.
+        model: what to save: any model that `build` constructs.
         path: a .safetensors file.
         record: where the weights come from: data, steps, scores.
     """
@@ -29,7 +29,7 @@ def save_weights(model: Lite, path: Path, record: dict[str, Any]) -> None:
 
     metadata = {
         "schema": SCHEMA,
-        "model": "lite",
+        "model": name_of(model),
         "options": json.dumps(dataclasses.asdict(model.options)),
         "record": json.dumps(record),
     }
@@ -39,7 +39,7 @@ def save_weights(model: Lite, path: Path, record: dict[str, Any]) -> None:
     temporary.replace(path)
 
 
-def load_weights(path: Path) -> tuple[Lite, dict[str, Any]]:
+def load_weights(path: Path) -> tuple[Model, dict[str, Any]]:
     """Build the model that a checkpoint describes, strictly.
 
     Returns:
@@ -68,9 +68,15 @@ def load_weights(path: Path) -> tuple[Lite, dict[str, Any]]:
             found=str(metadata.get("schema")),
             do="train again, or use the version of tilefix that wrote it",
         )
-    options = json.loads(metadata["options"])
-    options["anchors_wh_px"] = tuple(tuple(a) for a in options["anchors_wh_px"])
-    model = build(metadata["model"], **options)
+    try:
+        model = build(metadata["model"], **json.loads(metadata["options"]))
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path} describes a model that cannot be built",
+            expected="a model and options of this version",
+            found=str(error),
+            do="use the version of tilefix that wrote it",
+        ) from error
     load_strict(model, tensors, str(path))
     model.eval()
     return model, json.loads(metadata["record"])
@@ -86,8 +92,14 @@ def load_strict(model: nn.Module, tensors: dict[str, torch.Tensor], source: str)
         raise CheckpointError(
             f"the weights of {source} do not fit the model",
             expected=f"{len(own)} tensors",
-            found=f"missing: {missing or 'none'}; unexpected: {unexpected or 'none'}; "
-            f"other shape: {shapes or 'none'}",
+            found=f"missing: {listed(missing)}; unexpected: {listed(unexpected)}; "
+            f"other shape: {listed(shapes)}",
             do="use the options that the weights were trained with",
         )
     model.load_state_dict(tensors)
+
+
+def listed(names: list[str]) -> str:
+    """Names for an error, the first `LISTED` of them; "none" for none."""
+    more = len(names) - LISTED
+    return (str(names[:LISTED]) if names else "none") + (f" and {more} more" if more > 0 else "")

@@ -5,11 +5,17 @@ from __future__ import annotations
 import difflib
 import importlib
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
 
 if TYPE_CHECKING:
     from training.models.contract import CrossViewModel
     from training.models.lite import Lite
+
+    Model: TypeAlias = Lite | CrossViewModel
+else:
+    Model: TypeAlias = Any
 
 # name -> module, class, options class. Strings: torchvision and timm load with the models that
 # need them, not before.
@@ -33,12 +39,18 @@ def options_class(name: str) -> Any:
     return _load(name)[1]
 
 
-def build(name: str, **options: Any) -> Lite | CrossViewModel:
+def name_of(model: Model) -> str:
+    """The name that `build` knows a model by."""
+    return getattr(type(model), "name", "lite")
+
+
+def build(name: str, **options: Any) -> Model:
     """Construct a model by name.
 
     Args:
         name: one of `NAMES`.
-        options: fields of the model's options class, `LiteOptions` for `lite`.
+        options: fields of the model's options class, `LiteOptions` for `lite`; lists, as JSON and
+            TOML have them, stand for tuples.
 
     Raises:
         ValueError: an unknown name or option (names the nearest), or a value that the model
@@ -52,7 +64,10 @@ def build(name: str, **options: Any) -> Lite | CrossViewModel:
                 f"model {name!r} has no option {option!r}; nearest: {_nearest(option, known)!r}; "
                 f"known: {', '.join(known)}"
             )
-    built: Lite | CrossViewModel = model(shape(**options))
+    try:
+        built: Model = model(msgspec.convert(options, shape))
+    except msgspec.ValidationError as error:
+        raise ValueError(f"model {name!r}: {error}") from error
     return built
 
 
