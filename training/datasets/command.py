@@ -136,3 +136,63 @@ def anchors(folders: tuple[Path, ...], count: int) -> None:
     for width, height in found:
         click.echo(f"({width:.1f}, {height:.1f}),")
     click.echo(f"{len(sizes)} boxes, mean best IoU {mean_iou:.3f}")
+
+
+@datasets.command()
+@click.argument("root", type=click.Path(path_type=Path))
+@click.option("--name", "names", multiple=True, help="What it is; see `tilefix datasets list`.")
+@click.option("--split", "splits", multiple=True, help="Only these splits.")
+@click.option(
+    "--show",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="Faults of one kind that are spelled out; 0: all.",
+)
+def check(root: Path, names: tuple[str, ...], splits: tuple[str, ...], show: int) -> None:
+    """Say all that is wrong with a download; exit code 12 if anything is.
+
+    Without --name, ROOT is recognised by its layout.
+    """
+    import sys
+    from collections import Counter
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from edge.errors import DataError
+    from training.datasets.registry import detect, find_kind
+    from training.datasets.reports import print_reports
+
+    kinds = [find_kind(name) for name in names] or detect(root)
+    shown = Console(stderr=True)
+    reports = []
+    for kind in kinds:
+        for split in splits or dict.fromkeys((*kind.whole, *kind.splits(root))):
+            title = f"{kind.name}/{split}"
+            reports.append(
+                kind.inspect(
+                    root,
+                    split,
+                    lambda r, title=title: track(r, title, console=shown, transient=True),
+                )
+            )
+    print_reports(Console(file=sys.stdout), reports, show)
+    kinds_of_fault = Counter(f.kind.value for report in reports for f in report.problems)
+    if kinds_of_fault or not reports:
+        raise DataError(
+            f"{root} is not as it should be",
+            expected="every record with its pictures, boxes and clicks inside them",
+            found=", ".join(f"{kind}: {n}" for kind, n in kinds_of_fault.items()) or "no split",
+            do="mend what is listed above, or download the data set again",
+        )
+
+
+@datasets.command("list")
+def list_names() -> None:
+    """Name the data sets that can be read and checked."""
+    from training.datasets.registry import KINDS
+
+    width = max(map(len, KINDS))
+    for kind in KINDS.values():
+        click.echo(f"{kind.name:{width}}  {kind.about}")

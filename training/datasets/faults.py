@@ -22,6 +22,7 @@ class FaultKind(str, Enum):
     MISSING_IMAGE = "missing image"
     UNREADABLE_IMAGE = "unreadable image"
     WRONG_SIZE = "wrong size"
+    REFUSED_IMAGE = "image refused"
     EMPTY_BOX = "empty box"
     BOX_OUTSIDE = "box outside"
     CLICK_OUTSIDE = "click outside"

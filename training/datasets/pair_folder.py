@@ -27,6 +27,8 @@ from edge.errors import DataError
 from training.datasets.sample import PairSample
 
 JPEG_QUALITY = 95
+LISTING = "samples.jsonl"
+WHOLE = "all"  # the split of a folder that is not divided
 
 
 class SampleLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,7 +56,7 @@ class PairFolder:
         Raises:
             DataError: no such folder, or a line that breaks the format.
         """
-        listing = path / "samples.jsonl"
+        listing = path / LISTING
         if not listing.exists():
             raise DataError(
                 f"{path} holds no rendered samples",
@@ -64,8 +66,17 @@ class PairFolder:
             )
         texts = listing.read_text().splitlines()
         return PairFolder(
-            path, tuple(_decode(text, f"{listing} line {n}") for n, text in enumerate(texts, 1))
+            path, tuple(decode_line(text, f"{listing} line {n}") for n, text in enumerate(texts, 1))
         )
+
+    @staticmethod
+    def open_split(root: Path, split: str) -> PairFolder:
+        """Read the list of ROOT/<split>, or of ROOT itself for the split "all".
+
+        Raises:
+            DataError: no such folder, or a line that breaks the format.
+        """
+        return PairFolder.open(root if split == WHOLE else root / split)
 
     @property
     def name(self) -> str:
@@ -100,7 +111,23 @@ class PairFolder:
         return np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8)
 
 
-def _decode(text: str, where: str) -> SampleLine:
+def listing_path(root: Path, split: str) -> Path | None:
+    """The list of a rendered split: ROOT/<split>/samples.jsonl; "all" is ROOT itself."""
+    path = (root if split == WHOLE else root / split) / LISTING
+    return path if path.is_file() else None
+
+
+def rendered_splits(root: Path) -> tuple[str, ...]:
+    """The splits below `root`; "all" where it is a rendered folder itself."""
+    return tuple(s for s in (WHOLE, "train", "val", "test") if listing_path(root, s) is not None)
+
+
+def decode_line(text: str, where: str) -> SampleLine:
+    """One line of samples.jsonl.
+
+    Raises:
+        DataError: it breaks the format.
+    """
     try:
         return msgspec.json.decode(text, type=SampleLine)
     except msgspec.DecodeError as error:
