@@ -57,11 +57,15 @@ def published_rows() -> tuple[PublishedRow, ...]:
 
 
 def rows_of(set_name: str, split: str = "test", *, ablations: bool = False) -> list[PublishedRow]:
-    """Rows of one data set and split, in the file's order; ablations only if asked for."""
+    """Rows of one data set and split, in the file's order; ablations only if asked for.
+
+    A set with masks (`cvogl_drone_seg`) has the pairs, and so the rows, of that without.
+    """
+    plain = set_name.removesuffix("_seg")
     return [
         row
         for row in published_rows()
-        if row.set == set_name and row.split == split and (ablations or not row.variant)
+        if row.set == plain and row.split == split and (ablations or not row.variant)
     ]
 
 

@@ -59,4 +59,6 @@ def assign_positives(
     anchor = shape_iou(size, anchors_wh_px).argmax(1)
     cell = centre.floor()
     log_size = (size / anchors_wh_px[anchor] + SHAPE_EPSILON).log()
-    return Positives(anchor, cell[:, 1].long(), cell[:, 0].long(), centre - cell, log_size)
+    # a box that is no number has a loss that is none, which the trainer reports: not a bad index
+    column, row = cell.nan_to_num(0.0).long().unbind(1)
+    return Positives(anchor, row, column, centre - cell, log_size)

@@ -1,0 +1,114 @@
+"""Training `lite`: from cached features or from pictures, with priors and swapped windows."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from training.batches import Batch, Collection
+from training.losses import lite_losses
+from training.models.gated_head import log_prior
+from training.models.lite import Lite
+from training.recipe import LiteSection
+from training.validation import validate
+
+
+class LiteTask:
+    """A `training.task.Task`.
+
+    Args:
+        model: what is trained.
+        training: rendered samples.
+        held_out: others.
+        section: what is done to them.
+        validation_batch: pairs at once.
+        mixed: run convolutions in bfloat16 (on CPUs that have it, several times faster too);
+            similarity, head and losses are always float32.
+    """
+
+    def __init__(
+        self,
+        model: Lite,
+        training: Collection,
+        held_out: Collection,
+        section: LiteSection,
+        *,
+        validation_batch: int,
+        mixed: bool,
+    ) -> None:
+        self.model: Lite = model
+        self.training = training
+        self.held_out = held_out
+        self.section = section
+        self.validation_batch = validation_batch
+        self.mixed = mixed
+
+    def __len__(self) -> int:
+        return len(self.training)
+
+    def batch(self, indices: list[int], rng: np.random.Generator) -> Batch:
+        """See `Task.batch`."""
+        return self.training.batch(
+            indices,
+            rng,
+            window_px=self.model.options.window_px,
+            prior_share=self.section.prior_share,
+            swap_share=self.section.swap_share,
+            frame_px=self.model.options.frame_px if self.section.turn_pictures else 0,
+        )
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """See `Task.losses`."""
+        model = self.model
+        with torch.autocast(batch.present.device.type, torch.bfloat16, enabled=self.mixed):
+            frame, window = batch.frame, batch.window
+            if 1 in window:
+                frame = model.backbone(frame[1].float(), deepest_stride=16)
+                window = model.backbone(window[1].float())
+            reference = model.reference_from_features(window)
+            query_map = model.query_from_features(frame)
+        similarity, hidden, logits = model.training_maps(
+            query_map.float(),
+            {name: tensor.float() for name, tensor in reference.items()},
+            batch.click_xy_px,
+            batch.frame_of_click,
+            batch.window_of_click,
+        )
+        grid = (logits.shape[2], logits.shape[3])
+        prior = log_prior(batch.prior_xy_px, batch.prior_inv_var, grid, model.options.stride_px)
+        logits = logits + prior.unsqueeze(1)
+        terms = lite_losses(model, similarity, hidden, logits, batch.box_xyxy_px, batch.present)
+        return {
+            "loss": terms.total,
+            "confidence": terms.confidence,
+            "box": terms.box,
+            "similarity": terms.similarity,
+        }
+
+    def set_training(self) -> None:
+        """Training mode; a frozen backbone keeps its statistics and gets no gradient."""
+        self.model.train()
+        if self.section.freeze_backbone:
+            self.model.backbone.eval()
+            self.model.backbone.requires_grad_(False)
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Scores with and without a prior; see `training.validation`."""
+        if not isinstance(model, Lite):
+            raise TypeError(f"a {type(model).__name__} is no lite")
+        return validate(
+            model, self.held_out, self.validation_batch, self.model.options.window_px, device
+        )
+
+    def merit(self, scores: dict[str, float]) -> float:
+        """acc@0.5 without a prior plus that with one: both regimes are flown."""
+        return scores["acc@0.5"] + scores["prior_acc@0.5"]
+
+    def names(self, indices: list[int]) -> list[str]:
+        """See `Task.names`."""
+        placed = [self.training.locate(index) for index in indices]
+        return [
+            f"{self.training.folders[f].path.name}/{self.training.folders[f].lines[i].id}"
+            for f, i in placed
+        ]
