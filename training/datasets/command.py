@@ -174,7 +174,9 @@ def check(root: Path, names: tuple[str, ...], splits: tuple[str, ...], show: int
                 kind.inspect(
                     root,
                     split,
-                    lambda r, title=title: track(r, title, console=shown, transient=True),
+                    lambda r, title=title: track(
+                        r, title, console=shown, transient=True, disable=not shown.is_terminal
+                    ),
                 )
             )
     print_reports(Console(file=sys.stdout), reports, show)
