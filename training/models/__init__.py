@@ -26,6 +26,7 @@ _MODELS = {
     "attengeo": ("attengeo", "AttenGeo", "AttenGeoOptions"),
     "mogeo": ("mogeo", "MOGeo", "MOGeoOptions"),
     "trogeo": ("trogeo", "TROGeo", "TROGeoOptions"),
+    "detgeo_ported": ("detgeo_ports", "PortedDetGeo", "PortedDetGeoOptions"),
 }
 NAMES = tuple(_MODELS)
 

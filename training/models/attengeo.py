@@ -9,7 +9,7 @@ its cost table; two variants do, and both are options:
     F1 (default)   joint attention projections, feed-forward width 1024, grid of stride 32
     F2             plain linear projections, width 512, map doubled before the head: stride 16
 
-Choices that cost cannot decide are options too (here and, for CVCAM, those of `CvcamOptions`).
+Choices that cost cannot decide are options too (here and in `AttentionOptions`).
 Cached per window: R, [256, H / 32, W / 32]. With `cvcam` off, the baseline of the ablation: R plus
 the query, "a plain sum"; how the paper fits the sizes is unknown, so `sum_query` says it. With
 `mhsam` off the head sees O itself, and `attention` is the confidence map.
@@ -26,16 +26,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.models.anchor_head import AnchorHead
+from training.models.attention_options import AttentionOptions
 from training.models.choice import chosen
-from training.models.click_maps import ClickMap, ClickMapOptions
+from training.models.click_maps import ClickMap
 from training.models.contract import HeadMaps
-from training.models.conv_block import PUBLISHED_BN_MOMENTUM, ConvBlock
+from training.models.conv_block import ConvBlock
 from training.models.convnext import CHANNELS, STRIDE_PX, ConvNeXtV2Tiny
-from training.models.cvcam import Activation, Attention, Cvcam, CvcamOptions, NormOrder, Reads
+from training.models.cvcam import Cvcam
 from training.models.imagenet import ImageNetScale
 from training.models.joint_attention import JointAttentionModel
 from training.models.mhsam import Mhsam
-from training.models.sine_positions import SineLayout
 
 # Changes to the defaults that make variant F2: build("attengeo", **F2).
 F2 = {"stride_px": 16, "ffn": 512, "attention": "linear"}
@@ -56,49 +56,14 @@ class Upsample(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class AttenGeoOptions(ClickMapOptions):
+class AttenGeoOptions(AttentionOptions):
     """What shapes an AttenGeo; the defaults are variant F1."""
 
     stride_px: int = 32
-    cvcam: bool = True
-    mhsam: bool = True
-    width: int = 256  # channels of both projections and of CVCAM
-    ffn: int = 1024
-    iterations: int = 4
-    heads: int = 8  # unpublished; TransT's and DETR's
-    attention: str = Attention.MHA.value
-    reads: str = Reads.PARALLEL.value  # unpublished
-    norm: str = NormOrder.POST.value  # unpublished
-    activation: str = Activation.RELU.value  # unpublished
-    dropout: float = 0.1  # unpublished
-    positions: str = SineLayout.INTERLEAVED.value  # the paper's formula; DETR's is `halves`
-    first_index: int = 0  # of the positions; unpublished
-    mhsam_hidden: int = 512
     head_hidden: int = 128
     upsample: str = Upsample.BILINEAR.value  # F2 alone; unpublished
     sum_query: str = SumQuery.MEAN.value  # unpublished
     drop_path: float = 0.0  # stochastic depth of the backbone; unpublished
-    bn_momentum: float = PUBLISHED_BN_MOMENTUM  # DetGeo's; unpublished here
-
-    def cvcam_options(self) -> CvcamOptions:
-        """The part of the options that CVCAM takes.
-
-        Raises:
-            ValueError: an unknown choice (names the nearest).
-        """
-        return CvcamOptions(
-            width=self.width,
-            ffn=self.ffn,
-            iterations=self.iterations,
-            heads=self.heads,
-            attention=chosen("attention", Attention, self.attention),
-            reads=chosen("reads", Reads, self.reads),
-            norm=chosen("norm", NormOrder, self.norm),
-            activation=chosen("activation", Activation, self.activation),
-            dropout=self.dropout,
-            positions=chosen("positions", SineLayout, self.positions),
-            first_index=self.first_index,
-        )
 
 
 class AttenGeo(JointAttentionModel):

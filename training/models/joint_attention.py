@@ -28,6 +28,7 @@ class JointAttentionModel(CrossViewModel):
     """
 
     anchors_wh_px: Tensor  # [A, 2]
+    lowest_similarity: float = LOWEST_LOGIT  # -1 for a model whose similarity is a cosine
 
     @abstractmethod
     def encode_query(self, frame: Tensor, click_xy_px: Tensor) -> Tensor:
@@ -63,13 +64,13 @@ class JointAttentionModel(CrossViewModel):
     def localize(
         self, frame: Tensor, click_xy_px: Tensor, features: dict[str, Tensor]
     ) -> Localizations:
-        """See `CrossViewModel.localize`; both peaks come from the confidence map."""
+        """See `CrossViewModel.localize`; both peaks come from `HeadMaps.similarity`."""
         n = len(click_xy_px)
         own = {name: tensor.float().expand(n, *tensor.shape) for name, tensor in features.items()}
         query = self.encode_query(frame.expand(n, *frame.shape), click_xy_px)
         maps = self.fuse(query, own)
         box, logit = decode_maps(maps.boxes, self.anchors_wh_px, self.options.stride_px)
-        peak, second = peaks(maps.similarity, LOWEST_LOGIT)
+        peak, second = peaks(maps.similarity, self.lowest_similarity)
         return Localizations(box, logit, peak, second, maps.attention)
 
     def keep_anchors(self) -> None:

@@ -206,8 +206,10 @@ class MOGeo(CrossViewModel):
         shared = {name: tensor.float() for name, tensor in features.items()}
         v = shared["v"]
         folded = "u" in shared
-        # one matrix product for all clicks, or, as `forward` does it, one for each
-        similarity = cosine_map(query, v if folded else v.expand(len(query), *v.shape))
+        if folded:  # one matrix product for all clicks: faster, and bits depend on their number
+            similarity = (unit_length(query) @ v.flatten(1)).unflatten(1, v.shape[1:])
+        else:
+            similarity = cosine_map(query, v)
         gate = self.gate(similarity)
         stride_px = self.options.stride_px
         if folded:
