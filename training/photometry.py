@@ -33,7 +33,8 @@ GAMMA = (0.8, 1.2)
 def add_noise(image: Image, rng: np.random.Generator) -> Image:
     """Gaussian noise of a random variance, each channel its own."""
     sigma = np.float32(np.sqrt(rng.uniform(*NOISE_VARIANCE)))
-    return _clipped(image + sigma * rng.standard_normal(image.shape, np.float32))
+    noise = rng.standard_normal(image.shape, np.float32)
+    return np.asarray(cv2.addWeighted(image, 1.0, noise, float(sigma), 0.0, dtype=cv2.CV_8U))
 
 
 def shift_hue(image: Image, rng: np.random.Generator) -> Image:
@@ -81,15 +82,17 @@ def equalize(image: Image, rng: np.random.Generator) -> Image:
 
 def to_grey(image: Image, rng: np.random.Generator) -> Image:
     """Grey in all three channels."""
-    functional = _functional()
-    return _with(image, lambda x: functional.rgb_to_grayscale(x, num_output_channels=3))
+    whole = np.require(image, requirements=["C", "W"])  # torch warns of others
+    grey = _functional().rgb_to_grayscale(torch.from_numpy(whole).permute(2, 0, 1))
+    return np.repeat(grey.permute(1, 2, 0).numpy(), 3, axis=2)
 
 
 def change_gamma(image: Image, rng: np.random.Generator) -> Image:
     """Values to a random power."""
     gamma = float(rng.uniform(*GAMMA))
-    functional = _functional()
-    return _with(image, lambda x: functional.adjust_gamma(x, gamma))
+    values = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 256)
+    table = _functional().adjust_gamma(values, gamma).reshape(256).numpy()
+    return np.asarray(cv2.LUT(image, table), np.uint8)
 
 
 def _functional() -> Any:
@@ -97,13 +100,6 @@ def _functional() -> Any:
     from torchvision.transforms.v2 import functional
 
     return functional
-
-
-def _with(image: Image, change: Callable[[Any], Any]) -> Image:
-    """Apply a functional of torchvision to [H, W, 3]."""
-    whole = np.require(image, requirements=["C", "W"])  # torch warns of others
-    changed = change(torch.from_numpy(whole).permute(2, 0, 1))
-    return np.ascontiguousarray(changed.permute(1, 2, 0).numpy())
 
 
 def _clipped(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
