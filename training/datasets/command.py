@@ -119,15 +119,26 @@ def cache(folders: tuple[Path, ...]) -> None:
 @datasets.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--count", type=int, default=9, show_default=True)
-def anchors(folders: tuple[Path, ...], count: int) -> None:
-    """Cluster the boxes of rendered samples into anchors, largest first."""
+@click.option("--name", help="Folders of this data set instead of rendered ones; reads all of it.")
+@click.option("--split", default="train", show_default=True, help="With --name.")
+def anchors(folders: tuple[Path, ...], count: int, name: str | None, split: str) -> None:
+    """Cluster the boxes of samples into anchors, largest first."""
     import numpy as np
+    from rich.progress import track
 
     from training.anchors import cluster
     from training.datasets.pair_folder import PairFolder
+    from training.datasets.registry import open_dataset
 
-    sizes = []
+    sizes: list[tuple[float, float]] = []
     for path in folders:
+        if name is not None:
+            source = open_dataset(name, path, split)
+            for index in track(range(len(source)), source.name):
+                sample = source.read(index)
+                boxes = sample.box_xyxy_px[sample.present]
+                sizes += map(tuple, (boxes[:, 2:] - boxes[:, :2]).tolist())
+            continue
         for line in PairFolder.open(path).lines:
             for box, there in zip(line.box_xyxy_px, line.present, strict=True):
                 if there:

@@ -168,6 +168,10 @@ class CvoglFolder:
     def __len__(self) -> int:
         return len(self.records)
 
+    def class_of(self, index: int) -> str:
+        """Class of a sample's object, without decoding its pictures."""
+        return self.records[index].class_name
+
     def frame_path(self, record: CvoglRecord) -> Path:
         """Where a record's query picture is."""
         return self.home / "query" / record.frame_file

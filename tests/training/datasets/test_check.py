@@ -265,6 +265,18 @@ def test_unknown_names_and_options_are_refused(tmp_path) -> None:
         open_dataset("pairs", tmp_path, "train", gsd=0.3)
 
 
+def test_anchors_of_a_published_data_set(made) -> None:
+    arguments = ["anchors", str(made.root), "--name", "cvogl_drone", "--count", "2"]
+    done = CliRunner().invoke(datasets, arguments)
+    assert done.exit_code == 0, done.output
+    assert "3 boxes" in done.output
+    widest = max(record[5][2] - record[5][0] for record in made.lists["train"])
+    printed = [
+        float(line[1:].split(",")[0]) for line in done.output.splitlines() if line[:1] == "("
+    ]
+    assert max(printed) <= widest + 0.1
+
+
 def test_the_console_command_ends_with_code_12(tmp_path) -> None:
     command = Path(sysconfig.get_path("scripts")) / "tilefix"
     done = subprocess.run(
