@@ -18,7 +18,6 @@ a narrow slope around it, so that a click a few pixels off still changes little.
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass
 from enum import Enum
@@ -26,6 +25,7 @@ from enum import Enum
 import torch
 from torch import Tensor, nn
 
+from training.models.choice import chosen
 from training.models.contract import CrossViewOptions
 
 
@@ -57,15 +57,15 @@ class ClickMap(nn.Module):
     """Draws M clicks, one map each; no parameters unless sigma is learnt (`log_sigma`).
 
     Raises:
-        ValueError: an unknown encoding (names the nearest), a sigma that is not positive, or rings
-            that do not grow or do not match their weights.
+        ValueError: an unknown encoding (names the nearest), a sigma that is not positive, or one to
+            be learnt where there is none, or rings that do not grow or match their weights.
     """
 
     def __init__(self, options: ClickMapOptions) -> None:
         super().__init__()
         _check(options)
         self.options = options
-        self.encoding = ClickEncoding(options.click_encoding)
+        self.encoding = chosen("click_encoding", ClickEncoding, options.click_encoding)
         hybrid = self.encoding is ClickEncoding.HYBRID
         self.fixed_sigma = options.hybrid_sigma if hybrid else options.sigma
         self.log_sigma: nn.Parameter | None = None
@@ -121,18 +121,14 @@ class ClickMap(nn.Module):
 
 
 def _check(options: ClickMapOptions) -> None:
-    known = [e.value for e in ClickEncoding]
-    if options.click_encoding not in known:
-        near = difflib.get_close_matches(options.click_encoding, known, 1, 0)
-        raise ValueError(
-            f"unknown click_encoding {options.click_encoding!r}; nearest: {near[0]!r}; "
-            f"known: {', '.join(known)}"
-        )
     if min(options.sigma, options.hybrid_sigma) <= 0:
         raise ValueError(
             f"sigma is a positive fraction of the diagonal, got {options.sigma} and "
             f"hybrid_sigma {options.hybrid_sigma}"
         )
+    without = (ClickEncoding.SQUARED_DISTANCE.value, ClickEncoding.RINGS.value)
+    if options.learnable_sigma and options.click_encoding in without:
+        raise ValueError(f"click_encoding {options.click_encoding} has no sigma to learn")
     sides = options.ring_half_sides_px
     if len(sides) != len(options.ring_weights) or list(sides) != sorted(sides):
         raise ValueError(

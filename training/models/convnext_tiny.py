@@ -8,8 +8,11 @@ those cannot be imported; torchvision's ImageNet weights can.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
+from training.checkpoints import load_strict
 from training.vision_ops import import_torchvision
 
 WIDTH = 768
@@ -32,3 +35,17 @@ class ConvNeXtTinyQuery(nn.Module):
         """[B, 3, h, w] float, ImageNet scale -> [B, 96, h/4, w/4] and [B, channels, h/32, w/32]."""
         early: Tensor = self.features[0](image)
         return early, self.reduce(self.features[1:](early))
+
+    def load_imagenet(self, tensors: Mapping[str, Tensor], source: str) -> None:
+        """Load torchvision's ConvNeXt-Tiny; its classifier is left out.
+
+        Args:
+            tensors: its state dict.
+            source: named in errors.
+
+        Raises:
+            CheckpointError: tensors missing or unexpected (listed).
+        """
+        prefix = "features."
+        kept = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        load_strict(self.features, kept, source)

@@ -30,13 +30,11 @@ def cosine_map(query: Tensor, reference: Tensor) -> Tensor:
     Returns:
         [M, H, W].
     """
-    unit = unit_length(query)
     if reference.dim() == 3:
-        channels, height, width = reference.shape
-        return (unit @ reference.reshape(channels, -1)).reshape(-1, height, width)
-    m, channels, height, width = reference.shape
-    flat = torch.bmm(unit.unsqueeze(1), reference.reshape(m, channels, -1))  # [M, 1, H W]
-    return flat.reshape(m, height, width)
+        reference = reference.expand(len(query), *reference.shape)
+    # One matrix-vector product per query, so that the bits do not depend on how many there are.
+    flat = torch.bmm(unit_length(query).unsqueeze(1), reference.flatten(2))  # [M, 1, H W]
+    return flat.reshape(len(query), *reference.shape[2:])
 
 
 def min_max_gate(similarity: Tensor) -> Tensor:

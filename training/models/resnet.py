@@ -6,9 +6,11 @@ that its ImageNet weights and the published checkpoints load (`base_model.layer1
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
+from training.checkpoints import load_strict
 from training.vision_ops import import_torchvision
 
 CHANNELS = (64, 128, 256, 512)  # of layer1 .. layer4
@@ -57,14 +59,16 @@ class ResNet18(nn.Module):
             x = getattr(net, f"layer{stage}")(x)
         return early, x
 
-    def load_imagenet(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Take torchvision's ResNet-18 weights; its classifier and cut stages are left out.
+    def load_imagenet(self, tensors: Mapping[str, Tensor], source: str) -> None:
+        """Load torchvision's ResNet-18; its classifier and the stages cut here are left out.
 
         Args:
-            tensors: state dict with torchvision's names.
+            tensors: its state dict.
+            source: named in errors.
 
         Raises:
-            RuntimeError: a tensor is missing or has another shape.
+            CheckpointError: tensors missing or unexpected (listed).
         """
-        own = self.base_model.state_dict()
-        self.base_model.load_state_dict({k: v for k, v in tensors.items() if k in own})
+        cut = tuple(f"layer{stage}." for stage in range(self.stages + 1, 5))
+        kept = {k: v for k, v in tensors.items() if not k.startswith(("fc.", *cut))}
+        load_strict(self.base_model, kept, source)
