@@ -1,0 +1,81 @@
+"""What a cached window is worth to AttenGeo and TROGeo, and further clicks to MOGeo, in one run.
+
+pytest benchmarks/test_joint_models.py
+
+At full size: frames of 256 x 256 px, windows of 1024 px, one click where not said otherwise. The
+weights do not matter for speed, so they are random. Whole and cached runs alternate, so that a
+machine's moods meet both.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+LEAST_GAIN = 4.0  # whole over cached
+MOST_FOR_EIGHT_CLICKS = 1.5  # over one click
+
+
+def alternate_ms(rounds: int, *calls: Callable[[], object]) -> list[float]:
+    """Median milliseconds of each call."""
+    times = np.zeros((rounds + 1, len(calls)))
+    for row in times:
+        for index, call in enumerate(calls):
+            start = time.perf_counter()
+            call()
+            row[index] = time.perf_counter() - start
+    return [1e3 * float(value) for value in np.median(times[1:], axis=0)]  # the first warms up
+
+
+def prepared(name: str) -> tuple[Any, Any, Any, dict[str, Any]]:
+    """A model, a frame [3, 256, 256], a window [1, 3, 1024, 1024] and its features."""
+    import torch
+
+    from training.models import build
+
+    torch.manual_seed(0)
+    model = build(name).eval()
+    window = torch.rand(1, 3, 1024, 1024) * 255
+    with torch.inference_mode():
+        features = {key: tensor[0] for key, tensor in model.encode_reference(window).items()}
+    return model, torch.rand(3, 256, 256) * 255, window, features
+
+
+@pytest.mark.parametrize("name", ["attengeo", "trogeo"])
+def test_cached_window(name, record_property):
+    import torch
+
+    model, frame, window, features = prepared(name)
+    click = torch.tensor([[100.0, 120.0]])
+
+    def whole() -> object:
+        fresh = {key: tensor[0] for key, tensor in model.encode_reference(window).items()}
+        return model.localize(frame, click, fresh)
+
+    with torch.inference_mode():
+        whole_ms, cached_ms = alternate_ms(3, whole, lambda: model.localize(frame, click, features))
+    print(f"\n{name}: {whole_ms:.0f} ms whole, {cached_ms:.0f} ms cached", end=" ")
+    print(f"({whole_ms / cached_ms:.1f}x)")
+    record_property("gain", whole_ms / cached_ms)
+    assert whole_ms >= LEAST_GAIN * cached_ms
+
+
+def test_eight_clicks_of_mogeo(record_property):
+    import torch
+
+    model, frame, _, features = prepared("mogeo")
+    clicks = torch.rand(8, 2) * 256
+    with torch.inference_mode():
+        one_ms, eight_ms = alternate_ms(
+            15,
+            lambda: model.localize(frame, clicks[:1], features),
+            lambda: model.localize(frame, clicks, features),
+        )
+    print(f"\nmogeo: {one_ms:.1f} ms for one click, {eight_ms:.1f} ms for eight", end=" ")
+    print(f"({eight_ms / one_ms:.2f}x)")
+    record_property("factor", eight_ms / one_ms)
+    assert eight_ms <= MOST_FOR_EIGHT_CLICKS * one_ms
