@@ -50,9 +50,9 @@ def load_plain(path: Path, error: type[TilefixError] = DataError) -> Any:
         if refused is not None:
             raise error(
                 f"{path} holds more than plain values, and was not loaded: it could run code",
-                expected="lists, tuples, numbers and text alone",
+                expected="tensors, lists, tuples, numbers and text alone",
                 found=f"a use of {refused[1]}",
-                do="do not trust this file; take it from the authors of the data set again",
+                do="do not trust this file; take it from its authors again",
             ) from fault
         raise error(
             f"{path} cannot be read",
