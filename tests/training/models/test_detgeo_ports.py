@@ -61,7 +61,7 @@ def test_holds_to_the_contract(row, pair):
     assert torch.equal(maps.similarity, raw) == (row != "mhsam")
 
 
-@pytest.mark.parametrize("row", list(ROWS))
+@pytest.mark.parametrize("row", ["cvcam", "mhsam"])
 def test_constant_pictures_and_a_training_step(row):
     model = fresh(row)
     cross_view.check_constant_pictures(model, WINDOW_PX)

@@ -102,9 +102,8 @@ def test_segment_is_the_training_mask(model, pair):
         assert torch.equal(model.segment(pair[0][0], clicks.xy_px, features), wanted)
 
 
-def test_clicks_and_pairs_do_not_mix(model, pair):
+def test_clicks_do_not_see_each_other(model, pair):
     cross_view.check_clicks_do_not_see_each_other(model, *pair)
-    cross_view.check_pairs_of_a_batch_do_not_mix(model, WINDOW_PX)
 
 
 def test_constant_pictures_and_a_training_step():
