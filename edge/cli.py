@@ -25,6 +25,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("edge.commands.doctor:doctor", "Check this machine and say what is missing."),
     "train": ("training.command:train", "Train a model (needs the extra 'train')."),
     "datasets": ("training.datasets.command:datasets", "Make and check training data."),
+    "import-checkpoint": (
+        "training.import_command:import_checkpoint",
+        "Take published weights of a model or backbone (needs the extra 'train').",
+    ),
     "export": ("export.command:export", "Checkpoint to bundle (needs the extra 'export')."),
 }
 

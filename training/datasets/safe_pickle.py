@@ -36,8 +36,6 @@ def load_plain(path: Path, error: type[TilefixError] = DataError) -> Any:
     """
     try:
         head = path.open("rb").read(64).lstrip().lower()
-        with torch.serialization.safe_globals(_numpy_builders()):
-            return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as fault:
         raise error(
             f"{path} cannot be read",
@@ -45,7 +43,10 @@ def load_plain(path: Path, error: type[TilefixError] = DataError) -> Any:
             found=f"{type(fault).__name__}: {fault.strerror}",
             do="check the path",
         ) from fault
-    except Exception as fault:  # a damaged pickle may fail in any way
+    try:
+        with torch.serialization.safe_globals(_numpy_builders()):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as fault:  # a damaged pickle may fail in any way, as an OSError too
         refused = _REFUSED.search(str(fault))
         if refused is not None:
             raise error(
