@@ -27,7 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "datasets": ("training.datasets.command:datasets", "Make and check training data."),
     "import-checkpoint": (
         "training.import_command:import_checkpoint",
-        "Take published weights of a model or backbone (needs the extra 'train').",
+        "Take weights that others published (needs the extra 'train').",
     ),
     "export": ("export.command:export", "Checkpoint to bundle (needs the extra 'export')."),
 }
