@@ -1,120 +1,167 @@
-"""`tilefix train`: train `lite` on rendered samples."""
+"""`tilefix train`: train any model by a recipe; on several GPUs, `torchrun -m training`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from training.recipe import Recipe
+
+PATH = click.Path(path_type=Path)
+# A short option -> the key of the recipe that it replaces.
+SHORTCUTS = {
+    "epochs": "run.epochs",
+    "batch": "run.batch",
+    "seed": "run.seed",
+    "learning_rate": "optimizer.learning_rate",
+    "backbone_learning_rate": "optimizer.backbone_learning_rate",
+    "window_px": "lite.window_px",
+    "freeze_backbone": "lite.freeze_backbone",
+    "turn_pictures": "lite.turn_pictures",
+    "preload": "lite.preload",
+}
+
 
 @click.command()
-@click.option("--data", "data", multiple=True, required=True, type=click.Path(path_type=Path))
-@click.option("--val", "val", multiple=True, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
-@click.option("--init", type=click.Path(path_type=Path), help="Start from these weights.")
+@click.argument("recipe_name", metavar="[RECIPE]", default="lite")
+@click.option("--data", multiple=True, required=True, type=PATH, help="Root of the data set.")
+@click.option("--val", multiple=True, type=PATH, help="Held-out rendered folders beside --data.")
+@click.option("--out", required=True, type=PATH, help="Folder of the run.")
+@click.option("--init", type=PATH, help="Start from this checkpoint, with its own options.")
+@click.option("--weights", multiple=True, type=PATH, help="A backbone of others to start from.")
+@click.option("--from-scratch", is_flag=True, help="Start from random weights.")
 @click.option(
     "--option",
     "options_text",
     multiple=True,
     metavar="NAME=VALUE",
-    help="What shapes the network, as width=64 or backbone=xfeat; not with --init.",
+    help="What shapes the network, as width=64 or sigma=0.1; not with --init.",
 )
-@click.option("--epochs", default=10, show_default=True)
-@click.option("--batch", default=16, show_default=True)
-@click.option("--learning-rate", default=2e-3, show_default=True)
-@click.option("--seed", default=13, show_default=True)
-@click.option("--window-px", default=640, show_default=True, help="Side of the rendered windows.")
+@click.option(
+    "--set",
+    "changes_text",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Any other value of the recipe, as run.ema_decay=0.999.",
+)
+@click.option("--epochs", type=int)
+@click.option("--batch", type=int, help="Samples of a step, over all processes.")
+@click.option("--learning-rate", type=float)
+@click.option("--backbone-learning-rate", type=float)
+@click.option("--seed", type=int)
+@click.option(
+    "--mixed-precision/--full-precision", default=None, help="bfloat16 convolutions, or none."
+)
+@click.option("--window-px", type=int, help="lite: side of the rendered windows.")
 @click.option(
     "--freeze-backbone/--train-backbone",
-    default=True,
-    show_default=True,
-    help="Frozen: reads `tilefix datasets cache`; trained: reads the pictures.",
+    default=None,
+    help="lite: from `tilefix datasets cache`, or from the pictures.",
 )
-@click.option("--backbone-learning-rate", default=1e-4, show_default=True)
-@click.option("--preload", is_flag=True, help="Hold all pictures decoded in memory.")
+@click.option("--preload", is_flag=True, default=None, help="lite: hold all pictures in memory.")
 @click.option(
     "--turn-pictures",
     is_flag=True,
-    help="Random quarter turns and mirroring; needs --train-backbone.",
-)
-@click.option(
-    "--mixed-precision/--full-precision",
-    default=True,
-    show_default=True,
-    help="bfloat16 convolutions.",
+    default=None,
+    help="lite: random quarter turns and mirroring; needs --train-backbone.",
 )
 def train(
+    recipe_name: str,
     data: tuple[Path, ...],
     val: tuple[Path, ...],
     out: Path,
     init: Path | None,
+    weights: tuple[Path, ...],
+    from_scratch: bool,
     options_text: tuple[str, ...],
-    epochs: int,
-    batch: int,
-    learning_rate: float,
-    seed: int,
-    window_px: int,
-    freeze_backbone: bool,
-    backbone_learning_rate: float,
-    preload: bool,
-    turn_pictures: bool,
-    mixed_precision: bool,
+    changes_text: tuple[str, ...],
+    mixed_precision: bool | None,
+    **shortcuts: Any,
 ) -> None:
-    """Train a model; run the same command again to resume."""
-    import torch
+    """Train by RECIPE (default: lite); run the same command again to resume.
 
-    from training.batches import Collection
-    from training.checkpoints import load_weights
-    from training.datasets.pair_folder import PairFolder
-    from training.models import build
-    from training.trainer import TrainOptions
+    RECIPE is a name, such as detgeo_cvogl_drone, or a path to a TOML file; an unknown name lists
+    those there are. Other options replace its values.
+    """
+    from training.recipe_task import FirstWeights, build_model, describe, open_task
     from training.trainer import train as run
 
-    torch.manual_seed(seed)
-    if init is None:
-        model = build("lite", **_shape(options_text))
-        model.backbone.load_pretrained()
-    else:
-        model, _ = load_weights(init)
-    folders = [[PairFolder.open(p) for p in paths] for paths in (data, val)]
-    training, held_out = (Collection.open(f, freeze_backbone, preload) for f in folders)
-    options = TrainOptions(
-        epochs=epochs,
-        batch=batch,
-        learning_rate=learning_rate,
-        seed=seed,
-        freeze_backbone=freeze_backbone,
-        backbone_learning_rate=backbone_learning_rate,
-        turn_pictures=turn_pictures,
-        window_px=window_px,
-        mixed_precision=mixed_precision,
-    )
-
-    def report(line: dict[str, Any]) -> None:
-        click.echo("  ".join(f"{k} {v}" for k, v in line.items() if k != "time_s"))
-
-    run(model, training, held_out, options, out, report)
-    click.echo(f"done: {out / 'best.safetensors'}")
+    precision = {None: None, True: "bfloat16", False: "float32"}[mixed_precision]
+    changes = {SHORTCUTS[k]: v for k, v in shortcuts.items() if v is not None}
+    if precision is not None:
+        changes["run.precision"] = precision
+    first = FirstWeights(init, weights, from_scratch)
+    recipe = _recipe(recipe_name, options_text, changes_text, changes, init)
+    model = build_model(recipe, first)
+    task = open_task(recipe, model, data, val)
+    given = describe(recipe, first, (*data, *val))
+    with _Progress(out) as progress:
+        best = run(task, recipe, out, given=given, report=progress.report)
+    if progress.first:
+        click.echo(f"done: {best}")
 
 
-def _shape(options_text: tuple[str, ...]) -> dict[str, int | str]:
-    """Options of the network from NAME=VALUE."""
-    from dataclasses import fields
-
+def _recipe(
+    name: str,
+    options_text: tuple[str, ...],
+    changes_text: tuple[str, ...],
+    changes: dict[str, Any],
+    init: Path | None,
+) -> Recipe:
     from edge.errors import UsageError
-    from training.models.lite import LiteOptions
+    from training.option_text import parse_options
+    from training.recipe_reading import parse_changes, read_recipe, with_values
 
-    kinds = {f.name: f.type for f in fields(LiteOptions) if f.type in ("int", "str")}
-    shape: dict[str, int | str] = {}
-    for text in options_text:
-        name, _, value = text.partition("=")
-        if name not in kinds or not value or (kinds[name] == "int" and not value.isdigit()):
-            raise UsageError(
-                f"--option {text} means nothing",
-                expected=f"NAME=VALUE with NAME one of: {', '.join(kinds)}",
-                found=repr(text),
-                do="write, for instance, --option width=64",
-            )
-        shape[name] = int(value) if kinds[name] == "int" else value
-    return shape
+    recipe = read_recipe(name)
+    if options_text and init is not None:
+        raise UsageError(
+            "--option means nothing beside --init",
+            expected="one of the two",
+            found=f"--init {init} and --option {options_text[0]}",
+            do="leave out --option: the checkpoint has its own options",
+        )
+    own = {
+        f"model.options.{k}": v for k, v in parse_options(recipe.model.name, options_text).items()
+    }
+    return with_values(recipe, {**own, **parse_changes(changes_text), **changes}, "of --set")
+
+
+class _Progress:
+    """A bar on a terminal; else one line for each epoch and a few between."""
+
+    def __init__(self, out: Path) -> None:
+        import os
+
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.first = os.environ.get("RANK", "0") == "0"
+        console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} steps"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal or not self.first,
+        )
+        self._job = self._bar.add_task(out.name, total=None)
+
+    def __enter__(self) -> _Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def report(self, line: dict[str, Any]) -> None:
+        """Show a line of the log."""
+        self._bar.update(self._job, completed=line["step"] + 1, total=line["of"])
+        if "loss" in line:
+            self._bar.update(self._job, description=f"loss {line['loss']:.3f}")
+        if "epoch" in line or self._bar.disable:
+            hidden = ("time_s", "of")
+            click.echo("  ".join(f"{k} {v}" for k, v in line.items() if k not in hidden))

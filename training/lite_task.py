@@ -10,6 +10,7 @@ from training.batches import Batch, Collection
 from training.losses import lite_losses
 from training.models.gated_head import log_prior
 from training.models.lite import Lite
+from training.published_task import AUTOCAST
 from training.recipe import LiteSection
 from training.validation import validate
 
@@ -23,7 +24,7 @@ class LiteTask:
         held_out: others.
         section: what is done to them.
         validation_batch: pairs at once.
-        mixed: run convolutions in bfloat16 (on CPUs that have it, several times faster too);
+        precision: of the convolutions (bfloat16 is several times faster on CPUs that have it, too);
             similarity, head and losses are always float32.
     """
 
@@ -35,14 +36,14 @@ class LiteTask:
         section: LiteSection,
         *,
         validation_batch: int,
-        mixed: bool,
+        precision: str = "float32",
     ) -> None:
         self.model: Lite = model
         self.training = training
         self.held_out = held_out
         self.section = section
         self.validation_batch = validation_batch
-        self.mixed = mixed
+        self.autocast = AUTOCAST.get(precision)
 
     def __len__(self) -> int:
         return len(self.training)
@@ -52,7 +53,7 @@ class LiteTask:
         return self.training.batch(
             indices,
             rng,
-            window_px=self.model.options.window_px,
+            window_px=self.section.window_px,
             prior_share=self.section.prior_share,
             swap_share=self.section.swap_share,
             frame_px=self.model.options.frame_px if self.section.turn_pictures else 0,
@@ -61,7 +62,8 @@ class LiteTask:
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """See `Task.losses`."""
         model = self.model
-        with torch.autocast(batch.present.device.type, torch.bfloat16, enabled=self.mixed):
+        device = batch.present.device.type
+        with torch.autocast(device, self.autocast, enabled=self.autocast is not None):
             frame, window = batch.frame, batch.window
             if 1 in window:
                 frame = model.backbone(frame[1].float(), deepest_stride=16)
@@ -97,9 +99,7 @@ class LiteTask:
         """Scores with and without a prior; see `training.validation`."""
         if not isinstance(model, Lite):
             raise TypeError(f"a {type(model).__name__} is no lite")
-        return validate(
-            model, self.held_out, self.validation_batch, self.model.options.window_px, device
-        )
+        return validate(model, self.held_out, self.validation_batch, self.section.window_px, device)
 
     def merit(self, scores: dict[str, float]) -> float:
         """acc@0.5 without a prior plus that with one: both regimes are flown."""

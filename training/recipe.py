@@ -89,6 +89,7 @@ class RunSection:
 class LiteSection:
     """What only `lite` is trained with; see `training.batches`."""
 
+    window_px: int = 640  # side of the rendered windows; the model's own is that of its bundle
     prior_share: float = 0.5  # of clicks that get a prior
     swap_share: float = 0.2  # of clicks looked for in another sample's window
     freeze_backbone: bool = True  # from features cached by `tilefix datasets cache`

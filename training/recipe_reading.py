@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,15 @@ def parse_recipe(text: str, where: str) -> Recipe:
             found=str(error),
             do="correct that line",
         ) from error
+    return recipe_from_table(table, where)
+
+
+def recipe_from_table(table: dict[str, Any], where: str) -> Recipe:
+    """Turn plain values, as TOML gives them, into a checked recipe.
+
+    Raises:
+        ConfigError: another schema, an unknown or missing key, or a value that cannot be.
+    """
     if table.get("schema") != SCHEMA:
         raise ConfigError(
             f"the recipe {where} has another schema",
@@ -106,6 +116,63 @@ def parse_recipe(text: str, where: str) -> Recipe:
         ) from error
     _check_values(recipe, where)
     return recipe
+
+
+def with_values(recipe: Recipe, changes: Mapping[str, Any], where: str) -> Recipe:
+    """A recipe with some values replaced, checked again.
+
+    Args:
+        recipe: what to begin with.
+        changes: `section.key` -> value, as `run.epochs` -> 3 or `model.options.sigma` -> 0.1.
+        where: names their origin in errors.
+
+    Raises:
+        ConfigError: an unknown key (the nearest is named), or a value that cannot be.
+    """
+    table: dict[str, Any] = msgspec.to_builtins(recipe)
+    if table["lite"] is None:
+        del table["lite"]
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        if sections[:1] == ["lite"] and recipe.lite is None:
+            raise ConfigError(
+                f"the recipe {recipe.name} does not train lite",
+                expected="values of its own sections",
+                found=f"`{key}`",
+                do="leave it out, or begin with the recipe lite",
+            )
+        place = table
+        for section in sections:
+            if not isinstance(place.get(section), dict):
+                _refuse_unknown({section: None}, [k for k in place if k != section], where, "")
+            place = place[section]
+        place[last] = value
+    return recipe_from_table(table, where)
+
+
+def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
+    """Changes for `with_values` from texts such as `run.epochs=3`.
+
+    A value that is not TOML is taken as a word: `optimizer.name=adam`.
+
+    Raises:
+        ConfigError: a text without `=`.
+    """
+    changes = {}
+    for text in texts:
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or "." not in key:
+            raise ConfigError(
+                f"--set {text} changes nothing",
+                expected="SECTION.KEY=VALUE",
+                found=repr(text),
+                do="write, for instance, --set run.epochs=3",
+            )
+        try:
+            changes[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            changes[key] = value
+    return changes
 
 
 def _fields(kind: type) -> list[str]:

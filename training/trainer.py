@@ -1,15 +1,13 @@
-"""The trainer: plain PyTorch, CPU or CUDA, several GPUs by torchrun, resumable, seeded.
+"""The trainer: one loop for every model, on a CPU or GPUs, resumable at any step, seeded.
 
-A run is a folder: `config.json`, `log.jsonl` (one line per report), `state.pt` (all that a resume
-needs), `best.safetensors` and `last.safetensors`.
+All chance of a step comes from the seed, the step and the process: a run that was killed and taken
+up again ends with the same weights as one that was not (bit for bit on one CPU). A run is a folder,
+see `training.run_folder`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import math
-import os
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,255 +15,270 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edge.errors import CheckpointError
-from training.batches import Batch, Collection
+from edge.errors import ConfigError, TrainingError
+from training.averaging import WeightAverage
 from training.checkpoints import save_weights
-from training.losses import Losses, lite_losses
-from training.models.gated_head import log_prior
-from training.models.lite import Lite
-from training.validation import validate
+from training.optimization import build_optimizer, rate_factor
+from training.processes import Processes
+from training.recipe import Recipe
+from training.run_folder import RunFolder
+from training.task import Task
 
 BATCHES_AHEAD = 3
+LOG_EVERY_STEPS = 10
+Report = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
-class TrainOptions:
-    """What shapes a run; stored in its folder, and a resume must match it."""
+class Step:
+    """The samples of one step in this process, and what is made of them."""
 
-    epochs: int = 10
-    batch: int = 16
-    learning_rate: float = 2e-3
-    backbone_learning_rate: float = 1e-4
-    weight_decay: float = 0.02
-    warmup_steps: int = 100
-    seed: int = 13
-    freeze_backbone: bool = True
-    mixed_precision: bool = True
-    prior_share: float = 0.5
-    swap_share: float = 0.2
-    window_px: int = 640
-    turn_pictures: bool = False  # random quarter turns and mirroring of both views
-    save_every_s: float = 120.0
+    number: int
+    parts: tuple[tuple[int, ...], ...]  # indices, one group for each part of the batch
+    batches: tuple[Any, ...]
 
 
-def forward(model: Lite, batch: Batch, mixed: bool) -> Losses:
-    """Losses of one batch, from cached features or from images.
-
-    With `mixed`, convolutions run in bfloat16 (on CPUs that have it, several times faster too);
-    similarity, head and losses are always float32.
-    """
-    with torch.autocast(batch.present.device.type, torch.bfloat16, enabled=mixed):
-        frame, window = batch.frame, batch.window
-        if 1 in window:
-            frame = model.backbone(frame[1].float(), deepest_stride=16)
-            window = model.backbone(window[1].float())
-        reference = model.reference_from_features(window)
-        query_map = model.query_from_features(frame)
-    similarity, hidden, logits = model.training_maps(
-        query_map.float(),
-        {name: tensor.float() for name, tensor in reference.items()},
-        batch.click_xy_px,
-        batch.frame_of_click,
-        batch.window_of_click,
-    )
-    grid = (logits.shape[2], logits.shape[3])
-    prior = log_prior(batch.prior_xy_px, batch.prior_inv_var, grid, model.options.stride_px)
-    logits = logits + prior.unsqueeze(1)
-    return lite_losses(model, similarity, hidden, logits, batch.box_xyxy_px, batch.present)
-
-
-class Losing(nn.Module):
+class _Losing(nn.Module):
     """A module whose forward is the loss, so that DistributedDataParallel can wrap it."""
 
-    def __init__(self, model: Lite, mixed: bool) -> None:
+    def __init__(self, task: Task) -> None:
         super().__init__()
-        self.model = model
-        self.mixed = mixed
+        self.model = task.model
+        self.task = task
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Total, confidence, box, similarity."""
-        losses = forward(self.model, batch, self.mixed)
-        return losses.total, losses.confidence, losses.box, losses.similarity
-
-
-def set_training(model: Lite, freeze_backbone: bool) -> None:
-    """Training mode; a frozen backbone keeps its statistics and gets no gradient."""
-    model.train()
-    if freeze_backbone:
-        model.backbone.eval()
-        model.backbone.requires_grad_(False)
-
-
-def schedule(step: int, steps: int, warmup: int) -> float:
-    """Linear warm-up, then a cosine to 2 %."""
-    if step < warmup:
-        return (step + 1) / warmup
-    share = (step - warmup) / max(1, steps - warmup)
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+    def forward(self, batch: Any) -> dict[str, Tensor]:
+        """Terms by name."""
+        return self.task.losses(batch)
 
 
 def train(
-    model: Lite,
-    training: Collection,
-    held_out: Collection,
-    options: TrainOptions,
+    task: Task,
+    recipe: Recipe,
     out: Path,
-    report: Callable[[dict[str, Any]], None] = lambda _: None,
-) -> None:
+    *,
+    given: dict[str, Any] | None = None,
+    report: Report = lambda _: None,
+) -> Path:
     """Train, or go on with the run in `out`.
 
+    Args:
+        task: model and data.
+        recipe: how; its model, data and loss are the task's.
+        out: folder of the run.
+        given: what else shaped the run (paths, first weights); a resume must match it too.
+        report: called with every line of the log.
+
+    Returns:
+        The best weights.
+
     Raises:
-        CheckpointError: `out` holds a run with other options.
+        CheckpointError: `out` holds a run with other options, or a state that cannot be read.
+        ConfigError: a batch that cannot be shared out, or is larger than the data set.
+        TrainingError: the loss is not a number.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    device = torch.device(f"cuda:{rank}" if torch.cuda.is_available() else "cpu")
-    if world > 1 and not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    _check_config(out, options, model)
-    torch.manual_seed(options.seed)
-    model.to(device, memory_format=torch.channels_last)
-    set_training(model, options.freeze_backbone)
-    backbone = [p for p in model.backbone.parameters() if p.requires_grad]
-    own = {id(p) for p in model.backbone.parameters()}
-    rest = [p for p in model.parameters() if id(p) not in own]
-    groups = [{"params": rest, "lr": options.learning_rate}]
-    if backbone:
-        groups.append({"params": backbone, "lr": options.backbone_learning_rate})
-    optimizer = torch.optim.AdamW(groups, weight_decay=options.weight_decay)
-    base_rates = [g["lr"] for g in optimizer.param_groups]
-    per_epoch = len(training) // (options.batch * world)
-    steps = per_epoch * options.epochs
-    start, best = _resume(out, model, optimizer, device)
-    losing: nn.Module = Losing(model, options.mixed_precision)
-    if world > 1:
-        losing = nn.parallel.DistributedDataParallel(losing)
+    processes = Processes.join()
+    config = {"recipe": msgspec.to_builtins(recipe), "given": given or {}}
+    folder = RunFolder(out, config, writes=processes.first)
+    try:
+        _run(task, recipe, folder, processes, report)
+        processes.wait()  # the first one may still be validating
+    finally:
+        processes.leave()
+    return folder.best
+
+
+def _run(
+    task: Task, recipe: Recipe, folder: RunFolder, processes: Processes, report: Report
+) -> None:
+    run = recipe.run
+    steps_per_epoch = _steps_per_epoch(task, recipe, processes)
+    steps = steps_per_epoch * run.epochs
+    device = processes.device
+    task.model.to(device, memory_format=torch.channels_last)
+    task.set_training()
+    optimizer = build_optimizer(task.model, recipe.optimizer)
+    base_rates = [group["lr"] for group in optimizer.param_groups]
+    scaler = torch.amp.GradScaler(device.type, enabled=run.precision == "float16")
+    average = WeightAverage(task.model, run.ema_decay) if run.ema_decay is not None else None
+    start, best = _resume(folder, task, optimizer, scaler, average, device)
+    losing: nn.Module = _Losing(task)
+    if processes.world > 1:
+        # a switched-off module, or a published one that feeds nothing, gets no gradient
+        losing = nn.parallel.DistributedDataParallel(losing, find_unused_parameters=True)
+    trained = [p for p in task.model.parameters() if p.requires_grad]
+    longest = recipe.optimizer.clip_norm or float("inf")
     saved_at = time.monotonic()
-    plan = _plan(training, options, start, per_epoch, rank, world)
-    for step, batch in _assembled(training, options, model.options.frame_px, plan):
-        if step % per_epoch == 0:
-            set_training(model, options.freeze_backbone)
-        factor = schedule(step, steps, options.warmup_steps)
+    for step in _assembled(task, recipe, _plan(task, recipe, start, steps_per_epoch, processes)):
+        if step.number % steps_per_epoch == 0:
+            task.set_training()
+        factor = rate_factor(recipe.schedule, step.number, steps_per_epoch, steps)
         for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
             group["lr"] = rate * factor
-        terms = losing(batch.to(device))
+        torch.manual_seed(_torch_seed(run.seed, step.number, processes.rank))
         optimizer.zero_grad(set_to_none=True)
-        terms[0].backward()
-        nn.utils.clip_grad_norm_(rest + backbone, 5.0)
-        optimizer.step()
-        if rank != 0:
+        terms = _gradients(losing, step, scaler, device)
+        scaler.unscale_(optimizer)
+        norm = nn.utils.clip_grad_norm_(trained, longest)
+        # float16 scales its gradients until some overflow, and skips those steps by itself
+        finite = bool(torch.isfinite(terms["loss"])) and (
+            scaler.is_enabled() or bool(torch.isfinite(norm))
+        )
+        if processes.any(not finite):
+            raise _not_a_number(task, step, terms, folder, here=not finite)
+        scaler.step(optimizer)
+        scaler.update()
+        if average is not None:
+            average.update(task.model)
+        if not processes.first:
             continue
-        if step % 10 == 0:
-            names = ("loss", "confidence", "box", "similarity")
-            values = {n: round(float(t.detach()), 4) for n, t in zip(names, terms, strict=True)}
-            _log(out, {"step": step, "of": steps, "time_s": time.time(), **values}, report)
-        last_of_epoch = (step + 1) % per_epoch == 0
+        if step.number % LOG_EVERY_STEPS == 0:
+            values = {name: round(float(value), 4) for name, value in terms.items()}
+            line = {"step": step.number, "of": steps, "time_s": time.time(), **values}
+            _log(folder, line, report)
+        last_of_epoch = (step.number + 1) % steps_per_epoch == 0
         if last_of_epoch:
-            scores = validate(model, held_out, options.batch, options.window_px, device)
-            _log(out, {"step": step, "epoch": (step + 1) // per_epoch, **scores}, report)
-            record = {"step": step + 1, "options": dataclasses.asdict(options), "scores": scores}
-            save_weights(model, out / "last.safetensors", record)
-            merit = scores["acc@0.5"] + scores["prior_acc@0.5"]
-            if merit > best:
-                best = merit
-                save_weights(model, out / "best.safetensors", record)
-        if last_of_epoch or time.monotonic() - saved_at > options.save_every_s:
-            _save_state(out, model, optimizer, step + 1, best)
+            judged = task.model if average is None else average.model
+            scores = task.validate(judged, device)
+            epoch = (step.number + 1) // steps_per_epoch
+            record = {"recipe": recipe.name, "step": step.number + 1, "scores": scores}
+            save_weights(judged, folder.last, record)
+            if task.merit(scores) > best:
+                best = task.merit(scores)
+                save_weights(judged, folder.best, record)
+            _log(folder, {"step": step.number, "of": steps, "epoch": epoch, **scores}, report)
+        if last_of_epoch or time.monotonic() - saved_at > run.save_every_s:
+            state = {"step": step.number + 1, "best": best, "model": task.model.state_dict()}
+            state |= {"optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
+            state["average"] = None if average is None else average.state_dict()
+            folder.save_state(state)
             saved_at = time.monotonic()
-    if world > 1:
-        torch.distributed.barrier()  # rank 0 may still be validating
-        torch.distributed.destroy_process_group()
+
+
+def _gradients(
+    losing: nn.Module, step: Step, scaler: torch.amp.GradScaler, device: torch.device
+) -> dict[str, Tensor]:
+    """Accumulate the gradients of a step's parts. -> terms, averaged over the parts."""
+    sums: dict[str, Tensor] = {}
+    share = 1.0 / len(step.batches)
+    for number, batch in enumerate(step.batches, 1):
+        last = number == len(step.batches)
+        alone = not isinstance(losing, nn.parallel.DistributedDataParallel)
+        with contextlib.nullcontext() if last or alone else losing.no_sync():
+            terms = losing(batch.to(device))
+            scaler.scale(terms["loss"] * share).backward()
+        for name, value in terms.items():
+            sums[name] = sums.get(name, 0.0) + value.detach() * share
+    return sums
+
+
+def _steps_per_epoch(task: Task, recipe: Recipe, processes: Processes) -> int:
+    batch, parts = recipe.run.batch, processes.world * recipe.run.accumulate
+    if batch % parts:
+        raise ConfigError(
+            f"a batch of {batch} cannot be shared out",
+            expected=f"a multiple of {processes.world} processes x {recipe.run.accumulate} parts",
+            found=str(batch),
+            do="change run.batch, run.accumulate or the number of processes",
+        )
+    if len(task) < batch:
+        raise ConfigError(
+            "the data set is smaller than one batch",
+            expected=f"at least {batch} samples",
+            found=f"{len(task)}",
+            do="make run.batch smaller, or give more data",
+        )
+    return len(task) // batch  # the rest is left to chance in the next epoch
 
 
 def _plan(
-    training: Collection, options: TrainOptions, start: int, per_epoch: int, rank: int, world: int
-) -> Iterator[tuple[int, list[int], np.random.Generator]]:
-    """(step, samples, generator) of each step from `start`; depends on the seed alone."""
-    for epoch in range(start // max(1, per_epoch), options.epochs):
-        order = training.order(options.seed, epoch)
-        for inside in range(per_epoch):
-            step = epoch * per_epoch + inside
+    task: Task, recipe: Recipe, start: int, steps_per_epoch: int, processes: Processes
+) -> Iterator[tuple[int, tuple[tuple[int, ...], ...], np.random.Generator]]:
+    """(step, indices of each part, generator) from `start`; depends on seed and process alone."""
+    run = recipe.run
+    own = run.batch // processes.world
+    size = own // run.accumulate
+    for epoch in range(start // steps_per_epoch, run.epochs):
+        order = np.random.default_rng((run.seed, epoch)).permutation(len(task)).tolist()
+        for inside in range(steps_per_epoch):
+            step = epoch * steps_per_epoch + inside
             if step < start:
                 continue
-            first = (inside * world + rank) * options.batch
-            rng = np.random.default_rng((options.seed, step, rank))
-            yield step, order[first : first + options.batch], rng
+            first = inside * run.batch + processes.rank * own
+            mine = order[first : first + own]
+            parts = tuple(tuple(mine[at : at + size]) for at in range(0, own, size))
+            yield step, parts, np.random.default_rng((run.seed, step, processes.rank))
 
 
 def _assembled(
-    training: Collection,
-    options: TrainOptions,
-    frame_px: int,
-    plan: Iterator[tuple[int, list[int], np.random.Generator]],
-) -> Iterator[tuple[int, Batch]]:
-    """(step, batch) of a plan; the next batch is put together while one is trained on."""
+    task: Task,
+    recipe: Recipe,
+    plan: Iterator[tuple[int, tuple[tuple[int, ...], ...], np.random.Generator]],
+) -> Iterator[Step]:
+    """The steps of a plan; the next batches are put together while one is trained on."""
 
-    def assemble(step: int, indices: list[int], rng: np.random.Generator) -> tuple[int, Batch]:
-        batch = training.batch(
-            indices,
-            rng,
-            window_px=options.window_px,
-            prior_share=options.prior_share,
-            swap_share=options.swap_share,
-            frame_px=frame_px if options.turn_pictures else 0,
-        )
-        return step, batch
+    def assemble(step: int, parts: tuple[tuple[int, ...], ...], rng: np.random.Generator) -> Step:
+        return Step(step, parts, tuple(task.batch(list(part), rng) for part in parts))
 
     with ThreadPoolExecutor(1) as pool:
-        waiting: list[Future[tuple[int, Batch]]] = []
-        for item in plan:
-            waiting.append(pool.submit(assemble, *item))
-            if len(waiting) > BATCHES_AHEAD:
+        waiting: list[Future[Step]] = []
+        try:
+            for item in plan:
+                waiting.append(pool.submit(assemble, *item))
+                if len(waiting) > BATCHES_AHEAD:
+                    yield waiting.pop(0).result()
+            while waiting:
                 yield waiting.pop(0).result()
-        for future in waiting:
-            yield future.result()
-
-
-def _check_config(out: Path, options: TrainOptions, model: Lite) -> None:
-    config = json.dumps(
-        {"train": dataclasses.asdict(options), "model": dataclasses.asdict(model.options)}, indent=1
-    )
-    path = out / "config.json"
-    if path.exists() and path.read_text() != config:
-        raise CheckpointError(
-            f"the run in {out} was begun with other options",
-            expected=path.read_text(),
-            found=config,
-            do="give the same options, or another --out",
-        )
-    path.write_text(config)
-
-
-def _save_state(
-    out: Path, model: Lite, optimizer: torch.optim.Optimizer, step: int, best: float
-) -> None:
-    state = {
-        "step": step,
-        "best": best,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    torch.save(state, out / "state.tmp")
-    (out / "state.tmp").replace(out / "state.pt")
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _resume(
-    out: Path, model: Lite, optimizer: torch.optim.Optimizer, device: torch.device
+    folder: RunFolder,
+    task: Task,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    average: WeightAverage | None,
+    device: torch.device,
 ) -> tuple[int, float]:
-    path = out / "state.pt"
-    if not path.exists():
+    """(first step, best merit so far)."""
+    state = folder.load_state(device)
+    start = 0 if state is None else int(state["step"])
+    folder.forget_from(start)
+    if state is None:
         return 0, -1.0
-    state = torch.load(path, map_location=device, weights_only=True)
-    model.load_state_dict(state["model"])
+    task.model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"]), float(state["best"])
+    scaler.load_state_dict(state["scaler"])
+    if average is not None:
+        average.load_state_dict(state["average"])
+    return start, float(state["best"])
 
 
-def _log(out: Path, line: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> None:
-    with (out / "log.jsonl").open("a") as stream:
-        stream.write(json.dumps(line) + "\n")
+def _not_a_number(
+    task: Task, step: Step, terms: dict[str, Tensor], folder: RunFolder, *, here: bool
+) -> TrainingError:
+    names = task.names([index for part in step.parts for index in part])
+    values = ", ".join(f"{name} {float(value):.4g}" for name, value in terms.items())
+    batch = f"the batch of {', '.join(names)}" if here else "the batch of another process"
+    kept = f"{folder.last} is the last good checkpoint" if folder.last.exists() else "none is saved"
+    return TrainingError(
+        f"the loss or its gradient is not a number at step {step.number}",
+        expected="finite terms and gradients",
+        found=f"{values}; {batch}",
+        do=f"look at these samples, lower the learning rate or use float32; {kept}",
+    )
+
+
+def _torch_seed(seed: int, step: int, rank: int) -> int:
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1)[0])
+
+
+def _log(folder: RunFolder, line: dict[str, Any], report: Report) -> None:
+    folder.log(line)
     report(line)

@@ -1,23 +1,98 @@
+import json
+
 import pytest
+import torch
 from click.testing import CliRunner
+from tiny_model import TinyModel
 
-from edge.errors import UsageError
-from training.command import _shape, train
-
-
-def test_shape_of_the_network() -> None:
-    assert _shape(("width=64", "hidden=32")) == {"width": 64, "hidden": 32}
+from edge.errors import ConfigError, UsageError
+from training.command import train
 
 
-@pytest.mark.parametrize("text", ["widht=64", "width", "width=x", "anchors_wh_px=3"])
-def test_an_unknown_size_is_named_with_the_known_ones(text) -> None:
-    with pytest.raises(UsageError) as caught:
-        _shape((text,))
-    assert text in caught.value.what
-    assert "width" in caught.value.expected and "hidden" in caught.value.expected
+def call(*arguments: str):
+    return CliRunner().invoke(train, list(arguments))
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recipes build a model of a few thousand parameters instead of their own."""
+
+    def build(name: str, **options) -> TinyModel:
+        return TinyModel()
+
+    monkeypatch.setattr("training.recipe_task.build", build)
+
+
+def squares(folder, out, *more: str) -> tuple[str, ...]:
+    """Arguments that train the recipe of MOGeo on the rendered squares."""
+    changes = ("data.set=rendered", "data.train=all", "data.validate=all", "run.workers=1")
+    settings = [part for change in changes for part in ("--set", change)]
+    data = ("--data", str(folder.path), "--out", str(out), "--from-scratch")
+    return ("mogeo_cvogl_drone", *data, *settings, *more)
+
+
+def test_a_recipe_is_trained_and_taken_up_again(small_folder, tmp_path, tiny) -> None:
+    out = tmp_path / "run"
+    result = call(*squares(small_folder, out, "--epochs", "2", "--batch", "4"))
+    assert result.exit_code == 0, result.output
+    assert f"done: {out / 'best.safetensors'}" in result.output
+    assert "acc@0.5" in result.output
+    config = json.loads((out / "config.json").read_text())
+    assert config["recipe"]["run"]["epochs"] == 2
+    assert config["recipe"]["run"]["batch"] == 4
+    assert config["given"]["data"] == [str(small_folder.path)]
+    lines = (out / "log.jsonl").read_text().splitlines()
+    assert {"object_similarity", "softmax_confidence", "box_mse"} <= json.loads(lines[0]).keys()
+    again = call(*squares(small_folder, out, "--epochs", "2", "--batch", "4"))
+    assert again.exit_code == 0, again.output
+    assert (out / "log.jsonl").read_text().splitlines() == lines, "there was nothing left to do"
+
+
+def test_short_options_and_set_replace_values(small_folder, tmp_path, tiny) -> None:
+    more = ("--epochs", "1", "--batch", "6", "--learning-rate", "0.01", "--seed", "3")
+    more += ("--set", "run.ema_decay=0.9", "--mixed-precision", "--option", "min_max=true")
+    result = call(*squares(small_folder, tmp_path / "run", *more))
+    assert result.exit_code == 0, result.output
+    recipe = json.loads((tmp_path / "run" / "config.json").read_text())["recipe"]
+    assert recipe["optimizer"]["learning_rate"] == 0.01
+    assert (recipe["run"]["seed"], recipe["run"]["ema_decay"]) == (3, 0.9)
+    assert recipe["run"]["precision"] == "bfloat16"
+    assert recipe["model"]["options"]["min_max"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "says"),
+    [
+        (("detgeo_cvogl_dron",), ConfigError, "write detgeo_cvogl_drone"),
+        (("--option", "widht=64"), UsageError, "--option width=64"),
+        (("--set", "run.epohcs=1"), ConfigError, "write `run.epochs`"),
+        (("detgeo_cvogl_drone", "--window-px", "640"), ConfigError, "does not train lite"),
+        (("--init", "a.safetensors", "--option", "width=8"), UsageError, "nothing beside --init"),
+        (("ocgnet_fewshot",), UsageError, "goes on from trained weights"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_all_work(arguments, kind, says, tmp_path) -> None:
+    result = call(*arguments, "--data", str(tmp_path), "--out", str(tmp_path / "run"))
+    assert isinstance(result.exception, kind), result.exception
+    assert says in str(result.exception)
+    assert not (tmp_path / "run").exists()
 
 
 def test_missing_data_says_what_to_do(tmp_path) -> None:
     arguments = ["--data", str(tmp_path), "--val", str(tmp_path), "--out", str(tmp_path / "run")]
-    result = CliRunner().invoke(train, arguments)
+    result = CliRunner().invoke(train, [*arguments, "--from-scratch"])
     assert "tilefix datasets render" in str(result.exception)
+
+
+def test_lite_is_trained_without_a_recipes_name(small_folder, tmp_path) -> None:
+    folder = str(small_folder.path)
+    shape = [part for n in ("width", "embedding", "hidden") for part in ("--option", f"{n}=16")]
+    result = call(
+        *("--data", folder, "--val", folder, "--out", str(tmp_path / "run"), "--from-scratch"),
+        *("--train-backbone", "--window-px", "128", "--batch", "6", "--epochs", "1"),
+        *("--full-precision", *shape, "--option", "frame_px=64"),
+    )
+    assert result.exit_code == 0, result.exception
+    line = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
+    assert "prior_acc@0.5" in line
+    assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"] == 2

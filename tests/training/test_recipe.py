@@ -1,10 +1,23 @@
+import dataclasses
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edge.errors import ConfigError
+from training.augmentation import augmentation
+from training.datasets.registry import find_kind
+from training.models import options_class
 from training.published_losses import TERMS, term
-from training.recipe_reading import FOLDER, parse_recipe, read_recipe, recipe_names
+from training.recipe_reading import (
+    FOLDER,
+    parse_changes,
+    parse_recipe,
+    read_recipe,
+    recipe_names,
+    with_values,
+)
+from training.recipe_task import PARTS
 
 NAMES = recipe_names()
 TEXT = (FOLDER / "detgeo_cvogl_drone.toml").read_text()
@@ -31,9 +44,23 @@ def test_each_reads_and_is_named_as_its_file(name: str) -> None:
     if name != "lite":
         assert recipe.model.options["window_px"] == 1024
         high, wide = recipe.model.options["frame_hw_px"]
-        ground = recipe.data.set not in ("cvogl_drone", "cvogl_fewshot")
-        assert (high, wide) == (256, 512 if ground else 256)
+        drone = recipe.data.set.startswith("cvogl_drone") or recipe.data.set == "cvogl_fewshot"
+        assert (high, wide) == (256, 256 if drone else 512)
         assert "softmax_confidence" in [t.__struct_config__.tag for t in recipe.loss]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_names_what_there_is(name: str) -> None:
+    recipe = read_recipe(name)
+    msgspec.convert(recipe.model.options, options_class(recipe.model.name))
+    known = [f.name for f in dataclasses.fields(options_class(recipe.model.name))]
+    assert set(recipe.model.options) <= set(known)
+    kind = find_kind(recipe.data.set)
+    assert augmentation(recipe.data.augmentation).name == recipe.data.augmentation
+    if kind.whole and not recipe.data.set.startswith("cmlocation"):
+        assert {recipe.data.train, recipe.data.validate, recipe.data.test} <= set(kind.whole)
+    if name != "lite":
+        assert set(recipe.model.pretrained) <= set(PARTS)
 
 
 def test_detgeo_is_trained_as_its_code_does() -> None:
@@ -101,6 +128,29 @@ def test_an_unknown_key_names_the_nearest(right: str, wrong: str, near: str) -> 
 def test_what_cannot_be_meant_is_refused(right: str, wrong: str, found: str) -> None:
     assert right in TEXT
     assert found in refused(TEXT.replace(right, wrong, 1))
+
+
+def test_values_are_replaced_and_checked_again() -> None:
+    recipe = read_recipe("ocgnet_cvogl_drone")
+    changes = parse_changes(["run.epochs=3", "model.options.sigma = 0.1", "optimizer.name=adam"])
+    changed = with_values(recipe, changes, "of --set")
+    assert (changed.run.epochs, changed.optimizer.name) == (3, "adam")
+    assert changed.model.options["sigma"] == 0.1
+    assert recipe.model.options["sigma"] == 0.075
+    assert changed.loss == recipe.loss
+    for text, near in (
+        ("run.epohcs=3", "write `run.epochs`"),
+        ("rnu.epochs=3", "write `run`"),
+        ("lite.preload=true", "does not train lite"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            with_values(recipe, parse_changes([text]), "of --set")
+        assert near in str(caught.value)
+    for text in ("run.epochs", "epochs=3"):
+        with pytest.raises(ConfigError, match="changes nothing"):
+            parse_changes([text])
+    with pytest.raises(ConfigError, match=r"run\.epochs"):
+        with_values(recipe, {"run.epochs": -1}, "of --set")
 
 
 def test_an_unknown_recipe_names_the_nearest() -> None:

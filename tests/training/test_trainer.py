@@ -1,135 +1,212 @@
-import dataclasses
-import json
+import math
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+from tiny_model import Squares, TinyModel, tiny_recipe
 
-from edge.errors import CheckpointError
-from training.batches import Collection
-from training.checkpoints import load_strict, load_weights, save_weights
-from training.datasets.feature_cache import FeatureCache
-from training.models import build
-from training.models.lite import Lite
-from training.trainer import TrainOptions, train
+from edge.errors import CheckpointError, ConfigError, TrainingError
+from training.optimization import build_optimizer, rate_factor
+from training.published_task import PublishedTask
+from training.recipe import OptimizerSection, ScheduleSection
+from training.run_folder import RunFolder
+from training.sample_batches import SampleReader
+from training.trainer import train
 
-OPTIONS = TrainOptions(
-    epochs=2, batch=4, warmup_steps=1, window_px=128, save_every_s=0.0, mixed_precision=False
-)
+RECIPE = tiny_recipe()
 
 
-def fresh() -> Lite:
+def task(samples: int = 12, bad: int | None = None, precision: str = "float32") -> PublishedTask:
     torch.manual_seed(0)
-    return build("lite", frame_px=64, window_px=128, width=16, embedding=16, hidden=16)
-
-
-@pytest.fixture(scope="module")
-def samples(small_folder) -> Collection:
-    FeatureCache.build(small_folder)
-    return Collection.open([small_folder], cached=True)
+    readers = [
+        SampleReader(source, (64, 64), 128) for source in (Squares(samples, bad), Squares(4))
+    ]
+    return PublishedTask(
+        TinyModel(), *readers, RECIPE.loss, validation_batch=4, precision=precision
+    )
 
 
 class KilledError(Exception):
     pass
 
 
-def test_resumed_run_ends_with_the_same_weights(samples: Collection, tmp_path) -> None:
-    train(fresh(), samples, samples, OPTIONS, tmp_path / "whole")
-
-    def kill(line: dict) -> None:
-        if line.get("epoch") == 1:
+def kill_at(step: int):
+    def report(line: dict) -> None:
+        if line["step"] >= step:
             raise KilledError
 
+    return report
+
+
+def equal(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize("ema", [None, 0.9])
+@pytest.mark.parametrize("killed_at", [0, 1, 2, 4, 5])
+def test_a_run_killed_at_any_step_ends_with_the_very_same_weights(
+    killed_at: int, ema: float | None, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.trainer.LOG_EVERY_STEPS", 1)
+    changes = {} if ema is None else {"batch": f"batch = 4\nema_decay = {ema}"}
+    recipe = tiny_recipe(**changes)
+    train(task(), recipe, tmp_path / "whole")
     with pytest.raises(KilledError):
-        train(fresh(), samples, samples, OPTIONS, tmp_path / "cut", kill)
-    train(fresh(), samples, samples, OPTIONS, tmp_path / "cut")
-    whole, cut = (
-        load_weights(tmp_path / n / "last.safetensors")[0].state_dict() for n in ("whole", "cut")
-    )
-    assert all(torch.allclose(whole[k], cut[k], atol=1e-6) for k in whole)
+        train(task(), recipe, tmp_path / "cut", report=kill_at(killed_at))
+    train(task(), recipe, tmp_path / "cut")
+    for name in ("last", "best"):
+        whole, cut = (load_file(tmp_path / run / f"{name}.safetensors") for run in ("whole", "cut"))
+        assert equal(whole, cut)
+    whole, cut = (RunFolder(tmp_path / r, _config(tmp_path / r)).lines() for r in ("whole", "cut"))
+    strip = [[{k: v for k, v in x.items() if k != "time_s"} for x in log] for log in (whole, cut)]
+    assert strip[0] == strip[1], "the log has each step once, whatever was done twice"
 
 
-def test_loss_falls_on_a_handful(samples: Collection, tmp_path) -> None:
-    options = dataclasses.replace(OPTIONS, epochs=12, learning_rate=5e-3)
-    train(fresh(), samples, samples, options, tmp_path)
-    lines = [json.loads(x) for x in (tmp_path / "log.jsonl").read_text().splitlines()]
+def _config(path) -> dict:
+    import json
+
+    return json.loads((path / "config.json").read_text())
+
+
+def test_parts_of_a_batch_add_up_to_it(tmp_path) -> None:
+    """Without batch norm and dropout, two parts of two give the gradient of one of four."""
+    weights = []
+    for accumulate in (1, 2):
+        t = task()
+        t.model.dropout.p = 0.0
+        t.model.body[1] = torch.nn.Identity()
+        recipe = tiny_recipe(batch=f"batch = 4\naccumulate = {accumulate}", epochs="epochs = 1")
+        train(t, recipe, tmp_path / str(accumulate))
+        weights.append(load_file(tmp_path / str(accumulate) / "last.safetensors"))
+    assert all(torch.allclose(weights[0][k], weights[1][k], atol=1e-5) for k in weights[0])
+
+
+def test_the_loss_falls_and_the_best_validation_is_kept(tmp_path) -> None:
+    lines: list[dict] = []
+    train(task(), tiny_recipe(epochs="epochs = 30"), tmp_path, report=lines.append)
     losses = [x["loss"] for x in lines if "loss" in x]
     assert losses[-1] < 0.7 * losses[0], losses
+    epochs = [x for x in lines if "epoch" in x]
+    assert len(epochs) == 30
+    best = max(x["acc@0.5"] for x in epochs)
+    from safetensors import safe_open
+
+    with safe_open(tmp_path / "best.safetensors", "pt") as stream:
+        record = stream.metadata()["record"]
+    assert f'"acc@0.5": {best}' in record
 
 
-def test_frozen_backbone_stays_as_it_was(samples: Collection, tmp_path) -> None:
-    model = fresh()
-    before = {k: v.clone() for k, v in model.backbone.state_dict().items()}
-    train(model, samples, samples, dataclasses.replace(OPTIONS, epochs=1), tmp_path)
-    assert all(torch.equal(before[k], v) for k, v in model.backbone.state_dict().items())
+def test_averaged_weights_are_what_is_kept(tmp_path) -> None:
+    recipe = tiny_recipe(batch="batch = 4\nema_decay = 0.5", epochs="epochs = 1")
+    t = task()
+    start = {k: v.clone() for k, v in t.model.state_dict().items()}
+    steps: list[dict] = []
+    update = "training.averaging.WeightAverage.update"
+    from training.averaging import WeightAverage
+
+    original = WeightAverage.update
+
+    def spy(self, model) -> None:
+        steps.append({k: v.clone() for k, v in model.state_dict().items()})
+        original(self, model)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(update, spy)
+        train(t, recipe, tmp_path)
+    wanted = start["head.weight"]
+    for n, step in enumerate(steps):
+        keep = min(0.5, (1 + n) / (10 + n))
+        wanted = keep * wanted + (1 - keep) * step["head.weight"]
+    kept = load_file(tmp_path / "last.safetensors")["head.weight"]
+    assert torch.allclose(kept, wanted, atol=1e-6)
+    assert not torch.allclose(kept, steps[-1]["head.weight"])
 
 
-def test_whole_network_trains_from_pictures(small_folder, tmp_path) -> None:
-    pictures = Collection.open([small_folder], cached=False, preload=True)
-    model = fresh()
-    before = model.backbone._conv_stem.weight.clone()
-    options = dataclasses.replace(
-        OPTIONS, epochs=1, freeze_backbone=False, batch=6, turn_pictures=True
-    )
-    train(model, pictures, pictures, options, tmp_path)
-    assert not torch.equal(before, model.backbone._conv_stem.weight)
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_path) -> None:
+    good, recipe = task(), tiny_recipe()
+    with pytest.raises(KilledError):
+        train(good, recipe, tmp_path, report=kill_at(3))
+    before = {p.name: p.read_bytes() for p in tmp_path.glob("*.safetensors")}
+    state = (tmp_path / "state.pt").read_bytes()
+    assert before
+    with pytest.raises(TrainingError) as caught:
+        train(task(bad=5), recipe, tmp_path)
+    text = str(caught.value)
+    assert "squares/train[5]" in text, "which batch"
+    assert "at step" in text
+    assert "last.safetensors is the last good checkpoint" in text
+    assert {p.name: p.read_bytes() for p in tmp_path.glob("*.safetensors")} == before
+    assert all(torch.isfinite(v).all() for v in load_file(tmp_path / "last.safetensors").values())
+    assert len((tmp_path / "state.pt").read_bytes()) == len(state)
 
 
-def test_other_options_are_refused(samples: Collection, tmp_path) -> None:
-    train(fresh(), samples, samples, dataclasses.replace(OPTIONS, epochs=1), tmp_path)
+def test_bfloat16_trains_too(tmp_path) -> None:
+    lines: list[dict] = []
+    recipe = tiny_recipe(epochs="epochs = 6")
+    train(task(precision="bfloat16"), recipe, tmp_path, report=lines.append)
+    losses = [x["loss"] for x in lines if "loss" in x]
+    assert all(math.isfinite(x) for x in losses)
+    assert losses[-1] < losses[0]
+
+
+def test_other_options_batches_and_states_are_refused(tmp_path) -> None:
+    train(task(), tiny_recipe(epochs="epochs = 1"), tmp_path / "a")
     with pytest.raises(CheckpointError, match="begun with other options"):
-        train(fresh(), samples, samples, OPTIONS, tmp_path)
+        train(task(), tiny_recipe(), tmp_path / "a")
+    with pytest.raises(CheckpointError, match="begun with other options"):
+        train(task(), tiny_recipe(epochs="epochs = 1"), tmp_path / "a", given={"data": "b"})
+    with pytest.raises(ConfigError, match="cannot be shared out"):
+        train(task(), tiny_recipe(batch="batch = 4\naccumulate = 3"), tmp_path / "b")
+    with pytest.raises(ConfigError, match="smaller than one batch"):
+        train(task(samples=3), tiny_recipe(), tmp_path / "c")
+    state = tmp_path / "a" / "state.pt"
+    state.write_bytes(state.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match="cannot be read") as caught:
+        train(task(), tiny_recipe(epochs="epochs = 1"), tmp_path / "a")
+    assert "remove" in str(caught.value)
 
 
-def test_checkpoint_builds_its_model_again(tmp_path) -> None:
-    model = fresh().eval()
-    save_weights(model, tmp_path / "a.safetensors", {"step": 7})
-    loaded, record = load_weights(tmp_path / "a.safetensors")
-    assert loaded.options == model.options
-    assert record == {"step": 7}
-    assert all(torch.equal(v, loaded.state_dict()[k]) for k, v in model.state_dict().items())
+def test_rates_follow_the_schedule() -> None:
+    step = ScheduleSection(name="step", every_epochs=10, factor=0.1)
+    factors = [rate_factor(step, s, 5, 125) for s in (0, 49, 50, 99, 100)]
+    assert factors == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+    cosine = ScheduleSection(name="cosine", last_share=0.02, warmup_steps=4)
+    factors = [rate_factor(cosine, s, 10, 104) for s in (0, 3, 4, 54, 104)]
+    assert factors == pytest.approx([0.25, 1, 1, 0.51, 0.02])
+    assert rate_factor(ScheduleSection(), 999, 10, 1000) == 1
 
 
-def test_weights_that_do_not_fit_are_listed(tmp_path) -> None:
-    tensors = fresh().state_dict()
-    tensors["head.extra"] = tensors.pop("head.alpha")
-    tensors["head.b"] = torch.zeros(3)
-    with pytest.raises(CheckpointError) as caught:
-        load_strict(fresh(), tensors, "x")
-    for word in ("missing: ['head.alpha']", "unexpected: ['head.extra']", "shape: ['head.b']"):
-        assert word in str(caught.value)
-    (tmp_path / "text").write_text("no checkpoint")
-    with pytest.raises(CheckpointError, match="is not a checkpoint"):
-        load_weights(tmp_path / "text")
-
-
-def test_preloaded_pictures_are_those_on_disk(small_folder) -> None:
-    read, held = (Collection.open([small_folder], False, preload) for preload in (False, True))
-    for view in ("frame", "window"):
-        ours, theirs = (c.views[0].batch(view, [3, 0])[1] for c in (read, held))
-        assert ours.dtype == torch.uint8
-        assert torch.equal(ours, theirs)
-
-
-def test_turned_samples_keep_boxes_clicks_and_priors_on_their_objects(small_folder) -> None:
-    """The square of a sample has one colour, in frame and window, whatever the turn."""
-    collection = Collection.open([small_folder], cached=False)
-    batch = collection.batch(
-        list(range(12)),
-        np.random.default_rng(3),
-        window_px=128,
-        frame_px=64,
-        prior_share=1.0,
-        swap_share=0.0,
-        prior_sigma_px=(0.01, 0.01),
+def test_optimisers_are_those_of_the_recipe() -> None:
+    model = torch.nn.Module()
+    model.backbone = torch.nn.Linear(2, 2)
+    model.head = torch.nn.Linear(2, 2)
+    for name, kind in (("rmsprop", torch.optim.RMSprop), ("adam", torch.optim.Adam)):
+        made = build_optimizer(model, OptimizerSection(name=name, learning_rate=1e-4))
+        assert type(made) is kind
+        assert len(made.param_groups) == 1
+    section = OptimizerSection(
+        name="adamw", learning_rate=1e-3, weight_decay=0.1, backbone_learning_rate=1e-5
     )
-    for k in torch.nonzero(batch.present).flatten().tolist():
-        x, y = batch.click_xy_px[k].long().tolist()
-        clicked = batch.frame[1][batch.frame_of_click[k], :, y, x].float()
-        px, py = batch.prior_xy_px[k].long().tolist()
-        there = batch.window[1][batch.window_of_click[k], :, py, px].float()
-        assert (clicked - there).abs().max() < 30  # JPEG
-        x1, y1, x2, y2 = batch.box_xyxy_px[k].tolist()
-        assert abs((x1 + x2) / 2 - px) < 1.5
-        assert abs((y1 + y2) / 2 - py) < 1.5
-        assert {round(x2 - x1), round(y2 - y1)} == {24, 30}
+    made = build_optimizer(model, section)
+    assert [g["lr"] for g in made.param_groups] == [1e-3, 1e-5]
+    assert [len(g["params"]) for g in made.param_groups] == [2, 2]
+    assert all(g["weight_decay"] == 0.1 for g in made.param_groups)
+    defaults = build_optimizer(model, OptimizerSection(name="rmsprop", learning_rate=1e-4))
+    group = defaults.param_groups[0]
+    assert (group["alpha"], group["eps"], group["momentum"]) == (0.99, 1e-8, 0)
+
+
+def test_reading_in_threads_changes_nothing() -> None:
+    def noisy(sample, rng):
+        sample.click_xy_px[:] += rng.normal(0, 3, (1, 2)).astype(np.float32)
+        return sample
+
+    one, four = (
+        SampleReader(Squares(8), (64, 64), 128, augment=noisy, workers=w).batch(
+            list(range(8)), np.random.default_rng(3)
+        )
+        for w in (1, 4)
+    )
+    assert torch.equal(one.click_xy_px, four.click_xy_px)
+    assert torch.equal(one.window, four.window)

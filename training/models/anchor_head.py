@@ -6,7 +6,8 @@ box per click: the argmax of the raw confidence logits over anchors and cells, t
     centre = (sigmoid(tx, ty) + (column, row)) stride        size = exp(tw, th) anchor
 
 Folding: the first 1x1 convolution has no bias and sees a gate times a vector, so
-conv(g v) = g conv(v). With u = conv(v) cached, a click costs a scale, a norm and the last 1x1.
+conv(g v) = g conv(v). With u = conv(v) cached, a click costs a scale, a norm and the last 1x1
+(`folded_head`).
 """
 
 from __future__ import annotations
@@ -116,38 +117,3 @@ class AnchorHead(nn.Sequential):
         """u = conv(v), what is cached: [B, c_in, Hg, Wg] -> [B, hidden, Hg, Wg]."""
         u: Tensor = self.block.conv(v)
         return u
-
-    def folded_hidden(self, gate: Tensor, u: Tensor) -> Tensor:
-        """Input of the last layer from the cached u.
-
-        Args:
-            gate: [N, Hg, Wg].
-            u: [N or 1, hidden, Hg, Wg].
-
-        Returns:
-            [N, hidden, Hg, Wg].
-        """
-        return self.block.activate(gate.unsqueeze(1) * u)
-
-    def confidence(self, hidden: Tensor) -> Tensor:
-        """Confidence maps alone: [N, hidden, Hg, Wg] -> [N, A, Hg, Wg]."""
-        weight, bias = self[1].weight, self[1].bias
-        return nn.functional.conv2d(
-            hidden, weight[FIELDS - 1 :: FIELDS], bias[FIELDS - 1 :: FIELDS]
-        )
-
-    def offsets(self, hidden: Tensor, won: Winners) -> Tensor:
-        """tx, ty, tw, th at the winning cells only.
-
-        Args:
-            hidden: [N, hidden, Hg, Wg].
-            won: anchors and cells.
-
-        Returns:
-            [N, 4].
-        """
-        rows = torch.arange(len(hidden), device=hidden.device)
-        at_cell = hidden[rows, :, won.row, won.column]  # [N, hidden]
-        weight = self[1].weight.flatten(1).unflatten(0, (self.anchors, FIELDS))[won.anchor, :4]
-        bias = self[1].bias.unflatten(0, (self.anchors, FIELDS))[won.anchor, :4]
-        return torch.einsum("nc,nkc->nk", at_cell, weight) + bias

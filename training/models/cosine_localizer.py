@@ -5,7 +5,7 @@
     S, G = cosine and min-max gate (`cosine_fusion`)                             [M, Hg, Wg]
     head(G v)                                                                    [M, A, 5, Hg, Wg]
 
-Cached: v, u = conv(v) of the folded head (`anchor_head`), and what a model adds.
+Cached: v, u = conv(v) of the folded head (`folded_head`), and what a model adds.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.models.anchor_head import AnchorHead, decode, decode_maps, winners
+from training.models.anchor_head import AnchorHead, decode, decode_maps
 from training.models.click_maps import ClickMap, ClickMapOptions
 from training.models.contract import Clicks, CrossViewModel, HeadMaps, Localizations
 from training.models.conv_block import PUBLISHED_BN_MOMENTUM, ConvBlock
 from training.models.cosine_fusion import cosine_map, min_max_gate, unit_length
 from training.models.darknet import OUTPUT_CHANNELS, STRIDE_PX, Darknet
+from training.models.folded_head import folded_answer
 from training.models.imagenet import ImageNetScale
 from training.models.peaks import peaks
 
@@ -126,9 +127,7 @@ class CosineLocalizer(CrossViewModel):
             boxes = self.fcn_out.maps(gate.unsqueeze(1) * v)
             box, logit = decode_maps(boxes, self.anchors_wh_px, self.options.stride_px)
         else:
-            hidden = self.fcn_out.folded_hidden(gate, u.unsqueeze(0))
-            won = winners(self.fcn_out.confidence(hidden))
-            offsets = self.fcn_out.offsets(hidden, won)
+            won, offsets = folded_answer(self.fcn_out, gate, u)
             box = decode(offsets, won, self.anchors_wh_px, self.options.stride_px)
             logit = won.confidence_logit
         peak, second = peaks(similarity)

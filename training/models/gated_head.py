@@ -84,6 +84,6 @@ class GatedHead(nn.Module):
 
     def confidence(self, h: Tensor, similarity: Tensor) -> Tensor:
         """Logits without the prior. h [N, C, H, W], similarity [N, H, W] -> [N, A, H, W]."""
-        mapped = torch.einsum("nchw,ac->nahw", h, self.conf.weight)
+        mapped = (self.conf.weight @ h.flatten(2)).unflatten(2, h.shape[2:])  # no transposes
         bias = self.conf.bias.view(1, -1, 1, 1)
         return mapped + bias + self.tau.view(1, -1, 1, 1) * similarity.unsqueeze(1)

@@ -173,7 +173,7 @@ class Lite(nn.Module):
         v, u = features["v"].float(), features["u"].float()
         first = torch.zeros_like(click_xy_px[:, 0])
         query = self.gather(query_map.unsqueeze(0), click_xy_px, first)
-        similarity = torch.einsum("nd,dhw->nhw", query, v)
+        similarity = (query @ v.flatten(1)).unflatten(1, v.shape[1:])  # [N, H, W]
         logits = self.head.confidence(self.head.hidden(similarity, u.unsqueeze(0)), similarity)
         n, anchors, height, width = logits.shape
         if prior_xy_px is not None and prior_inv_var is not None:

@@ -7,6 +7,7 @@ import torch
 from training.models.anchor_head import AnchorHead, decode, decode_maps, winners
 from training.models.contract import CVOGL_ANCHORS_WH_PX
 from training.models.cosine_fusion import cosine_map, min_max_gate, unit_length
+from training.models.folded_head import folded_answer, folded_confidence
 
 ANCHORS = torch.tensor(CVOGL_ANCHORS_WH_PX)
 
@@ -74,11 +75,11 @@ def test_folded_head_equals_the_whole_head():
     gate = torch.rand(4, 16, 16, generator=g)
     with torch.no_grad():
         whole = head.maps(gate.unsqueeze(1) * v)
-        hidden = head.folded_hidden(gate, head.fold(v))
-        confidence = head.confidence(hidden)
+        u = head.fold(v)[0]
+        confidence = folded_confidence(head, gate, u)
         assert float((whole[:, :, 4] - confidence).abs().max()) < 1e-6
-        won = winners(confidence)
-        box = decode(head.offsets(hidden, won), won, ANCHORS, 16)
+        won, offsets = folded_answer(head, gate, u)
+        box = decode(offsets, won, ANCHORS, 16)
         wanted, logit = decode_maps(whole, ANCHORS, 16)
     assert torch.allclose(won.confidence_logit, logit, atol=1e-6)
     assert torch.allclose(box, wanted, atol=1e-3)
