@@ -23,6 +23,11 @@ class Site:
     windows: tuple[MapWindow, ...]
 
     @property
+    def frames(self) -> int:
+        """Frames with clicks."""
+        return sum(1 for frame in self.pairs.frames if frame.clicks)
+
+    @property
     def clicks(self) -> int:
         """Clicks in all of its frames."""
         return sum(len(frame.clicks) for frame in self.pairs.frames)
@@ -36,6 +41,13 @@ class SiteRun:
     site: str
     own: tuple[JudgedClick, ...]
     other_site: tuple[JudgedClick, ...]
+    frames: int = 0  # that were run
+    frames_of: int = 0  # that have clicks
+
+    @property
+    def partial(self) -> bool:
+        """Whether Ctrl-C came before the last frame."""
+        return self.frames < self.frames_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,8 @@ def run_site(
 ) -> SiteRun:
     """Run every frame of a site on its own map, and on the map of every other site.
 
+    Ctrl-C ends it: the frame at work is dropped, those before it are kept.
+
     Args:
         predictor: the method under test.
         site: frames, clicks, truth.
@@ -87,18 +101,24 @@ def run_site(
     """
     own: list[JudgedClick] = []
     elsewhere: list[JudgedClick] = []
-    for index, labels in enumerate(site.pairs.frames):
-        if not labels.clicks:
-            continue
-        frame = read_frame(site.pairs, labels, index)
-        clicks = np.array([(c.x_px, c.y_px) for c in labels.clicks], np.float64)
-        predictions = predictor.predict(frame, clicks, site.windows)
-        own += _judged(site, labels, predictions)
-        for other in others:
-            there = predictor.predict(frame, clicks, other.windows)
-            elsewhere += _judged(site, labels, there, other)
-        on_frame(FrameResult(predictor.name, site, labels, frame, tuple(predictions)))
-    return SiteRun(predictor.name, site.name, tuple(own), tuple(elsewhere))
+    todo = [(n, labels) for n, labels in enumerate(site.pairs.frames) if labels.clicks]
+    done = 0
+    try:
+        for index, labels in todo:
+            frame = read_frame(site.pairs, labels, index)
+            clicks = np.array([(c.x_px, c.y_px) for c in labels.clicks], np.float64)
+            predictions = predictor.predict(frame, clicks, site.windows)
+            there: list[JudgedClick] = []
+            for other in others:
+                answers = predictor.predict(frame, clicks, other.windows)
+                there += _judged(site, labels, answers, other)
+            own += _judged(site, labels, predictions)
+            elsewhere += there
+            done += 1
+            on_frame(FrameResult(predictor.name, site, labels, frame, tuple(predictions)))
+    except KeyboardInterrupt:
+        pass  # `done` tells
+    return SiteRun(predictor.name, site.name, tuple(own), tuple(elsewhere), done, len(todo))
 
 
 def median_box_m(sites: Sequence[Site]) -> tuple[float, float]:

@@ -45,16 +45,24 @@ class RowScores:
     predictor: str
     site: str
     scores: Scores
+    frames: int = 0  # that were run
+    frames_of: int = 0  # that have clicks
+
+    @property
+    def partial(self) -> bool:
+        """Whether Ctrl-C came before the last frame."""
+        return self.frames < self.frames_of
 
 
-def score_rows(runs: Sequence[SiteRun]) -> list[RowScores]:
-    """Scores of every run, and over all sites where there are several."""
-    sites = list(dict.fromkeys(run.site for run in runs))
+def score_rows(runs: Sequence[SiteRun], site_count: int) -> list[RowScores]:
+    """Scores of every run, and over all sites where there are several and each is complete."""
     rows = []
     for name in dict.fromkeys(run.predictor for run in runs):
         of_name = [run for run in runs if run.predictor == name]
-        rows += [RowScores(name, run.site, score(run.own, run.other_site)) for run in of_name]
-        if len(sites) > 1:
+        for run in of_name:
+            scores = score(run.own, run.other_site)
+            rows.append(RowScores(name, run.site, scores, run.frames, run.frames_of))
+        if 1 < len(of_name) == site_count and not any(run.partial for run in of_name):
             own = [click for run in of_name for click in run.own]
             other = [click for run in of_name for click in run.other_site]
             rows.append(RowScores(name, ALL_SITES, score(own, other)))
@@ -81,7 +89,8 @@ def print_scores(
         counts = "/".join(str(row.scores[f"n_{what}"]) for what in ("clicks", "objects", "absent"))
         cells = [_cell(row.scores, key) for key, _ in COLUMNS]
         name = row.predictor if row.predictor != before else ""
-        table.add_row(name, f"{row.site}\n{counts}", *cells)
+        part = f" ({row.frames} of {row.frames_of} frames)" if row.partial else ""
+        table.add_row(name, f"{row.site}{part}\n{counts}", *cells)
         before = row.predictor
     out = console or Console(width=None if sys.stdout.isatty() else 150)
     out.print(table)
@@ -107,17 +116,27 @@ def write_scores(
     bundle: Bundle,
     pairs: Sequence[Pairs],
     boxes_m: Mapping[str, tuple[float, float]],
+    *,
+    partial: bool = False,
 ) -> None:
     """Write all rows as JSON; those of `headline` over all sites also as flat keys at the top.
+
+    A run that Ctrl-C ended says `partial`, and has flat keys only where they are not partial.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    top = [row for row in rows if row.predictor == headline][-1]
+    wanted = ALL_SITES if len(pairs) > 1 else None
+    tops = [
+        row.scores
+        for row in rows
+        if row.predictor == headline and not row.partial and wanted in (row.site, None)
+    ]
     values: dict[str, Any] = {
         "schema": SCHEMA,
+        "partial": partial,
         "method": headline,
-        **top.scores,
+        **(tops[-1] if tops else {}),
         "command": " ".join(["tilefix", *sys.argv[1:]]),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
@@ -137,7 +156,9 @@ def write_scores(
             for each in pairs
         ],
         "baseline_box_wh_m": {site: list(size) for site, size in boxes_m.items()},
-        "rows": [{"method": r.predictor, "site": r.site, **r.scores} for r in rows],
+        "rows": [
+            {"method": r.predictor, "site": r.site, "partial": r.partial, **r.scores} for r in rows
+        ],
     }
     text = json.dumps(values, indent=1, allow_nan=False) + "\n"
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
     from edge.evaluation import FrameResult, Site, SiteRun
     from edge.predictors import Predictor
 
+    Task = tuple[Predictor, Site, list[Site]]  # on the map of the site, and on those of the others
+
 PRIORS = ("none", "alignment")
+INTERRUPTED = 130
 ALIGNMENT_FILE = "alignment/xfeat.onnx"
 
 
@@ -61,13 +65,15 @@ def evaluate(
     Per click, averaged over objects first; 95 % intervals by a bootstrap over objects. The window
     is the whole map: nothing tells the model where to look. `python -m pydoc edge.scoring` defines
     every score, `python -m pydoc edge.pairs` the format of the files.
+
+    Ctrl-C ends it early: the frames done until then are scored, and marked as a part.
     """
     import cv2
 
     from edge.bundle import Bundle, shipped_bundle_path
     from edge.evaluation import median_box_m, open_sites
     from edge.pairs import read_pairs
-    from edge.score_report import RowScores, print_scores, score_rows, write_scores
+    from edge.score_report import print_scores, score_rows, write_scores
 
     wanted = _priors(prior, no_alignment)
     cv2.setNumThreads(threads)
@@ -78,25 +84,31 @@ def evaluate(
     sites = open_sites(pairs, spec.gsd_m, spec.width_px)
     maps_only = open_sites(others_pairs, spec.gsd_m, spec.width_px, taken=sites)
     models = _models(bundle, wanted, threads)
-    runs: list[SiteRun] = []
-    boxes_m: dict[str, tuple[float, float]] = {}
-    for site in sites:
-        others = [each for each in (*sites, *maps_only) if each is not site]
-        labelled = [each for each in others if each in sites] or [site]
-        boxes_m[site.name] = median_box_m(labelled)
-        simple = _baselines(boxes_m[site.name]) if baselines else []
-        shown = models[-1].name if overlay is not None else None
-        runs += [
-            _run(predictor, site, others, overlay if predictor.name == shown else None)
-            for predictor in (*models, *simple)
-        ]
-    rows: list[RowScores] = score_rows(runs)
-    print_scores(rows, bundle, boxes_m if baselines else {})
-    if json_path is not None:
-        write_scores(json_path, rows, models[-1].name, bundle, pairs, boxes_m if baselines else {})
+    boxes_m = {
+        site.name: median_box_m([each for each in sites if each is not site] or [site])
+        for site in sites
+    }
+    tasks: list[Task] = [
+        (predictor, site, [each for each in (*sites, *maps_only) if each is not site])
+        for site in sites
+        for predictor in (*models, *(_baselines(boxes_m[site.name]) if baselines else []))
+    ]
+    runs, stopped = _run_all(tasks, models[-1], overlay)
+    rows = score_rows([run for run in runs if run.frames or not run.partial], len(sites))
+    shown_boxes_m = boxes_m if baselines else {}
+    if rows:
+        print_scores(rows, bundle, shown_boxes_m)
+    if rows and json_path is not None:
+        name = models[-1].name
+        write_scores(json_path, rows, name, bundle, pairs, shown_boxes_m, partial=stopped)
         click.echo(f"scores: {json_path}")
     if overlay is not None:
         click.echo(f"pictures of {models[-1].name}: {overlay}")
+    if stopped:
+        done, total = sum(run.frames for run in runs), sum(site.frames for _, site, _ in tasks)
+        kept = "what was scored is above" if rows else "nothing was scored"
+        click.echo(f"stopped after {done} of {total} frames of all rows: {kept}", err=True)
+        sys.exit(INTERRUPTED)
 
 
 def _priors(prior: str | None, no_alignment: bool) -> tuple[str, ...]:
@@ -140,6 +152,21 @@ def _baselines(box_wh_m: tuple[float, float]) -> list[Predictor]:
     from edge.baselines import SiftPredictor, WindowCentrePredictor
 
     return [SiftPredictor(box_wh_m), WindowCentrePredictor(box_wh_m)]
+
+
+def _run_all(
+    tasks: list[Task], drawn: Predictor, overlay: Path | None
+) -> tuple[list[SiteRun], bool]:
+    """Every predictor on every site; True: Ctrl-C ended it early."""
+    runs: list[SiteRun] = []
+    try:
+        for predictor, site, others in tasks:
+            runs.append(_run(predictor, site, others, overlay if predictor is drawn else None))
+            if runs[-1].partial:
+                return runs, True
+    except KeyboardInterrupt:  # between two runs
+        return runs, True
+    return runs, False
 
 
 def _run(predictor: Predictor, site: Site, others: list[Site], overlay: Path | None) -> SiteRun:

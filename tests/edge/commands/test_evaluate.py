@@ -63,7 +63,7 @@ def test_two_sites_are_scored_and_written(make_site, tiny_bundle, tmp_path):
     for word in ("lite", "SIFT", "window", "one", "two", "all", "4/4/2", "median size"):
         assert word in done.output
     values = json.loads(out.read_text())
-    assert values["schema"] == "tilefix-scores/1"
+    assert values["schema"] == "tilefix-scores/1" and values["partial"] is False
     assert values["method"] == "lite without prior"
     assert (values["n_clicks"], values["n_objects"], values["n_absent"]) == (4, 4, 2)
     assert values["n_other_site"] == 6  # each frame also on the other map
@@ -79,6 +79,87 @@ def test_two_sites_are_scored_and_written(make_site, tiny_bundle, tmp_path):
     assert pictures == ["one_f.png", "two_f.png"]
     assert cv2.imread(str(tmp_path / "pictures" / "one_f.png")).shape[0] == 930
     assert not list(out.parent.glob("tmp*"))  # written under another name, then renamed
+
+
+@pytest.fixture
+def ctrl_c(monkeypatch):
+    """Presses Ctrl-C while SIFT works on its n-th frame and map."""
+
+    def press_at(call):
+        from edge.baselines import SiftPredictor
+
+        plain, calls = SiftPredictor.predict, []
+
+        def predict(self, *arguments):
+            calls.append(arguments)
+            if len(calls) == call:
+                raise KeyboardInterrupt
+            return plain(self, *arguments)
+
+        monkeypatch.setattr(SiftPredictor, "predict", predict)
+
+    return press_at
+
+
+def with_two_frames(path):
+    values = json.loads(path.read_text())
+    values["frames"].append({**values["frames"][0], "file": "g.png"})
+    path.write_text(json.dumps(values))
+    (path.parent / "g.png").write_bytes((path.parent / "f.png").read_bytes())
+    return path
+
+
+def test_ctrl_c_keeps_what_was_scored(make_site, tiny_bundle, tmp_path, ctrl_c):
+    one, two = with_two_frames(make_site("one", 1)), make_site("two", 2)
+    ctrl_c(4)  # own map, other map; own map of the second frame, its other map: that frame is lost
+    out = tmp_path / "scores.json"
+    done = run(
+        *("--pairs", one, "--pairs", two, "--bundle", tiny_bundle.path, "--json", out),
+        *("--prior", "none"),
+    )
+    assert done.exit_code == 130
+    assert "stopped after 3 of 9 frames of all rows: what was scored is above" in done.output
+    assert "one (1 of 2 frames)" in done.output
+    values = json.loads(out.read_text())
+    assert values["partial"] is True
+    rows = {(row["method"], row["site"]): row for row in values["rows"]}
+    assert {name: row["partial"] for name, row in rows.items()} == {
+        ("lite without prior", "one"): False,
+        ("SIFT + RANSAC homography", "one"): True,
+    }
+    assert rows["SIFT + RANSAC homography", "one"]["n_clicks"] == 2
+    assert rows["SIFT + RANSAC homography", "one"]["n_other_site"] == 3
+    assert rows["lite without prior", "one"]["n_clicks"] == 4
+    assert "acc@0.25" not in values  # the headline is over all sites, and the other one is missing
+
+
+def test_a_complete_headline_keeps_its_keys_after_ctrl_c(make_site, tiny_bundle, tmp_path, ctrl_c):
+    ctrl_c(1)
+    out = tmp_path / "scores.json"
+    done = run(
+        *("--pairs", make_site("one", 1), "--bundle", tiny_bundle.path, "--json", out),
+        *("--prior", "none"),
+    )
+    assert done.exit_code == 130
+    values = json.loads(out.read_text())
+    assert values["partial"] is True and values["n_clicks"] == 2
+    assert [row["method"] for row in values["rows"]] == ["lite without prior"]
+
+
+def test_ctrl_c_before_anything_was_scored_writes_nothing(make_site, tiny_bundle, tmp_path):
+    out = tmp_path / "scores.json"
+    out.write_text("of another day")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "edge.evaluation.read_frame", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
+        done = run(
+            *("--pairs", make_site("one", 1), "--bundle", tiny_bundle.path, "--json", out),
+            *("--prior", "none"),
+        )
+    assert done.exit_code == 130
+    assert "stopped after 0 of 3 frames of all rows: nothing was scored" in done.output
+    assert out.read_text() == "of another day"
 
 
 def test_one_site_alone_has_no_other(make_site, tiny_bundle):
