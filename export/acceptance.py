@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from edge.acceptance import acceptance_features
 from edge.alignment import Aligner
 from edge.localizer import Localizer
-from edge.types import Prior, ReferenceWindow
+from edge.types import Prior, ReferenceFeature, ReferenceWindow
 from export.aligned_samples import align
 from training.datasets.pair_folder import PairFolder
 from training.datasets.sample import PairSample
@@ -53,16 +53,25 @@ class Evidence:
         return result
 
 
-def collect(
+@dataclass(frozen=True, slots=True)
+class PreparedSample:
+    """A rendered sample with what does not depend on the head: features and aligned prior."""
+
+    sample: PairSample
+    feature: ReferenceFeature
+    aligned: Prior  # `Prior.none` where alignment fails
+
+
+def prepare(
     localizer: Localizer,
     aligner: Aligner,
     folders: list[PairFolder],
     seed: int = 0,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
-) -> Evidence:
-    """Align and locate every click of samples whose windows have the bundle's size."""
+) -> list[PreparedSample]:
+    """Encode and align samples whose windows have the bundle's size; about 10 MB each."""
     rng = np.random.default_rng(seed)
-    rows: list[tuple[NDArray[Any], ...]] = []
+    prepared = []
     for folder in folders:
         for index in progress(range(len(folder))):
             sample = folder.read(index)
@@ -71,28 +80,36 @@ def collect(
             feature = dataclasses.replace(
                 plain, tensors={**plain.tensors, **aligner.describe(window)}
             )
-            aligned = align(aligner, sample, feature, rng)
-            priors = [Prior.none(len(sample.present))]
-            priors += [aligned] if (aligned.inv_var > 0).all() else []
-            for prior in priors:
-                found = localizer.locate(sample.frame, sample.click_xy_px, feature, prior)
-                iou = np.where(sample.present, _iou(found.box_xyxy_px, sample.box_xyxy_px), 0.0)
-                box, true = found.box_xyxy_px.astype(np.float64), sample.box_xyxy_px
-                centre = np.where(sample.present[:, None], (true[:, :2] + true[:, 2:]) / 2, np.nan)
-                given = np.where((prior.inv_var > 0)[:, None], prior.xy_px, np.nan)
-                rows.append(
-                    (
-                        acceptance_features(found, prior),
-                        iou > RIGHT_IOU,
-                        iou,
-                        sample.present,
-                        (box[:, :2] + box[:, 2:]) / 2 - centre,
-                        given - centre,
-                        np.where(prior.inv_var > 0, 1 / np.maximum(prior.inv_var, 1e-12), np.nan),
-                        (box[:, 2:] - box[:, :2]).prod(1),
-                        np.full(len(iou), prior is aligned),
-                    )
+            prepared.append(PreparedSample(sample, feature, align(aligner, sample, feature, rng)))
+    return prepared
+
+
+def collect(localizer: Localizer, prepared: list[PreparedSample]) -> Evidence:
+    """Locate every click of prepared samples, without a prior and with the aligned one."""
+    rows: list[tuple[NDArray[Any], ...]] = []
+    for each in prepared:
+        sample, aligned = each.sample, each.aligned
+        priors = [Prior.none(len(sample.present))]
+        priors += [aligned] if (aligned.inv_var > 0).all() else []
+        for prior in priors:
+            found = localizer.locate(sample.frame, sample.click_xy_px, each.feature, prior)
+            iou = np.where(sample.present, _iou(found.box_xyxy_px, sample.box_xyxy_px), 0.0)
+            box, true = found.box_xyxy_px.astype(np.float64), sample.box_xyxy_px
+            centre = np.where(sample.present[:, None], (true[:, :2] + true[:, 2:]) / 2, np.nan)
+            given = np.where((prior.inv_var > 0)[:, None], prior.xy_px, np.nan)
+            rows.append(
+                (
+                    acceptance_features(found, prior),
+                    iou > RIGHT_IOU,
+                    iou,
+                    sample.present,
+                    (box[:, :2] + box[:, 2:]) / 2 - centre,
+                    given - centre,
+                    np.where(prior.inv_var > 0, 1 / np.maximum(prior.inv_var, 1e-12), np.nan),
+                    (box[:, 2:] - box[:, :2]).prod(1),
+                    np.full(len(iou), prior is aligned),
                 )
+            )
     return Evidence(*(np.concatenate(column) for column in zip(*rows, strict=True)))
 
 

@@ -26,7 +26,7 @@ from edge.manifest import (
     Manifest,
     WindowSpec,
 )
-from export.acceptance import Evidence, collect
+from export.acceptance import PreparedSample, collect, prepare
 from export.centre_fit import fit_centre
 from export.graphs import export_graphs
 from training.checkpoints import load_weights
@@ -97,14 +97,14 @@ def make_bundle(
             do="leave one of the two out",
         )
 
-    def look(paths: list[Path]) -> Evidence:
+    def ready(paths: list[Path]) -> list[PreparedSample]:
         folders = [PairFolder.open(p) for p in paths]
-        now = Bundle.open(out)
-        return collect(Localizer.open(now), Aligner.open(now), folders, progress=progress)
+        return prepare(Localizer.open(bundle), Aligner.open(bundle), folders, progress=progress)
 
-    model.options = fit_centre(look(fit_on), model.options)
-    _write(model, manifest, files, out)
-    fitting, judging = look(fit_on), look(held_out)
+    to_fit, to_judge = ready(fit_on), ready(held_out)
+    model.options = fit_centre(collect(Localizer.open(bundle), to_fit), model.options)
+    blending = Localizer.open(_write(model, manifest, files, out))
+    fitting, judging = collect(blending, to_fit), collect(blending, to_judge)
     fit = calibrate_acceptance(
         fitting.features, fitting.right, judging.features, judging.right, WRONG_RATE_TARGET
     )

@@ -13,6 +13,7 @@ After the query vector q, per click n, anchor k and cell (i, j):
     h = LeakyReLU_0.1(g (u + w_a) + b)            folded head                [N, C, H, W]
     logit_k = W_conf[k] . h + c_k + tau_k S - 0.5 i |cell centre - prior|^2
         i = inv_var / (1 + inv_var stride^2 / 12): a cell is a square, and its variance adds
+    the winner is the largest of all; found by a shortlist (`GatedHead.shortlist`)
     box at the winning cell only: t = W_box[k] . h + b_box[k]
         its centre and the prior are then averaged, each weighted by its precision (`blend_centre`)
 
@@ -174,19 +175,23 @@ class Lite(nn.Module):
         first = torch.zeros_like(click_xy_px[:, 0])
         query = self.gather(query_map.unsqueeze(0), click_xy_px, first)
         similarity = (query @ v.flatten(1)).unflatten(1, v.shape[1:])  # [N, H, W]
-        logits = self.head.confidence(self.head.hidden(similarity, u.unsqueeze(0)), similarity)
-        n, anchors, height, width = logits.shape
+        width = v.shape[2]
+        prior = None
         if prior_xy_px is not None and prior_inv_var is not None:
-            prior = log_prior(prior_xy_px, prior_inv_var, (height, width), o.stride_px)
-            logits = logits + prior.unsqueeze(1)
-        best_logit, best = logits.reshape(n, -1).max(1)
-        cells = height * width
-        anchor, cell = best // cells, best % cells
+            grid = (v.shape[1], width)
+            prior = log_prior(prior_xy_px, prior_inv_var, grid, o.stride_px)
+        cells = self.head.shortlist(similarity, u, prior)  # [N, K]
+        at_cells = similarity.flatten(1).gather(1, cells)
+        h = self.head.hidden(at_cells, u.flatten(1)[:, cells].transpose(0, 1))  # [N, C, K]
+        logits = self.head.confidence(h, at_cells)  # [N, A, K]
+        if prior is not None:
+            logits = logits + prior.flatten(1).gather(1, cells).unsqueeze(1)
+        best_logit, best = logits.flatten(1).max(1)
+        anchor, place = best // cells.shape[1], (best % cells.shape[1]).unsqueeze(1)
+        cell, at_cell = (x.gather(1, place).squeeze(1) for x in (cells, at_cells))
         row, column = cell // width, cell % width
-        at_cell = similarity.reshape(n, cells).gather(1, cell.unsqueeze(1)).squeeze(1)
-        u_cell = u.reshape(-1, cells)[:, cell]  # [C, N]
-        h = self.head.hidden(at_cell, u_cell.t())  # [N, C]
-        t = self.head.box(h).reshape(n, anchors, 4)
+        h = h.gather(2, place.unsqueeze(1).expand(-1, h.shape[1], -1)).squeeze(2)  # [N, C]
+        t = self.head.box(h).unflatten(1, (-1, 4))  # [N, A, 4]
         t = t.gather(1, anchor.view(-1, 1, 1).expand(-1, 1, 4)).squeeze(1)  # [N, 4]
         centre = (t[:, :2].sigmoid() + torch.stack([column, row], 1)) * o.stride_px
         size = t[:, 2:].clamp(-SIZE_LOG_LIMIT, SIZE_LOG_LIMIT).exp() * self.anchors_wh_px[anchor]
