@@ -14,6 +14,7 @@ import numpy as np
 from edge.errors import GeoreferenceError, MapError, MissingLibraryError
 from edge.geodesy import unsupported_epsg
 from edge.tiles.decoding import OPAQUE_ALPHA
+from edge.tiles.tiff_length import check_whole
 from edge.types import Bool, Uint8
 
 
@@ -49,14 +50,20 @@ def open_raster(path: Path, overview: int | None = None) -> Any:
 
     Raises:
         MissingLibraryError: rasterio is not installed.
-        MapError: GDAL cannot open it.
+        MapError: GDAL cannot open it, or it is truncated.
     """
     library = rasterio_library()
     options = {} if overview is None else {"overview_level": overview}
     try:
-        return library.open(path, driver="GTiff", **options)
+        dataset = library.open(path, driver="GTiff", **options)
     except library.errors.RasterioError as error:
         raise broken_raster(path, error) from error
+    try:
+        check_whole(path)
+    except MapError:
+        dataset.close()
+        raise
+    return dataset
 
 
 def overview_for(dataset: Any, reduction: float) -> int | None:

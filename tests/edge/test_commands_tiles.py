@@ -86,6 +86,17 @@ def test_import_checks_its_numbers_before_all_work(ortho, tmp_path, monkeypatch,
         call("tiles", "import", ortho, "--out", tmp_path / "town.mbtiles", *words)
 
 
+def test_info_of_a_truncated_geotiff(ortho):
+    whole = ortho.stat().st_size
+    with ortho.open("r+b") as stream:
+        stream.truncate(whole - 1000)
+    with pytest.raises(MapError) as caught:
+        call("tiles", "info", ortho)
+    assert "ortho.tif is truncated" in caught.value.what
+    assert f"at least {whole} bytes" in caught.value.expected
+    assert f"{whole - 1000} bytes" in caught.value.found
+
+
 def test_import_stopped(ortho, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt

@@ -236,6 +236,6 @@ def test_a_truncated_source(tmp_path, make_tif):
     path = write(make_tif, tmp_path / "ortho.tif", 32632)
     with path.open("r+b") as stream:
         stream.truncate(path.stat().st_size // 2)
-    with pytest.raises(MapError, match="cannot be read as a GeoTIFF"):
-        run_import(plan_import(path), tmp_path / "map.mbtiles")
+    with pytest.raises(MapError, match="is truncated"):
+        plan_import(path)
     assert not (tmp_path / "map.mbtiles").exists()
