@@ -24,6 +24,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "tiles": ("edge.commands.tiles:tiles", "Import, inspect and encode maps."),
     "doctor": ("edge.commands.doctor:doctor", "Check this machine and say what is missing."),
     "train": ("training.command:train", "Train a model (needs the extra 'train')."),
+    "experiment": (
+        "training.experiments.command:experiment",
+        "Ask a question of a model: a table, JSON and a plot (needs the extra 'train').",
+    ),
     "datasets": ("training.datasets.command:datasets", "Make and check training data."),
     "import-checkpoint": (
         "training.import_command:import_checkpoint",

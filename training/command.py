@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from training.recipe import Recipe
 
 PATH = click.Path(path_type=Path)
 # A short option -> the key of the recipe that it replaces.
@@ -86,6 +83,8 @@ def train(
     RECIPE is a name, such as detgeo_cvogl_drone, or a path to a TOML file; an unknown name lists
     those there are. Other options replace its values.
     """
+    from edge.errors import UsageError
+    from training.recipe_reading import changed_recipe
     from training.recipe_task import FirstWeights, build_model, describe, open_task
     from training.trainer import train as run
 
@@ -94,28 +93,6 @@ def train(
     if precision is not None:
         changes["run.precision"] = precision
     first = FirstWeights(init, weights, from_scratch)
-    recipe = _recipe(recipe_name, options_text, changes_text, changes, init)
-    model = build_model(recipe, first)
-    task = open_task(recipe, model, data, val)
-    given = describe(recipe, first, (*data, *val))
-    with _Progress(out) as progress:
-        best = run(task, recipe, out, given=given, report=progress.report)
-    if progress.first:
-        click.echo(f"done: {best}")
-
-
-def _recipe(
-    name: str,
-    options_text: tuple[str, ...],
-    changes_text: tuple[str, ...],
-    changes: dict[str, Any],
-    init: Path | None,
-) -> Recipe:
-    from edge.errors import UsageError
-    from training.option_text import parse_options
-    from training.recipe_reading import parse_changes, read_recipe, with_values
-
-    recipe = read_recipe(name)
     if options_text and init is not None:
         raise UsageError(
             "--option means nothing beside --init",
@@ -123,10 +100,14 @@ def _recipe(
             found=f"--init {init} and --option {options_text[0]}",
             do="leave out --option: the checkpoint has its own options",
         )
-    own = {
-        f"model.options.{k}": v for k, v in parse_options(recipe.model.name, options_text).items()
-    }
-    return with_values(recipe, {**own, **parse_changes(changes_text), **changes}, "of --set")
+    recipe = changed_recipe(recipe_name, options_text, changes_text, changes)
+    model = build_model(recipe, first)
+    task = open_task(recipe, model, data, val)
+    given = describe(recipe, first, (*data, *val))
+    with _Progress(out) as progress:
+        best = run(task, recipe, out, given=given, report=progress.report)
+    if progress.first:
+        click.echo(f"done: {best}")
 
 
 class _Progress:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from edge.errors import ConfigError
+from training.option_text import parse_options
 from training.published_losses import TERMS
 from training.recipe import (
     LITE,
@@ -173,6 +174,30 @@ def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
         except tomllib.TOMLDecodeError:
             changes[key] = value
     return changes
+
+
+def changed_recipe(
+    name: str,
+    options_text: Iterable[str],
+    changes_text: Iterable[str],
+    changes: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """A recipe as a command line changes it.
+
+    Args:
+        name: of the recipe, or its path.
+        options_text: options of its model, NAME=VALUE.
+        changes_text: other values, SECTION.KEY=VALUE.
+        changes: others still, which win.
+
+    Raises:
+        ConfigError: see `read_recipe`, `parse_changes` and `with_values`.
+        UsageError: an option that the model does not know (the nearest is named).
+    """
+    recipe = read_recipe(name)
+    options = parse_options(recipe.model.name, options_text)
+    own = {f"model.options.{key}": value for key, value in options.items()}
+    return with_values(recipe, {**own, **parse_changes(changes_text), **(changes or {})}, "--set")
 
 
 def _fields(kind: type) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -65,9 +66,11 @@ class TinyModel(CrossViewModel):
 
     name: ClassVar[str] = "tiny"
 
-    def __init__(self, dropout: float = 0.2) -> None:
+    def __init__(self, dropout: float = 0.2, **options) -> None:
         super().__init__()
-        self.options = TinyOptions()
+        known = [f.name for f in fields(TinyOptions)]
+        kept = {k: v for k, v in options.items() if k in known}
+        self.options = msgspec.convert(kept, TinyOptions)
         self.body = nn.Sequential(
             nn.Conv2d(3, 16, 4, 4), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 16, 4, 4)
         )
@@ -90,6 +93,11 @@ class TinyModel(CrossViewModel):
 
     def localize(self, frame: Tensor, click_xy_px: Tensor, features) -> Localizations:
         raise NotImplementedError
+
+
+def tiny_build(name: str, **options) -> TinyModel:
+    """Stands in for `training.models.build`: whatever the name, options it lacks are ignored."""
+    return TinyModel(**options)
 
 
 class Squares:

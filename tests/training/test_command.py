@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 from click.testing import CliRunner
-from tiny_model import TinyModel
+from tiny_model import tiny_build
 
 from edge.errors import ConfigError, UsageError
 from training.command import train
@@ -17,16 +17,15 @@ def call(*arguments: str):
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recipes build a model of a few thousand parameters instead of their own."""
 
-    def build(name: str, **options) -> TinyModel:
-        return TinyModel()
-
-    monkeypatch.setattr("training.recipe_task.build", build)
+    monkeypatch.setattr("training.recipe_task.build", tiny_build)
 
 
 def squares(folder, out, *more: str) -> tuple[str, ...]:
     """Arguments that train the recipe of MOGeo on the rendered squares."""
     changes = ("data.set=rendered", "data.train=all", "data.validate=all", "run.workers=1")
     settings = [part for change in changes for part in ("--set", change)]
+    small = ("frame_hw_px=[64,64]", "window_px=128", "anchors_wh_px=[[24,30],[12,12]]")
+    settings += [part for option in small for part in ("--option", option)]
     data = ("--data", str(folder.path), "--out", str(out), "--from-scratch")
     return ("mogeo_cvogl_drone", *data, *settings, *more)
 

@@ -1,0 +1,202 @@
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from tiny_model import Squares, TinyModel, tiny_build
+
+from edge.errors import UsageError
+from training.checkpoints import save_weights
+from training.experiments import ablation, few_shot, sigma_sweep
+from training.experiments.command import experiment
+from training.experiments.variants import slug
+from training.recipe_reading import read_recipe
+
+MODELS = ("detgeo", "ocgnet", "attengeo", "mogeo", "trogeo")
+
+
+def call(*arguments: str):
+    return CliRunner().invoke(experiment, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("training.recipe_task", "training.checkpoints"):
+        monkeypatch.setattr(f"{place}.build", tiny_build)
+
+
+def on_squares(folder, out) -> tuple[str, ...]:
+    changes = ("data.set=rendered", "data.train=all", "data.validate=all", "data.test=all")
+    changes += ("run.epochs=1", "run.batch=6", "run.workers=1")
+    small = ("frame_hw_px=[64,64]", "window_px=128", "anchors_wh_px=[[24,30],[12,12]]")
+    return (
+        *(part for change in changes for part in ("--set", change)),
+        *(part for option in small for part in ("--option", option)),
+        *("--data", str(folder.path), "--out", str(out)),
+    )
+
+
+def written(out) -> dict:
+    for name in ("table.txt", "plot.png"):
+        assert (out / name).stat().st_size > 0
+    assert (out / "plot.png").read_bytes().startswith(b"\x89PNG")
+    return json.loads((out / "results.json").read_text())
+
+
+# --- what is asked -------------------------------------------------------------------------------
+
+
+def test_sigmas_are_swept_in_order_and_one_may_be_learnt() -> None:
+    recipe = read_recipe("ocgnet_cvogl_drone")
+    rows = sigma_sweep.plan(recipe, (0.1, 0.05, 0.2), learnable=True)
+    options = [v.recipe.model.options for v in rows]
+    assert [o["sigma"] for o in options] == [0.05, 0.1, 0.2, 0.1]
+    assert [o.get("learnable_sigma", False) for o in options] == [False] * 3 + [True]
+    assert [v.x for v in rows] == [0.05, 0.1, 0.2, None]
+    with pytest.raises(UsageError, match="without a sigma") as caught:
+        sigma_sweep.plan(read_recipe("detgeo_cvogl_drone"), (0.1,), learnable=False)
+    assert "click_encoding=gaussian" in str(caught.value)
+    with pytest.raises(UsageError, match="cannot be swept"):
+        sigma_sweep.plan(recipe, (0.1, -1), learnable=False)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_ablation_leaves_out_one_part_a_row(name: str) -> None:
+    rows = ablation.plan(read_recipe(f"{name}_cvogl_drone"))
+    assert rows[0].label == "whole"
+    assert len({str(r.recipe.model) + str(r.recipe.loss) for r in rows}) == len(rows)
+    from training.models import options_class
+
+    for row in rows:
+        known = options_class(row.recipe.model.name).__dataclass_fields__
+        assert set(row.recipe.model.options) <= set(known)
+
+
+def test_labels_of_ablations_are_those_of_the_papers() -> None:
+    from training.published_results import published_rows
+
+    for row in published_rows():
+        if row.variant:
+            assert row.variant in ablation.PARTS[row.model]
+
+
+def test_lite_has_no_ablation() -> None:
+    with pytest.raises(UsageError, match="no parts to leave out"):
+        ablation.plan(read_recipe("lite"))
+
+
+def test_shots_are_drawn_per_class_and_from_each_seed_others() -> None:
+    class Classed(Squares):
+        def class_of(self, index: int) -> str:
+            return "abc"[index % 3] if index < 12 else "rare"
+
+    source = Classed(13)
+    drawn = few_shot.draw_shots(source, 2, seed=0)
+    kinds = sorted(source.class_of(i) for i in drawn.indices)
+    assert kinds == ["a", "a", "b", "b", "c", "c", "rare"], "all of a class that has fewer"
+    assert drawn.indices == few_shot.draw_shots(source, 2, seed=0).indices
+    assert drawn.indices != few_shot.draw_shots(source, 2, seed=1).indices
+    with pytest.raises(UsageError, match="does not know the classes"):
+        few_shot.draw_shots(Squares(3), 1, 0)
+    recipe = read_recipe("ocgnet_fewshot")
+    assert [v.shots for v in few_shot.plan(recipe, (7, 0, 7))] == [0, 7]
+    with pytest.raises(UsageError, match="cannot be drawn"):
+        few_shot.plan(recipe, (-1,))
+
+
+def test_labels_become_names_of_folders() -> None:
+    assert slug("CVCAM for the cosine fusion") == "cvcam-for-the-cosine-fusion"
+    assert slug("sigma 0.05") == "sigma-0.05"
+
+
+# --- from end to end -----------------------------------------------------------------------------
+
+
+def test_a_sweep_is_trained_told_and_taken_up_again(small_folder, tmp_path, tiny) -> None:
+    out = tmp_path / "sweep"
+    command = ("sigma-sweep", "ocgnet_cvogl_drone", "--from-scratch", "--seed", 1, "--seed", 2)
+    command += ("--sigma", 0.05, "--sigma", 0.1, *on_squares(small_folder, out))
+    done = call(*command)
+    assert done.exit_code == 0, done.exception
+    assert "measured here" in done.output
+    assert "4 of 4: sigma 0.1, seed 2" in done.output
+    values = written(out)
+    assert [row["label"] for row in values["rows"]] == ["sigma 0.05", "sigma 0.1"]
+    assert all(row["seeds"] == 2 for row in values["rows"])
+    for row in values["rows"]:
+        assert row["low"]["acc@0.5"] <= row["mean"]["acc@0.5"] <= row["high"]["acc@0.5"]
+    assert values["command"] and values["machine"] and values["date"]
+
+    tested = out / "runs" / "sigma-0.05-1" / "test.json"
+    kept = tested.read_text()
+    (out / "runs" / "sigma-0.1-2" / "test.json").unlink()
+    again = call(*command)
+    assert again.exit_code == 0, again.exception
+    assert "4 of 4" in again.output and "1 of 4" not in again.output, "only what is missing"
+    assert tested.read_text() == kept
+    assert written(out)["rows"] == values["rows"], "the same in the end"
+
+    other = call(*command, "--learnable")
+    assert isinstance(other.exception, UsageError)
+    assert "holds another experiment" in str(other.exception)
+
+
+def test_an_ablation_stands_beside_the_papers_rows(small_folder, tmp_path, tiny) -> None:
+    out = tmp_path / "ablation"
+    done = call("ablation", "mogeo_cvogl_drone", "--from-scratch", *on_squares(small_folder, out))
+    assert done.exit_code == 0, done.exception
+    values = written(out)
+    labels = ["whole", "without L_s", "without CVMF", "without MOPE"]
+    assert [row["label"] for row in values["rows"]] == labels
+    first = (out / "runs" / "without-l-s-13" / "log.jsonl").read_text().splitlines()[0]
+    assert "object_similarity" not in first
+    whole = (out / "runs" / "whole-13" / "log.jsonl").read_text().splitlines()[0]
+    assert "object_similarity" in whole
+
+
+def test_clicks_are_moved_and_nothing_is_measured_twice(
+    small_folder, tmp_path, tiny, monkeypatch
+) -> None:
+    files = []
+    for k in range(2):
+        files.append(tmp_path / f"model{k}.safetensors")
+        save_weights(TinyModel(), files[-1], {"recipe": f"recipe{k}"})
+    out = tmp_path / "noise"
+    command = ("click-noise", *files, "--data", small_folder.path, "--set", "rendered")
+    command += ("--split", "all", "--out", out, "--click-noise", 0, "--click-noise", 4)
+    done = call(*command)
+    assert done.exit_code == 0, done.exception
+    rows = written(out)["rows"]
+    assert [row["x"] for row in rows] == [0, 4, 0, 4]
+    assert [row["series"] for row in rows] == [str(f) for f in files for _ in range(2)]
+    monkeypatch.setattr("training.experiments.click_noise.score_model", None)
+    assert call(*command).exit_code == 0
+    assert call(*command, "--click-noise", 8).exit_code != 0, "this one is new"
+    refused = call(*command[:-4], "--click-noise", -1)
+    assert "cannot be off" in str(refused.exception)
+
+
+def test_few_shots_go_on_from_a_checkpoint(tmp_path, tiny, monkeypatch) -> None:
+    class Classed(Squares):
+        def class_of(self, index: int) -> str:
+            return "ab"[index % 2]
+
+    def open_sources(recipe, data, split):
+        return Classed(12 if split == "train" else 4)
+
+    for place in ("few_shot", "variants"):
+        monkeypatch.setattr(f"training.experiments.{place}.open_sources", open_sources)
+    monkeypatch.setattr("training.recipe_task.name_of", lambda model: "ocgnet")
+    start, out = tmp_path / "start.safetensors", tmp_path / "few"
+    save_weights(TinyModel(), start, {})
+    command = ("few-shot", "ocgnet_fewshot", "--init", start, "--data", tmp_path, "--out", out)
+    command += ("--shots", 0, "--shots", 2, "--set", "run.epochs=2", "--set", "run.workers=1")
+    command += ("--set", "data.augmentation=none")
+    done = call(*command)
+    assert done.exit_code == 0, done.exception
+    rows = written(out)["rows"]
+    assert [row["x"] for row in rows] == [0, 2]
+    assert not (out / "runs" / "0-shots-13" / "log.jsonl").exists(), "nothing was trained"
+    config = json.loads((out / "runs" / "2-shots-13" / "config.json").read_text())
+    assert config["recipe"]["run"]["batch"] == 4, "two of each of two classes are a batch"
+    assert np.isfinite(rows[1]["mean"]["mean_iou"])
