@@ -111,6 +111,25 @@ def test_tracking_goes_over_to_the_next_window():
     assert scripted.calls == ["attempt", "track", "track"]
 
 
+def test_a_wrong_yaw_of_a_live_source_is_doubted_after_one_round():
+    """The compass says north; the camera looks south."""
+
+    class LooksSouth(Scripted):
+        def attempt(self, frame_image, feature, hypothesis):
+            self.calls.append(hypothesis.yaw_deg % 360)
+            south = abs(hypothesis.yaw_deg % 360 - 180) <= 22.5
+            return Found(feature.window_id, "attempt") if south else None
+
+    looks_south = LooksSouth(tracks=[True] * 9)
+    with AlignmentWorker(looks_south) as worker:
+        for index in range(12):  # four zooms are open, the fifth step ends the round
+            worker.offer(frame(index), (window(),), FramePose(yaw_deg=0.0))
+            assert worker.wait(PATIENCE_S)
+        assert worker.latest().alignment is not None
+    attempts = [call for call in looks_south.calls if call != "track"]
+    assert attempts[:4] == [0.0] * 4 and attempts[-1] == 180.0 and len(attempts) <= 8
+
+
 def test_no_windows_no_alignment():
     scripted = Scripted(attempts=[True])
     with AlignmentWorker(scripted) as worker:

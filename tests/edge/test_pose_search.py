@@ -151,3 +151,84 @@ def test_a_little_turn_or_another_position_goes_on():
     search.step(FRAME, window("a"), FramePose(yaw_deg=91.0, lon_lat_deg=(8.0, 50.0)))
     search.step(FRAME, window("a"), FramePose(yaw_deg=92.0, lon_lat_deg=(8.1, 50.0)))
     assert search.tried == 2
+
+
+def test_a_known_yaw_is_followed_while_the_camera_turns():
+    oracle = Oracle()
+    search = ColdSearch(oracle)
+    for yaw_deg in (80.0, 110.0, 140.0):  # four zooms are open
+        search.step(FRAME, window("a"), FramePose(yaw_deg=yaw_deg))
+    assert search.tried == 3
+    assert [h.yaw_deg for _, h in oracle.asked] == [80.0, 110.0, 140.0]
+    assert [h.scale for _, h in oracle.asked] == [0.36, 0.2, 0.65]
+
+
+# --- a yaw that telemetry tells and that may be wrong ---------------------------------------------
+
+TOLD = FramePose(yaw_deg=100.0, gsd_m=0.1)  # with the ground size of the window: one hypothesis
+
+
+def metric_window(name="a"):
+    return window(name, SimpleNamespace(metres_per_px=lambda xy: np.array([[0.3, 0.3]])))
+
+
+class Turned:
+    """An aligner of a frame that looks another way than telemetry says, or of none at all."""
+
+    def __init__(self, yaw_deg=None):
+        self.yaw_deg = yaw_deg
+        self.asked = []
+
+    def attempt(self, frame_image, feature, hypothesis):
+        self.asked.append(hypothesis.yaw_deg % 360)
+        right = self.yaw_deg is not None and away_deg(hypothesis.yaw_deg, self.yaw_deg) <= 22.5
+        return "found" if right else None
+
+
+def test_a_yaw_is_trusted_for_one_round_only():
+    turned = Turned(yaw_deg=280.0)
+    search = ColdSearch(turned)
+    assert search.step(FRAME, metric_window(), TOLD) is None and not search.doubts_yaw
+    assert search.step(FRAME, metric_window(), TOLD) is None  # the end of the round
+    assert search.exhausted and search.doubts_yaw and turned.asked == [100.0]
+    found = [search.step(FRAME, metric_window(), TOLD) for _ in range(16)]
+    assert "found" in found
+
+
+def test_in_doubt_every_second_attempt_is_still_what_is_told():
+    turned = Turned()
+    search = ColdSearch(turned)
+    for _ in range(2 + 16):
+        search.step(FRAME, metric_window(), TOLD)
+    told, others = turned.asked[1::2], turned.asked[2::2]
+    assert told[:6] == [100.0, 77.5, 122.5, 77.5, 122.5, 100.0]  # beside it with two zooms
+    assert sorted(others) == [45.0 * k for k in range(8)]
+    search.step(FRAME, metric_window(), TOLD)  # told once more
+    search.step(FRAME, metric_window(), TOLD)
+    assert search.exhausted and search.rounds == 2
+    turned.asked.clear()
+    search.step(FRAME, metric_window(), TOLD, attempts=16)
+    assert sorted(turned.asked[1::2]) == [45.0 * k + 22.5 for k in range(8)]
+
+
+def test_other_windows_leave_the_doubt_and_a_right_yaw_ends_it():
+    turned = Turned()
+    search = ColdSearch(turned)
+    search.step(FRAME, metric_window(), TOLD, attempts=9)
+    search.step(FRAME, metric_window("b"), TOLD)
+    assert search.doubts_yaw and search.tried == 1
+    search.restart()
+    assert search.doubts_yaw
+    turned.yaw_deg = 100.0
+    assert search.step(FRAME, metric_window("b"), TOLD) == "found"
+    assert not search.doubts_yaw
+
+
+def test_a_yaw_shown_to_be_wrong_stays_doubted_and_an_unknown_one_is_not():
+    turned = Turned(yaw_deg=280.0)
+    search = ColdSearch(turned)
+    for _ in range(2):
+        search.step(FRAME, metric_window(), TOLD, attempts=20)
+    assert search.doubts_yaw and turned.asked[-1] == 270.0
+    search.step(FRAME, metric_window(), FramePose(gsd_m=0.1))
+    assert not search.doubts_yaw

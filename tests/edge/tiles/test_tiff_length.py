@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 
@@ -77,7 +75,7 @@ def test_a_sparse_file_is_whole(tmp_path, make_tif):
     open_map(path).close()
 
 
-@pytest.mark.parametrize("data", [b"", b"II", b"II*\0", os.urandom(2000)])
+@pytest.mark.parametrize("data", [b"", b"II", b"II*\0", bytes(range(256)) * 8])
 def test_what_is_no_tiff_is_left_to_gdal(tmp_path, data):
     (tmp_path / "m.tif").write_bytes(data)
     check_whole(tmp_path / "m.tif")
