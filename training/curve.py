@@ -1,4 +1,4 @@
-"""Draw the curve of a run: `python -m training.curve RUN --out curve.png`."""
+"""Draw the curves of runs or of their logs: `python -m training.curve RUN... --out curve.png`."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ def draw(runs: tuple[Path, ...], out: Path) -> None:
 
     figure, axes = plt.subplots(2, len(runs), figsize=(6 * len(runs), 7), squeeze=False)
     for column, run in enumerate(runs):
-        lines = [json.loads(text) for text in (run / "log.jsonl").read_text().splitlines()]
+        log = run / "log.jsonl" if run.is_dir() else run
+        lines = [json.loads(text) for text in log.read_text().splitlines()]
         steps = [line for line in lines if "loss" in line]
         epochs = [line for line in lines if "epoch" in line]
         top, low = axes[0][column], axes[1][column]
         for term in ("loss", "confidence", "similarity", "box"):
             top.plot([x["step"] for x in steps], [x[term] for x in steps], label=term, lw=1)
-        top.set_title(f"{run.name}: training")
+        top.set_title(f"{run.stem}: training")
         for name in ("acc@0.25", "acc@0.5", "prior_acc@0.25", "prior_acc@0.5"):
             low.plot([x["step"] for x in epochs], [x[name] for x in epochs], "o-", label=name)
         low.set_title("held out: without and with a prior")
         low.set_ylim(0, 1)
         for axis in (top, low):
             axis.grid(alpha=0.3)
-            axis.legend(fontsize=8)
+            axis.legend(fontsize=8, loc="upper right" if axis is top else "lower right")
             axis.set_xlabel("step")
     figure.tight_layout()
     figure.savefig(out, dpi=90)
