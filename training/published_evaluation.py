@@ -210,3 +210,43 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
             found=str(error),
             do="give another path",
         ) from error
+
+
+def tell(
+    checkpoints: Sequence[Path],
+    root: Path,
+    set_name: str,
+    split: str,
+    noise_px: Sequence[float],
+    json_path: Path | None,
+) -> None:
+    """Score checkpoints, print the tables and write the JSON: `tilefix evaluate --checkpoint`.
+
+    Args:
+        checkpoints: trained models.
+        root: of the data set.
+        set_name: its name.
+        split: of it.
+        noise_px: errors of the clicks that are scored besides none.
+        json_path: None writes no JSON.
+
+    Raises:
+        TilefixError: see `evaluate_checkpoints` and `write_rows`.
+    """
+    from rich.progress import track
+
+    terminal = Console(stderr=True)
+    rows = evaluate_checkpoints(
+        checkpoints,
+        root,
+        set_name,
+        split,
+        click_sigmas_px=(0.0, *sorted(set(noise_px))),
+        progress=lambda numbers: track(
+            numbers, "clicks", console=terminal, transient=True, disable=not terminal.is_terminal
+        ),
+    )
+    print_tables(tables(rows, set_name, split))
+    if json_path is not None:
+        write_rows(json_path, rows, set_name, split, checkpoints)
+        Console().print(f"scores: {json_path}", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,6 @@ ALIGNMENT_FILE = "alignment/xfeat.onnx"
     "files",
     type=click.Path(path_type=Path),
     multiple=True,
-    required=True,
     help="Labelled pairs; several times for several sites, each run on the others' maps too.",
 )
 @click.option("--bundle", "bundle_path", type=click.Path(path_type=Path), help="Default: shipped.")
@@ -48,6 +48,24 @@ ALIGNMENT_FILE = "alignment/xfeat.onnx"
 @click.option("--baselines/--no-baselines", default=True, show_default=True)
 @click.option("--overlay", type=click.Path(path_type=Path), help="Folder for one PNG per frame.")
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
+@click.option(
+    "--click-noise",
+    "noise_px",
+    type=click.FloatRange(0, min_open=True),
+    multiple=True,
+    metavar="PIXELS",
+    help="One more row with clicks off by this sigma in x and y.",
+)
+@click.option(
+    "--checkpoint",
+    "checkpoints",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Instead of a bundle: a trained model, beside the papers' rows (extra 'train').",
+)
+@click.option("--data", type=click.Path(path_type=Path), help="With --checkpoint: root of a set.")
+@click.option("--set", "set_name", help="With --checkpoint: its name, such as cvogl_drone.")
+@click.option("--split", default="test", show_default=True, help="With --checkpoint.")
 def evaluate(
     files: tuple[Path, ...],
     bundle_path: Path | None,
@@ -59,6 +77,11 @@ def evaluate(
     baselines: bool,
     overlay: Path | None,
     threads: int,
+    noise_px: tuple[float, ...],
+    checkpoints: tuple[Path, ...],
+    data: Path | None,
+    set_name: str | None,
+    split: str,
 ) -> None:
     """Score a bundle on labelled frames and maps, beside two baselines.
 
@@ -67,10 +90,19 @@ def evaluate(
     every score, `python -m pydoc edge.pairs` the format of the files.
 
     Ctrl-C ends it early: the frames done until then are scored, and marked as a part.
+
+    With --checkpoint, --data and --set: score trained models on the split of a published data set,
+    as the papers do (`python -m pydoc training.published_metrics`), beside the papers' own rows.
     """
+    if _is_of_checkpoints(files, checkpoints, data, set_name):
+        # by name: nothing here imports torch
+        published = importlib.import_module("training.published_evaluation")
+        published.tell(checkpoints, data, set_name, split, noise_px, json_path)
+        return
     import cv2
 
     from edge.bundle import Bundle, shipped_bundle_path
+    from edge.click_noise import CarelessClicks
     from edge.evaluation import median_box_m, open_sites
     from edge.pairs import read_pairs
     from edge.score_report import print_scores, score_rows, write_scores
@@ -84,6 +116,7 @@ def evaluate(
     sites = open_sites(pairs, spec.gsd_m, spec.width_px)
     maps_only = open_sites(others_pairs, spec.gsd_m, spec.width_px, taken=sites)
     models = _models(bundle, wanted, threads)
+    careless = [CarelessClicks(model, sigma) for model in models for sigma in noise_px]
     boxes_m = {
         site.name: median_box_m([each for each in sites if each is not site] or [site])
         for site in sites
@@ -91,7 +124,11 @@ def evaluate(
     tasks: list[Task] = [
         (predictor, site, [each for each in (*sites, *maps_only) if each is not site])
         for site in sites
-        for predictor in (*models, *(_baselines(boxes_m[site.name]) if baselines else []))
+        for predictor in (
+            *models,
+            *careless,
+            *(_baselines(boxes_m[site.name]) if baselines else []),
+        )
     ]
     runs, stopped = _run_all(tasks, models[-1], overlay)
     rows = score_rows([run for run in runs if run.frames or not run.partial], len(sites))
@@ -109,6 +146,33 @@ def evaluate(
         kept = "what was scored is above" if rows else "nothing was scored"
         click.echo(f"stopped after {done} of {total} frames of all rows: {kept}", err=True)
         sys.exit(INTERRUPTED)
+
+
+def _is_of_checkpoints(
+    files: tuple[Path, ...],
+    checkpoints: tuple[Path, ...],
+    data: Path | None,
+    set_name: str | None,
+) -> bool:
+    """Which of the two uses is meant.
+
+    Raises:
+        UsageError: neither, both, or one of them in part.
+    """
+    from edge.errors import UsageError
+
+    given = {"--checkpoint": checkpoints, "--data": data, "--set": set_name}
+    named = [option for option, value in given.items() if value]
+    if files and not named:
+        return False
+    if not files and len(named) == len(given):
+        return True
+    raise UsageError(
+        "what to score, and on what, is not clear",
+        expected="--pairs for a bundle; or --checkpoint, --data and --set for trained models",
+        found=", ".join([*(["--pairs"] if files else []), *named]) or "none of them",
+        do="give all options of one of the two",
+    )
 
 
 def _priors(prior: str | None, no_alignment: bool) -> tuple[str, ...]:

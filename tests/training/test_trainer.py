@@ -1,4 +1,7 @@
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -210,3 +213,26 @@ def test_reading_in_threads_changes_nothing() -> None:
     )
     assert torch.equal(one.click_xy_px, four.click_xy_px)
     assert torch.equal(one.window, four.window)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_goes_on_to_the_same_weights(tmp_path) -> None:
+    """SIGKILL, twice, wherever it hits: nothing is told to the process."""
+    script = Path(__file__).resolve().parents[1] / "support" / "killable_run.py"
+
+    def start(out: Path) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(script), str(out)], stdout=subprocess.PIPE, text=True
+        )
+
+    assert start(tmp_path / "whole").wait(timeout=120) == 0
+    for lines in (5, 21):
+        process = start(tmp_path / "cut")
+        for _ in range(lines):
+            assert process.stdout is not None and process.stdout.readline()
+        process.kill()
+        process.wait()
+    assert start(tmp_path / "cut").wait(timeout=120) == 0
+    for name in ("last", "best"):
+        whole, cut = (load_file(tmp_path / run / f"{name}.safetensors") for run in ("whole", "cut"))
+        assert equal(whole, cut)

@@ -225,3 +225,19 @@ def test_scores_that_cannot_be_written_are_an_error(make_site, tiny_bundle, tmp_
             *("--no-baselines", "--json", tmp_path / "file" / "scores.json"),
         )
     assert "cannot be written" in str(caught.value)
+
+
+def test_careless_clicks_get_rows_of_their_own(make_site, tiny_bundle, tmp_path):
+    out = tmp_path / "scores.json"
+    done = run(
+        *("--pairs", make_site("one", 1), "--bundle", tiny_bundle.path, "--prior", "none"),
+        *("--no-baselines", "--click-noise", 2, "--click-noise", 8, "--json", out),
+    )
+    assert done.exit_code == 0, done.output
+    values = json.loads(out.read_text())
+    assert [row["method"] for row in values["rows"]] == [
+        "lite without prior",
+        "lite without prior, clicks off by 2 px",
+        "lite without prior, clicks off by 8 px",
+    ]
+    assert values["method"] == "lite without prior", "exact clicks stay the headline"
