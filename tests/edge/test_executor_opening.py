@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from edge.bundle import LOCALIZER
+from edge.decoding import Head
 from edge.errors import BundleError, ExecutorError
 from edge.executors.base import open_executor
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
-from edge.executors.reference import Head
 
 
 def test_an_unknown_executor_lists_the_known(tiny_bundle):
