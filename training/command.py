@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 PATH = click.Path(path_type=Path)
+INTERRUPTED = 130
 # A short option -> the key of the recipe that it replaces.
 SHORTCUTS = {
     "epochs": "run.epochs",
@@ -104,8 +106,12 @@ def train(
     model = build_model(recipe, first)
     task = open_task(recipe, model, data, val)
     given = describe(recipe, first, (*data, *val))
-    with _Progress(out) as progress:
-        best = run(task, recipe, out, given=given, report=progress.report)
+    try:
+        with _Progress(out) as progress:
+            best = run(task, recipe, out, given=given, report=progress.report)
+    except KeyboardInterrupt:
+        click.echo(f"stopped: the same command goes on from the last save in {out}", err=True)
+        sys.exit(INTERRUPTED)
     if progress.first:
         click.echo(f"done: {best}")
 

@@ -95,3 +95,13 @@ def test_lite_is_trained_without_a_recipes_name(small_folder, tmp_path) -> None:
     line = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
     assert "prior_acc@0.5" in line
     assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"] == 2
+
+
+def test_ctrl_c_says_that_the_run_goes_on(small_folder, tmp_path, tiny, monkeypatch) -> None:
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.trainer.train", interrupted)
+    result = call(*squares(small_folder, tmp_path / "run", "--epochs", "1", "--batch", "4"))
+    assert result.exit_code == 130
+    assert "goes on from the last save" in result.output

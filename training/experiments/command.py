@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from training.command import INTERRUPTED
 
 if TYPE_CHECKING:
     from training.experiments.variants import Setting, Variant
@@ -15,7 +18,19 @@ if TYPE_CHECKING:
 PATH = click.Path(path_type=Path)
 
 
-@click.group()
+class _Resumable(click.Group):
+    """A group whose commands end at Ctrl-C with the exit code of what can be taken up again."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("stopped: the same command goes on with what is missing", err=True)
+            sys.exit(INTERRUPTED)
+
+
+@click.group(cls=_Resumable)
 def experiment() -> None:
     """Ask a question of a model: each answer is a table, JSON and a plot in --out.
 

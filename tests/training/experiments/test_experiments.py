@@ -200,3 +200,14 @@ def test_few_shots_go_on_from_a_checkpoint(tmp_path, tiny, monkeypatch) -> None:
     config = json.loads((out / "runs" / "2-shots-13" / "config.json").read_text())
     assert config["recipe"]["run"]["batch"] == 4, "two of each of two classes are a batch"
     assert np.isfinite(rows[1]["mean"]["mean_iou"])
+
+
+def test_ctrl_c_says_that_the_experiment_goes_on(small_folder, tmp_path, tiny, monkeypatch) -> None:
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.experiments.variants.train", interrupted)
+    out = tmp_path / "ablation"
+    done = call("ablation", "mogeo_cvogl_drone", "--from-scratch", *on_squares(small_folder, out))
+    assert done.exit_code == 130
+    assert "goes on with what is missing" in done.output
