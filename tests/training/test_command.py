@@ -3,9 +3,12 @@ import json
 import pytest
 import torch
 from click.testing import CliRunner
+from made_cvogl import write_cvogl
+from safetensors.torch import load_file
 from tiny_model import tiny_build
 
 from edge.errors import ConfigError, UsageError
+from training.checkpoints import save_weights
 from training.command import train
 
 
@@ -45,6 +48,27 @@ def test_a_recipe_is_trained_and_taken_up_again(small_folder, tmp_path, tiny) ->
     again = call(*squares(small_folder, out, "--epochs", "2", "--batch", "4"))
     assert again.exit_code == 0, again.output
     assert (out / "log.jsonl").read_text().splitlines() == lines, "there was nothing left to do"
+
+
+def test_few_shot_fine_tuning_goes_on_from_a_checkpoint(tmp_path, tiny, monkeypatch) -> None:
+    """CVOGL-fewshot as on disk: two more lists in the folder of the drone set."""
+    made = write_cvogl(tmp_path / "data", counts={"val": 3, "test": 2})
+    for split, records in (("train", made.lists["val"]), ("test", made.lists["test"])):
+        torch.save(records, made.home / f"few_shot_{split}.pth")
+    monkeypatch.setattr("training.checkpoints.build", tiny_build)
+    monkeypatch.setattr("training.recipe_task.name_of", lambda model: "ocgnet")
+    model = tiny_build("ocgnet", frame_hw_px=(256, 256), window_px=1024)
+    save_weights(model, tmp_path / "drone.safetensors", {})
+    result = call(
+        *("ocgnet_fewshot", "--data", str(made.root), "--out", str(tmp_path / "run")),
+        *("--init", str(tmp_path / "drone.safetensors"), "--epochs", "1", "--batch", "3"),
+        *("--set", "run.workers=1"),
+    )
+    assert result.exit_code == 0, result.exception
+    tuned = load_file(tmp_path / "run" / "last.safetensors")
+    start = model.state_dict()
+    moved = {k: float((tuned[k] - start[k]).abs().max()) for k in ("head.weight", "body.0.weight")}
+    assert all(0 < distance < 0.01 for distance in moved.values()), moved  # one step of 1e-4
 
 
 def test_short_options_and_set_replace_values(small_folder, tmp_path, tiny) -> None:
