@@ -28,7 +28,7 @@ from edge.errors import ExecutorError
 
 CLICK_LIMIT = 64  # clicks of one call
 ANCHOR_LIMIT = 9
-NO_SIZE_LIMIT = 80.0  # the published models bound no box; exp(80) is still a float32
+NO_SIZE_LIMIT = 32.0  # the published models bound no box; areas up to exp(64) fit a float32
 LENGTH_FLOOR = 1e-12  # a query vector shorter than this is divided by it instead
 OUTPUTS = (
     "box_xyxy_px",
