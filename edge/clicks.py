@@ -108,6 +108,18 @@ class ClickSchedule:
         """How many clicks no frame has taken so far."""
         return self._count - len(self._used)
 
+    @property
+    def unused_frames(self) -> tuple[str, ...]:
+        """Up to three of the frames, or times, whose clicks no frame has taken so far."""
+        waiting = [item for items in self._by_frame.values() for item in items]
+        waiting += [item for _, item in self._timed]
+        names = [
+            f"{item.frame:g} s" if isinstance(item.frame, float) else str(item.frame)
+            for item in waiting
+            if item.where not in self._used
+        ]
+        return tuple(dict.fromkeys(names))[:3]
+
 
 def read_clicks(path: str | os.PathLike[str]) -> tuple[PlacedClick, ...]:
     """Read a click file, in the order of its lines.

@@ -98,6 +98,7 @@ def summary_line(score: DemoScore) -> str:
 def object_table(frames: Sequence[ShownFrame]) -> object:
     """One row for each clicked object over all its frames."""
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     by_id: dict[str, list[JudgedFix]] = {}
@@ -120,8 +121,8 @@ def object_table(frames: Sequence[ShownFrame]) -> object:
         sure = [f for f in fixes if f.outcome in (Outcome.RIGHT, Outcome.WRONG)] or fixes
         there = fixes[0].object_class or "yes" if fixes[0].object_id is not None else "-"
         table.add_row(
-            name,
-            there,
+            escape(name),
+            escape(there),
             str(len(fixes)),
             _number(median([f.error_m for f in sure]), 1),
             _number(median([f.iou for f in sure]), 2),
@@ -134,6 +135,7 @@ def object_table(frames: Sequence[ShownFrame]) -> object:
 def fix_table(frames: Sequence[ShownFrame]) -> object:
     """One row for every fix."""
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD)
@@ -147,7 +149,7 @@ def fix_table(frames: Sequence[ShownFrame]) -> object:
             style = OUTCOME_STYLE[each.outcome]
             table.add_row(
                 str(each.fix.frame_index),
-                each.fix.click_id,
+                escape(each.fix.click_id),
                 _number(each.error_m, 1),
                 _number(each.fix.error_radius_m, 1),
                 _number(each.iou, 2),

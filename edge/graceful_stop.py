@@ -1,10 +1,13 @@
 """Ctrl-C and SIGTERM as a request: the frame at work is finished and the results are written.
 
-A second signal ends the program at once.
+A second signal ends the program at once. What is said at the first one is written past Python's
+streams, which may be at work when the signal comes.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,6 +16,8 @@ from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+NOTICE = "\nstopping after the frame at work; once more stops at once\n"
+_STDERR = 2
 
 
 class _StopError(Exception):
@@ -60,3 +65,5 @@ class GracefulStop:
         self.requested = True
         if self._waiting:
             raise _StopError
+        with contextlib.suppress(OSError):  # nobody reads it
+            os.write(_STDERR, NOTICE.encode())

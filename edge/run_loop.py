@@ -92,6 +92,7 @@ class RunLoop:
             fixes=lines.count,
             verdicts={verdict.value: self._verdicts[verdict] for verdict in Verdict},
             unused_clicks=self._clicks.unused,
+            unused_frames=self._clicks.unused_frames,
             notes=dict(self._notes),
             stages=stage_times(list(self._timings)),
             wall_s=time.perf_counter() - start_s,

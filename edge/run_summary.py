@@ -22,6 +22,7 @@ class RunSummary:
     fixes: int
     verdicts: Mapping[str, int]
     unused_clicks: int  # on frames that never came
+    unused_frames: Sequence[str]  # some of these, or times
     notes: Mapping[str, int]  # what was worth saying, and of how many frames
     stages: Sequence[StageTime]
     wall_s: float
@@ -39,13 +40,15 @@ def print_json(summary: RunSummary) -> None:
 def print_summary(summary: RunSummary) -> None:
     """Tables on standard output."""
     from rich.console import Console
+    from rich.markup import escape
 
     console = Console()
-    console.print(stage_table(summary.stages))
+    if summary.stages:
+        console.print(stage_table(summary.stages))
     words = ", ".join(f"{count} {name}" for name, count in summary.verdicts.items() if count)
     ending = "stopped" if summary.stopped else "done"
     console.print(
-        f"[bold]{ending}:[/] {summary.fixes} fixes ({words or 'none'}) in "
+        f"[bold]{ending}:[/] {counted(summary.fixes, 'fix', 'fixes')} ({words or 'none'}) in "
         f"{summary.frames_with_clicks} of {summary.frames} frames, {summary.wall_s:.1f} s"
     )
     if summary.dropped:
@@ -53,12 +56,27 @@ def print_summary(summary: RunSummary) -> None:
         tail = worst if summary.worst_age_ms is not None else ""
         console.print(f"{summary.dropped} frames were dropped for newer ones{tail}")
     for note, count in summary.notes.items():
-        console.print(f"[yellow]note[/] ({count} frames): {note}", highlight=False)
+        where = counted(count, "frame", "frames")
+        console.print(f"[yellow]note[/] ({where}): {escape(note)}", highlight=False)
     if summary.unused_clicks:
-        console.print(
-            f"[yellow]note:[/] {summary.unused_clicks} clicks are on frames that never came"
-        )
-    console.print(f"written: {', '.join(summary.files)} in {summary.out}", highlight=False)
+        console.print(f"[yellow]note:[/] {escape(_unused(summary))}", highlight=False)
+    files = escape(f"{', '.join(summary.files)} in {summary.out}")
+    console.print(f"written: {files}", highlight=False, soft_wrap=True)
+
+
+def _unused(summary: RunSummary) -> str:
+    """What became of the clicks that no frame took."""
+    what = counted(summary.unused_clicks, "click is on a frame", "clicks are on frames")
+    if summary.stopped:
+        return f"{what} not reached"
+    some = f" ({', '.join(summary.unused_frames)})" if summary.unused_frames else ""
+    came = "" if summary.dropped else f"; {summary.source} gave frames 0 to {summary.frames - 1}"
+    return f"{what} that never came{some}{came}"
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """A number with the word it counts."""
+    return f"{count} {one if count == 1 else many}"
 
 
 def stage_table(stages: Sequence[StageTime]) -> object:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edge import __version__
@@ -77,7 +78,7 @@ def print_scores(
 ) -> None:
     """Print one table: a row for each predictor and site, each score with its interval below."""
     manifest = bundle.manifest
-    table = Table(title=f"bundle {manifest.name} {manifest.version}", title_justify="left")
+    table = Table(title=escape(f"bundle {manifest.name} {manifest.version}"), title_justify="left")
     table.add_column("method")
     table.add_column("site\nclicks/objects/absent", no_wrap=True)
     for _, title in COLUMNS:
@@ -90,7 +91,7 @@ def print_scores(
         cells = [_cell(row.scores, key) for key, _ in COLUMNS]
         name = row.predictor if row.predictor != before else ""
         part = f" ({row.frames} of {row.frames_of} frames)" if row.partial else ""
-        table.add_row(name, f"{row.site}{part}\n{counts}", *cells)
+        table.add_row(escape(name), f"{escape(row.site)}{part}\n{counts}", *cells)
         before = row.predictor
     out = console or Console(width=None if sys.stdout.isatty() else 150)
     out.print(table)
@@ -104,7 +105,7 @@ def print_scores(
         sizes = ", ".join(f"{site}: {w:.1f} x {h:.1f} m" for site, (w, h) in boxes_m.items())
         out.print(
             "The baselines draw a box of the median size of the objects of the other sites, of the "
-            f"site itself where it is alone ({sizes}).",
+            f"site itself where it is alone ({escape(sizes)}).",
             style="dim",
         )
 

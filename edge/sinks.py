@@ -138,6 +138,13 @@ def write_whole(target: Path, data: bytes) -> None:
 
 def not_written(path: Path, error: OSError) -> OutputError:
     """The error for a result that could not be written."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return OutputError(
+            f"{path} cannot be written",
+            expected="a folder to write it into",
+            found=f"{path.parent} is no folder, or a file is in its way",
+            do="choose another folder with --out",
+        )
     return OutputError(
         f"{path} cannot be written",
         expected="a folder that may be written to, with room",

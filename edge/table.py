@@ -11,7 +11,7 @@ import difflib
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,12 +94,20 @@ def read_table(path: str | os.PathLike[str], schema: Schema) -> tuple[Row, ...]:
     file = Path(path)
     try:
         text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise schema.fail(
             f"the {schema.kind} {file} cannot be read",
             "a CSV file or JSON lines, in UTF-8",
-            f"{type(error).__name__}: {error}",
-            "check the path and the encoding",
+            f"text in another encoding, or no text: byte {error.object[error.start]:#04x} at "
+            f"position {error.start}",
+            "save it as UTF-8 (spreadsheets call it CSV UTF-8)",
+        ) from error
+    except OSError as error:
+        raise schema.fail(
+            f"the {schema.kind} {file} cannot be read",
+            "a CSV file or JSON lines, in UTF-8",
+            f"{type(error).__name__}: {error.strerror or error}",
+            "check the path",
         ) from error
     as_json = file.suffix.lower() in JSON_SUFFIXES or text.lstrip().startswith("{")
     rows = _json_rows(str(file), text, schema) if as_json else _csv_rows(str(file), text, schema)
@@ -114,11 +122,9 @@ def read_table(path: str | os.PathLike[str], schema: Schema) -> tuple[Row, ...]:
 
 
 def _csv_rows(path: str, text: str, schema: Schema) -> tuple[Row, ...]:
-    reader = csv.reader(text.splitlines())
     header: list[str] | None = None
     rows = []
-    for cells in reader:
-        line = reader.line_num
+    for line, cells in _csv_lines(path, text, schema):
         stripped = [cell.strip() for cell in cells]
         if not any(stripped):
             continue
@@ -136,6 +142,21 @@ def _csv_rows(path: str, text: str, schema: Schema) -> tuple[Row, ...]:
         present = zip(header, stripped, strict=True)
         rows.append(Row(path, line, {name: cell for name, cell in present if cell}))
     return tuple(rows)
+
+
+def _csv_lines(path: str, text: str, schema: Schema) -> Iterator[tuple[int, list[str]]]:
+    """Number and cells of each line."""
+    reader = csv.reader(text.splitlines())
+    try:
+        for cells in reader:
+            yield reader.line_num, cells
+    except csv.Error as error:
+        raise schema.fail(
+            f"{path}, line {reader.line_num}: not a line of CSV",
+            f"lines such as {schema.example}",
+            str(error),
+            "correct that line; an unpaired quotation mark swallows what follows it",
+        ) from error
 
 
 def _json_rows(path: str, text: str, schema: Schema) -> tuple[Row, ...]:
@@ -164,6 +185,13 @@ def _check_columns(where: str, names: Sequence[str], schema: Schema) -> None:
     for name in names:
         if name in schema.columns:
             continue
+        if any(mark in name for mark in ";\t") and len(names) == 1:
+            raise schema.fail(
+                f"{where}: the columns are not separated by commas",
+                f"lines such as {schema.example}",
+                name,
+                "save it with commas between the cells, and points in the numbers",
+            )
         near = difflib.get_close_matches(name.lower(), schema.columns, n=1, cutoff=0.0)[0]
         raise schema.fail(
             f"{where}: unknown column `{name}`",

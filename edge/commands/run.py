@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from edge.commands.options import FilledCommand, check_folder
+
 if TYPE_CHECKING:
     from edge.types import FramePose
     from edge.window_choice import WindowSupply
 
+INTERRUPTED = 130
 
-@click.command()
+
+@click.command(cls=FilledCommand)
 @click.option("--bundle", type=click.Path(), help="Folder of a bundle; default: the shipped one.")
 @click.option("--tiles", required=True, help="MBTiles, PMTiles, XYZ folder or GeoTIFF.")
 @click.option(
@@ -50,7 +55,7 @@ def run(
     """Locate the clicked objects of pictures, videos and cameras.
 
     Writes fixes.jsonl while it runs and fixes.geojson at the end into --out. Ctrl-C ends it after
-    the frame at work and keeps what was done.
+    the frame at work and keeps what was done; a second one ends it at once.
 
     The same object keeps its id: in videos and live sources an id that was fixed speaks for the
     next five seconds. Another object needs another id.
@@ -67,6 +72,7 @@ def run(
     from edge.telemetry import Telemetry, parse_position
 
     # What is quick to check comes first: a slip of the keyboard must not cost a model's loading.
+    check_folder(Path(out))
     fallback = parse_position(position) if position else None
     poses = Telemetry.read(telemetry) if telemetry else None
     schedule = ClickSchedule.read(clicks)
@@ -92,6 +98,11 @@ def run(
             summary = loop.run(frames, show_progress=not as_json)
         finally:
             assembly.close()
+    except KeyboardInterrupt:
+        kept = Path(out) / "fixes.jsonl"
+        said = f"the fixes before it are in {kept}" if kept.exists() else "nothing was located"
+        click.echo(f"stopped at once, amid a frame: {said}", err=True)
+        sys.exit(INTERRUPTED)
     finally:
         frames.close()
     if as_json:

@@ -15,6 +15,10 @@ from edge.tiles.xyz import XyzSource
 
 FORMATS = "an MBTiles file, a PMTiles file, a GeoTIFF, or a folder of tiles zoom/column/row.png"
 
+_NO_NETWORK = (
+    "download it first: maps are read from this machine only, as on a drone without a link"
+)
+
 
 def open_map(path: str | os.PathLike[str]) -> TileMap:
     """Open a map; close it after use.
@@ -41,7 +45,7 @@ def open_map(path: str | os.PathLike[str]) -> TileMap:
             f"the map {place} cannot be opened",
             expected=FORMATS,
             found=f"{type(error).__name__}: {error}",
-            do="check the path",
+            do="check the path" if "://" not in os.fspath(path) else _NO_NETWORK,
         ) from error
     raise MapError(
         f"{place} is not a map of a known format",

@@ -75,6 +75,9 @@ CASES = {
     "no id": ("frame,id,x,y\n0,,1,2\n", ["line 2", "no id"]),
     "half a frame": ("frame,id,x,y\n1.5,a,1,2\n", ["`frame` is not an index", "'1.5'", "`time`"]),
     "decimal commas": ("frame,id,x,y\n0,a,1,5,2\n", ["not as many cells", "5 cells"]),
+    "semicolons": ("frame;id;x;y\n0;a;1;2\n", ["line 1", "not separated by commas", "points in"]),
+    "tabs": ("frame\tid\tx\ty\n0\ta\t1\t2\n", ["line 1", "not separated by commas"]),
+    "a swallowed file": ('frame,id,x,y\n0,"a' + 140_000 * "b", ["line 2", "quotation mark"]),
     "both": ("frame,time,id,x,y\n0,1.0,a,1,2\n", ["more than one of frame, time", "frame 0"]),
     "one without": ("frame,id,x,y\n0,a,1,2\n,b,1,2\n", ["line 3", "a click of no frame", "'b'"]),
 }
@@ -115,6 +118,17 @@ def test_files_that_are_missing_or_no_text(tmp_path):
     path.write_bytes(b"\xff\xfe\x00\x81")
     with pytest.raises(ClickError, match="in UTF-8"):
         read_clicks(path)
+    with pytest.raises(ClickError, match="Is a directory"):
+        read_clicks(tmp_path)
+
+
+def test_another_encoding_is_named_with_its_place(tmp_path):
+    path = tmp_path / "latin.csv"
+    path.write_bytes("frame,id,x,y\n0,Straße,1,2\n".encode("latin-1"))
+    with pytest.raises(ClickError) as caught:
+        read_clicks(path)
+    assert "latin.csv cannot be read" in caught.value.what
+    assert "byte 0xdf at position 19" in caught.value.found and "as UTF-8" in caught.value.do
 
 
 def test_a_click_outside_its_frame_names_its_line(tmp_path):

@@ -47,6 +47,13 @@ def test_a_second_signal_ends_it_now():
         signal.raise_signal(signal.SIGINT)
 
 
+def test_the_first_signal_amid_an_item_says_what_comes(capfd):
+    with GracefulStop() as stop:
+        assert stop.next_of(iter([1])) == 1
+        signal.raise_signal(signal.SIGINT)
+    assert "stopping after the frame at work; once more stops at once" in capfd.readouterr().err
+
+
 def test_handlers_are_put_back():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with GracefulStop():

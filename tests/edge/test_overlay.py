@@ -165,7 +165,7 @@ def test_pictures_keep_their_colours_and_errors_their_words(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError) as caught:
         write_image(tmp_path / "file" / "p.png", image)
-    for word in ("p.png cannot be written", "with room", "--out"):
+    for word in ("p.png cannot be written", "is no folder", "--out"):
         assert word in str(caught.value)
 
 

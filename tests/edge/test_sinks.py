@@ -111,7 +111,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError) as caught:
         FixLines(tmp_path / "file" / "fixes.jsonl")
-    for word in ("fixes.jsonl cannot be written", "with room", "--out"):
+    for word in ("fixes.jsonl cannot be written", "file is no folder", "--out"):
         assert word in str(caught.value)
     assert caught.value.exit_code == 14
 

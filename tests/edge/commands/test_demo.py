@@ -21,7 +21,7 @@ from edge.commands.demo import demo
 from edge.demo_flight import bundled_flight, pairs_flight, recorded_flight
 from edge.demo_loop import fly
 from edge.demo_report import demo_score
-from edge.errors import BundleError, DataError, PairsError
+from edge.errors import BundleError, DataError, OutputError, PairsError, UsageError
 from edge.priors import Tracker
 
 FLIGHT = Path(edge.__file__).parent / "demo_data" / "flight"
@@ -174,6 +174,40 @@ def test_the_labels_of_a_pairs_file_feed_no_tracker(pairs_file, tmp_path, tiny_b
     flight.assembly.close()
     assert sum(len(frame.judged) for frame in frames) == flight.clicks > 0
     assert learned == []
+
+
+def test_options_that_cannot_be_meant(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge.assembly.open_bundle", None)  # refused before all work
+    (tmp_path / "file").touch()
+    for words, error, what in (
+        (["--images", "somewhere"], UsageError, "--images says where the pictures of --pairs lie"),
+        (["--out", ""], UsageError, "--out is empty"),
+        (["--out", str(tmp_path / "file")], OutputError, "file is no folder"),
+    ):
+        with pytest.raises(error) as caught:
+            CliRunner().invoke(demo, words, catch_exceptions=False)
+        assert what in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        ("edge.demo_loop._show", "stopped at once, amid a frame: the fixes before it are in"),
+        ("edge.demo_loop._until_stopped", "stopped before the first frame: no page was written"),
+    ],
+)
+def test_ctrl_c_says_what_is_kept(pairs_file, tmp_path, tiny_bundle, monkeypatch, at, words):
+    def ctrl_c(*_):
+        if at.endswith("_show"):
+            raise KeyboardInterrupt
+        return iter(())
+
+    monkeypatch.setattr(at, ctrl_c)
+    options = ["--pairs", pairs_file, "--bundle", tiny_bundle.path, "--prior", "none"]
+    done = CliRunner().invoke(demo, [*map(str, options), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 130
+    assert words in done.output and "open it" not in done.output
+    assert not (tmp_path / "out" / "index.html").exists()
 
 
 def test_what_is_missing_is_named(tmp_path, monkeypatch):

@@ -201,7 +201,9 @@ def test_a_stored_window_gives_the_same_fixes(world, tmp_path):
 def test_clicks_on_frames_that_never_come_are_said(world, tmp_path):
     (tmp_path / "clicks.csv").write_text("frame,id,x,y\n0,a,24,24\n77,a,1,1\n")
     done = invoke(options(world, tmp_path / "out", clicks=tmp_path / "clicks.csv"))
-    assert "1 clicks are on frames that never came" in done.output
+    said = " ".join(done.output.split())
+    assert "1 click is on a frame that never came (77)" in said
+    assert "frames gave frames 0 to 2" in said
     assert "1 of 3 frames" in done.output
 
 

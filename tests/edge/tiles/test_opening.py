@@ -34,6 +34,11 @@ def test_no_such_file(tmp_path):
     assert "cannot be opened" in error.what and "FileNotFoundError" in error.found
 
 
+def test_a_map_of_the_network():
+    error = refused("https://example.org/map.mbtiles")
+    assert "cannot be opened" in error.what and "download it first" in error.do
+
+
 def test_an_empty_file(tmp_path):
     path = tmp_path / "map.bin"
     path.touch()

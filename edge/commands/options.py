@@ -1,0 +1,53 @@
+"""Checks of option values that click itself lets through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge.errors import OutputError, UsageError
+
+
+class FilledCommand(click.Command):
+    """A command that refuses options without a value.
+
+    An empty path is the working directory, an empty position none: a variable of the shell that
+    was never set would be passed over in silence.
+    """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Check the values, then run the command.
+
+        Raises:
+            UsageError: a value is empty.
+        """
+        for parameter in self.params:
+            value = ctx.params.get(parameter.name or "")
+            if isinstance(value, str) and not value.strip():
+                raise UsageError(
+                    f"{parameter.opts[0]} is empty",
+                    expected=f"{parameter.opts[0]} with a value, or without it the default",
+                    found=repr(value),
+                    do="check the variable that the value comes from",
+                )
+        return super().invoke(ctx)
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a folder for results that cannot become one, before any work is done.
+
+    Raises:
+        OutputError: there is a file of that name, or in its way.
+    """
+    for place in (out, *out.parents):
+        if place.is_dir():
+            return
+        if place.exists() or place.is_symlink():
+            raise OutputError(
+                f"--out {out} is no folder",
+                expected="a folder, new or existing",
+                found=f"{place} is there and is no folder",
+                do="give another folder with --out, or move that file away",
+            )

@@ -1,0 +1,101 @@
+"""Slips of the keyboard at `tilefix run`: refused before all work, and nothing of them is lost."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from edge.commands.run import run
+from edge.errors import OutputError, UsageError
+from edge.geodesy import MercatorGeometry
+from edge.tiles.mbtiles_writer import MBTilesWriter
+
+ZOOM, COLUMN, ROW = 19, 272976, 184400
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, make_tiny_bundle):
+    """A bundle, a map, three frames and a click on each."""
+    folder = tmp_path_factory.mktemp("world")
+    make_tiny_bundle(folder / "bundle", window_wh_px=(512, 512))
+    blank = cv2.imencode(".png", np.full((256, 256, 3), 90, np.uint8))[1].tobytes()
+    with MBTilesWriter(folder / "map.mbtiles", {"name": "m", "format": "png"}) as writer:
+        for row in range(4):
+            for column in range(4):
+                writer.put(ZOOM, COLUMN + column, ROW + row, blank)
+    (folder / "frames").mkdir()
+    for index in range(3):
+        cv2.imwrite(str(folder / f"frames/{index}.png"), np.full((64, 64, 3), 90, np.uint8))
+    (folder / "clicks.csv").write_text("frame,id,x,y\n0,a,20,20\n0,b,9,9\n1,a,20,20\n")
+    geometry = MercatorGeometry(ZOOM, COLUMN * 256.0, ROW * 256.0)
+    lon, lat = geometry.lon_lat_deg(np.array([[500.0, 500.0]]))[0].tolist()
+    (folder / "telemetry.csv").write_text(f"time,lon,lat\n0,{lon},{lat}\n3,{lon},{lat}\n")
+    return folder
+
+
+def options(world, out, **changes):
+    values = {
+        "bundle": world / "bundle",
+        "tiles": world / "map.mbtiles",
+        "source": world / "frames",
+        "clicks": world / "clicks.csv",
+        "telemetry": world / "telemetry.csv",
+        "prior": "none",
+        "out": out,
+        **changes,
+    }
+    return [word for key, value in values.items() for word in (f"--{key}", str(value))]
+
+
+def invoke(arguments):
+    return CliRunner().invoke(run, arguments, catch_exceptions=False)
+
+
+@pytest.mark.parametrize("name", ["tiles", "source", "clicks", "telemetry", "position", "out"])
+def test_an_option_without_a_value_is_no_default(world, tmp_path, name):
+    words = options(world, tmp_path / "out")
+    with pytest.raises(UsageError) as caught:
+        invoke([*words, f"--{name}", " "])
+    assert f"--{name} is empty" in caught.value.what and "variable" in caught.value.do
+
+
+@pytest.mark.parametrize("below", ["", "sub/sub"])
+def test_a_file_in_the_way_of_the_results(world, tmp_path, monkeypatch, below):
+    monkeypatch.setattr("edge.assembly.open_bundle", None)  # refused before all work
+    (tmp_path / "file").write_text("dear")
+    with pytest.raises(OutputError) as caught:
+        invoke(options(world, tmp_path / "file" / below))
+    assert "is no folder" in caught.value.what and "file is there" in caught.value.found
+    assert "another folder with --out" in caught.value.do
+    assert (tmp_path / "file").read_text() == "dear"
+
+
+def test_nothing_to_locate_has_no_table_and_brackets_are_no_markup(world, tmp_path):
+    (tmp_path / "clicks.csv").write_text("time,id,x,y\n1234.5,[/a],24,24\n")
+    out = tmp_path / "[bold]out[/b]"
+    done = invoke(options(world, out, clicks=tmp_path / "clicks.csv"))
+    assert done.exit_code == 0
+    assert "never came (1234.5 s)" in " ".join(done.output.split())
+    assert "[bold]out[/b]" in done.output and "times per frame" not in done.output
+
+
+def test_a_second_ctrl_c_says_where_the_results_are(world, tmp_path, monkeypatch):
+    from edge.run_loop import RunLoop
+
+    plain = RunLoop._one
+
+    def one(self, frame, lines, film):
+        if frame.index == 1:
+            raise KeyboardInterrupt
+        plain(self, frame, lines, film)
+
+    monkeypatch.setattr(RunLoop, "_one", one)
+    done = invoke(options(world, tmp_path / "out"))
+    assert done.exit_code == 130
+    assert "stopped at once, amid a frame: the fixes before it are in" in done.output
+    assert len((tmp_path / "out/fixes.jsonl").read_text().splitlines()) == 2
+    assert len(json.loads((tmp_path / "out/fixes.geojson").read_text())["features"]) == 4
