@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import export.plugin
+from export.plugin.launcher import KernelLibrary
 from export.plugin.random_cases import VARIANTS, TileCase, random_case
 
+SOURCES = Path(export.plugin.__file__).parent / "csrc"
 # name -> N, D, C, grid, anchors, priors
 SHAPES = {
     "one click": (1, 16, 8, (4, 4), 9, False),
@@ -47,3 +53,17 @@ def case(request: pytest.FixtureRequest) -> TileCase:
 @pytest.fixture
 def compare() -> Callable[[Mapping[str, np.ndarray], TileCase], None]:
     return assert_close
+
+
+@pytest.fixture(scope="session")
+def host_kernels(tmp_path_factory: pytest.TempPathFactory) -> KernelLibrary:
+    """The CUDA source compiled for the host, where one thread block runs at a time."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("g++ is not installed: the kernels cannot be compiled for the host")
+    library = tmp_path_factory.mktemp("host") / "kernels.so"
+    source = SOURCES / "tile_attention.cu"
+    flags = ["-std=c++17", "-O1", "-DTILEFIX_HOST", "-Wall", "-Wextra", "-Werror"]
+    flags += ["-Wno-unknown-pragmas", "-fPIC", "-shared", "-x", "c++"]
+    subprocess.run([compiler, *flags, source, "-o", library], check=True)
+    return KernelLibrary(library)

@@ -1,0 +1,219 @@
+// A host's imitation of one CUDA thread block at a time, for tests of kernels without a GPU.
+//
+// Every thread is a fiber that runs until its next barrier or shuffle. Shared memory is filled with
+// NaN before each block, and background copies happen no earlier than they are waited for, so that
+// a missing wait shows. Missing barriers may not show: fibers run one after another, in an order
+// that `launch` turns round for every second block.
+#ifndef TILEFIX_HOST_BLOCK_H_
+#define TILEFIX_HOST_BLOCK_H_
+
+#include <setjmp.h>
+#include <ucontext.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <vector>
+
+#define __global__
+#define __device__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define TILEFIX_LAUNCH(kernel, grid, threads, shared_bytes, stream, ...) \
+    tilefix::host::launch(grid, threads, shared_bytes, stream, [&] { kernel(__VA_ARGS__); })
+#define TILEFIX_STATIC_SHARED(type, name) static type name
+#define TILEFIX_DYNAMIC_SHARED(name) unsigned char* name = tilefix::host::block().shared.data()
+
+struct dim3 {
+    unsigned x, y, z;
+    dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {}
+};
+struct alignas(16) float4 { float x, y, z, w; };
+struct alignas(16) uint4 { unsigned x, y, z, w; };
+struct alignas(8) float2 { float x, y; };
+struct __half { uint16_t bits; };
+struct __half2 { __half x, y; };
+
+using cudaStream_t = void*;
+using cudaError_t = int;
+enum { cudaSuccess = 0, cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+template <typename Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel, int, int) { return cudaSuccess; }
+inline cudaError_t cudaPeekAtLastError() { return cudaSuccess; }
+
+inline float __half2float(__half h) {
+    int const exponent = h.bits >> 10 & 31, fraction = h.bits & 1023;
+    float const size = exponent == 31  ? (fraction ? NAN : INFINITY)
+                       : exponent == 0 ? std::ldexp(float(fraction), -24)
+                                       : std::ldexp(float(fraction + 1024), exponent - 25);
+    return h.bits >> 15 ? -size : size;
+}
+inline __half __float2half(float x) {
+    if (x != 0.f) std::abort();  // no kernel rounds to float16
+    return {0};
+}
+inline float2 __half22float2(__half2 h) { return {__half2float(h.x), __half2float(h.y)}; }
+inline unsigned __float_as_uint(float x) { unsigned u; std::memcpy(&u, &x, 4); return u; }
+inline float __uint_as_float(unsigned u) { float x; std::memcpy(&x, &u, 4); return x; }
+template <typename T> T min(T a, T b) { return b < a ? b : a; }
+template <typename T> T max(T a, T b) { return a < b ? b : a; }
+
+namespace tilefix::host {
+
+struct Barrier {
+    unsigned members = 0, arrived = 0, turn = 0;
+};
+
+struct Copy { void* to; void const* from; };
+
+struct Fiber {
+    ucontext_t context{};  // for its start; then jumps, which cost no system call
+    jmp_buf place;
+    bool started = false;
+    std::vector<unsigned char> stack = std::vector<unsigned char>(96 * 1024);
+    Barrier* waits_at = nullptr;
+    unsigned turn = 0;
+    bool done = true;
+    int shuffles = 0;
+    std::vector<std::vector<Copy>> copies;  // of groups, the last one open
+};
+
+struct Block {
+    dim3 thread_index, block_index, block_size, grid_size;
+    std::vector<unsigned char> shared;
+    std::vector<Fiber> fibers;
+    std::vector<Barrier> warps;
+    std::vector<unsigned> lanes;  // what each thread last gave to a shuffle, two turns of it
+    Barrier all;
+    jmp_buf scheduler;
+    unsigned current = 0;
+    std::function<void()> body;
+};
+
+inline Block& block() {
+    static Block only;
+    return only;
+}
+
+inline void wait_at(Barrier& barrier) {
+    Block& b = block();
+    if (++barrier.arrived == barrier.members) {
+        barrier.arrived = 0;
+        ++barrier.turn;
+        return;
+    }
+    Fiber& me = b.fibers[b.current];
+    me.waits_at = &barrier;
+    me.turn = barrier.turn;
+    if (!_setjmp(me.place)) _longjmp(b.scheduler, 1);
+}
+
+inline void enter() {
+    Block& b = block();
+    b.body();
+    b.fibers[b.current].done = true;
+    _longjmp(b.scheduler, 1);
+}
+
+inline void go_on(Fiber& f) {
+    if (_setjmp(block().scheduler)) return;
+    if (f.started) _longjmp(f.place, 1);
+    f.started = true;
+    setcontext(&f.context);
+}
+
+inline void run_block(bool backwards) {
+    Block& b = block();
+    unsigned const count = b.block_size.x;
+    for (unsigned i = 0; i < count; ++i) {
+        Fiber& f = b.fibers[i];
+        f.done = f.started = false, f.waits_at = nullptr, f.shuffles = 0, f.copies.assign(1, {});
+        getcontext(&f.context);
+        f.context.uc_stack.ss_sp = f.stack.data();
+        f.context.uc_stack.ss_size = f.stack.size();
+        f.context.uc_link = nullptr;
+        makecontext(&f.context, enter, 0);
+    }
+    for (unsigned left = count; left;) {
+        bool moved = false;
+        for (unsigned k = 0; k < count; ++k) {
+            unsigned const i = backwards ? count - 1 - k : k;
+            Fiber& f = b.fibers[i];
+            if (f.done || (f.waits_at && f.waits_at->turn == f.turn)) continue;
+            f.waits_at = nullptr;
+            b.current = i;
+            b.thread_index = dim3(i, 0, 0);
+            go_on(f);
+            moved = true;
+            left -= f.done;
+        }
+        if (!moved) {
+            std::fputs("host_block: threads wait at different barriers\n", stderr);
+            std::abort();
+        }
+    }
+}
+
+inline void launch(dim3 grid, unsigned threads, size_t shared_bytes, cudaStream_t,
+                   std::function<void()> body) {
+    Block& b = block();
+    b.block_size = dim3(threads), b.grid_size = grid, b.body = std::move(body);
+    b.fibers.resize(threads > b.fibers.size() ? threads : b.fibers.size());
+    b.lanes.resize(2 * threads);
+    b.all = {threads, 0, 0};
+    b.warps.assign((threads + 31) / 32, {32, 0, 0});
+    unsigned turn = 0;
+    for (unsigned z = 0; z < grid.z; ++z)
+        for (unsigned y = 0; y < grid.y; ++y)
+            for (unsigned x = 0; x < grid.x; ++x) {
+                b.shared.assign(shared_bytes, 0xff);
+                b.block_index = dim3(x, y, z);
+                run_block(turn++ % 2);
+            }
+}
+
+}  // namespace tilefix::host
+
+#define threadIdx (tilefix::host::block().thread_index)
+#define blockIdx (tilefix::host::block().block_index)
+#define blockDim (tilefix::host::block().block_size)
+#define gridDim (tilefix::host::block().grid_size)
+
+inline void __syncthreads() { tilefix::host::wait_at(tilefix::host::block().all); }
+
+template <typename T>
+T __shfl_xor_sync(unsigned, T value, int mask) {
+    static_assert(sizeof(T) == 4, "shuffles move 32 bits");
+    auto& b = tilefix::host::block();
+    unsigned const me = b.current;
+    unsigned* const lanes = b.lanes.data() + (b.fibers[me].shuffles++ % 2) * b.block_size.x;
+    std::memcpy(&lanes[me], &value, 4);
+    tilefix::host::wait_at(b.warps[me / 32]);
+    std::memcpy(&value, &lanes[me ^ unsigned(mask)], 4);
+    return value;
+}
+
+namespace tilefix {
+
+inline void copy_16_bytes(void* to, void const* from) {
+    if ((reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from)) % 16) std::abort();
+    auto& b = host::block();
+    b.fibers[b.current].copies.back().push_back({to, from});
+}
+inline void close_copy_group() {
+    auto& b = host::block();
+    b.fibers[b.current].copies.emplace_back();
+}
+template <int kOpen>
+void wait_for_copies() {
+    auto& b = host::block();
+    auto& groups = b.fibers[b.current].copies;
+    for (; groups.size() > kOpen + 1; groups.erase(groups.begin()))
+        for (auto const& copy : groups.front()) std::memcpy(copy.to, copy.from, 16);
+}
+
+}  // namespace tilefix
+#endif

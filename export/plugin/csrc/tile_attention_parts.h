@@ -1,0 +1,160 @@
+// Pieces of the TileAttention kernels: sizes, shared memory, staging, reductions, small formulas.
+#ifndef TILEFIX_TILE_ATTENTION_PARTS_H_
+#define TILEFIX_TILE_ATTENTION_PARTS_H_
+
+#include "device.h"
+#include "tile_attention.h"
+
+namespace tilefix {
+
+constexpr int kThreads = 256;
+constexpr int kWarps = kThreads / 32;
+constexpr int kCells = 32;    // of a block; a warp's lanes are 4 octets of them x 8 channel slices
+constexpr int kSlices = 8;
+constexpr int kGroup = 8;     // clicks in one pass over a tile
+constexpr int kVRows = 512;   // channels of v in shared memory at once
+constexpr int kURows = 256;   // and of u
+constexpr int kAnchors = TILEFIX_ANCHOR_LIMIT;
+constexpr int kClicks = TILEFIX_CLICK_LIMIT;
+constexpr int kRadius = 2;          // cells around the first peak that the second lies outside
+constexpr float kLeak = 0.1f;
+constexpr float kRangeFloor = 1e-6f;
+constexpr float kLengthFloor = 1e-12f;
+
+using Key = unsigned long long;  // a float's rank above, the complement of its index below
+
+struct alignas(16) Weights {  // of one hidden channel
+    float scale, shift, bias, confidence[kAnchors];
+};
+static_assert(sizeof(Weights) == 48, "three 16-byte loads a channel");
+
+struct alignas(16) Shared {
+    float similarity[kClicks][kCells];
+    float low[kClicks], inverse[kClicks];  // the gate is affine in (S - low) inverse
+    float squares[kWarps][kGroup];
+    union {
+        struct {
+            float query[kVRows][kGroup];
+            float part[kWarps][kGroup][kCells];
+        } cosine;
+        struct {
+            Weights weights[kURows];
+            float part[kWarps][kAnchors][kCells];
+        } head;
+    };
+    // the tiles follow: v [min(embedding, kVRows)][kCells], u [min(hidden, kURows)][kCells]
+};
+static_assert(sizeof(Shared) % 16 == 0, "the tiles behind it are 16-byte aligned");
+
+struct Answer {  // shared memory of the kernel of that name
+    Key keys[kWarps];
+    float parts[kWarps][4];
+};
+
+struct Workspace {
+    float* similarity;  // [windows, clicks, cells]
+    Key* best;          // [windows, clicks, blocks]
+    float2* range;      // [windows, clicks, blocks] smallest and largest S
+};
+
+// A row-major matrix's columns first..first+31 of some rows to shared memory; 0 beyond its columns.
+template <typename T>
+__device__ void stage_tile(T* to, T const* from, int rows, int cells, int first) {
+    constexpr int kPiece = 16 / sizeof(T);
+    bool const aligned = cells % kPiece == 0 && reinterpret_cast<uintptr_t>(from) % 16 == 0;
+    if (aligned) {
+        constexpr int kPieces = kCells / kPiece;  // of a row
+#pragma unroll 1
+        for (int i = threadIdx.x; i < rows * kPieces; i += kThreads) {
+            int const row = i / kPieces, cell = i % kPieces * kPiece;
+            T* const place = to + row * kCells + cell;
+            if (first + cell < cells) {
+                copy_16_bytes(place, from + size_t(row) * cells + first + cell);
+            } else {
+                *reinterpret_cast<uint4*>(place) = uint4{0, 0, 0, 0};
+            }
+        }
+    } else {
+#pragma unroll 1
+        for (int i = threadIdx.x; i < rows * kCells; i += kThreads) {
+            int const row = i / kCells, cell = first + i % kCells;
+            to[i] = cell < cells ? from[size_t(row) * cells + cell] : zero<T>();
+        }
+    }
+}
+
+// Sums eight cells over the warp's eight slices; slice i of an octet keeps cell i.
+__device__ __forceinline__ float sum_slices(float const (&x)[8], int lane) {
+    float four[4], two[2];
+    bool upper = lane & 16;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+        float const sent = upper ? x[i] : x[i + 4];
+        four[i] = (upper ? x[i + 4] : x[i]) + __shfl_xor_sync(~0u, sent, 16);
+    }
+    upper = lane & 8;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+        float const sent = upper ? four[i] : four[i + 2];
+        two[i] = (upper ? four[i + 2] : four[i]) + __shfl_xor_sync(~0u, sent, 8);
+    }
+    upper = lane & 4;
+    float const sent = upper ? two[0] : two[1];
+    return (upper ? two[1] : two[0]) + __shfl_xor_sync(~0u, sent, 4);
+}
+
+// The cell that `sum_slices` leaves to a lane.
+__device__ __forceinline__ int cell_of_lane(int lane) { return lane % 4 * 8 + lane / 4; }
+
+__device__ __forceinline__ Key key_of(float value, unsigned index) {
+    unsigned const bits = __float_as_uint(value + 0.f);  // -0 ranks as 0 does
+    unsigned const rank = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+    return Key(rank) << 32 | (~index & 0xffffffffu);
+}
+__device__ __forceinline__ float value_of(Key key) {
+    unsigned const rank = unsigned(key >> 32);
+    return __uint_as_float(rank & 0x80000000u ? rank & 0x7fffffffu : ~rank);
+}
+__device__ __forceinline__ unsigned index_of(Key key) { return ~unsigned(key); }
+
+__device__ __forceinline__ float warp_sum(float x) {
+#pragma unroll
+    for (int step = 16; step; step /= 2) x += __shfl_xor_sync(~0u, x, step);
+    return x;
+}
+__device__ __forceinline__ float warp_min(float x) {
+#pragma unroll
+    for (int step = 16; step; step /= 2) x = fminf(x, __shfl_xor_sync(~0u, x, step));
+    return x;
+}
+__device__ __forceinline__ float warp_max(float x) {
+#pragma unroll
+    for (int step = 16; step; step /= 2) x = fmaxf(x, __shfl_xor_sync(~0u, x, step));
+    return x;
+}
+__device__ __forceinline__ Key warp_max(Key key) {
+#pragma unroll
+    for (int step = 16; step; step /= 2) {
+        Key const other = Key(__shfl_xor_sync(~0u, unsigned(key >> 32), step)) << 32 |
+                          __shfl_xor_sync(~0u, unsigned(key), step);
+        key = max(key, other);
+    }
+    return key;
+}
+
+__device__ __forceinline__ float inverse_range(float low, float high) {
+    return high - low > kRangeFloor ? 1.f / (high - low) : 1.f;
+}
+__device__ __forceinline__ float leaky(float x) { return fmaxf(x, kLeak * x); }
+
+// The prior's log-density at a cell, up to its constant; a cell's own variance is added.
+__device__ __forceinline__ float log_prior(TileAttentionArguments const& a, size_t click, int cell) {
+    float const stride = a.stride_px, inv_var = a.prior_inv_var[click];
+    float const dx = (float(cell % a.columns) + 0.5f) * stride - a.prior_xy_px[2 * click];
+    float const dy = (float(cell / a.columns) + 0.5f) * stride - a.prior_xy_px[2 * click + 1];
+    float const blurred = inv_var / (1.f + inv_var * (stride * stride / 12.f));
+    return -0.5f * blurred * (dx * dx + dy * dy);
+}
+
+}  // namespace tilefix
+#endif
