@@ -23,14 +23,14 @@ VERBS: dict[str, tuple[str, str]] = {
     "evaluate": ("edge.commands.evaluate:evaluate", "Score a bundle on labelled pairs."),
     "tiles": ("edge.commands.tiles:tiles", "Import, inspect and encode maps."),
     "doctor": ("edge.commands.doctor:doctor", "Check this machine and say what is missing."),
-    "train": ("training.command:train", "Train a model (needs the extra 'train')."),
+    "train": ("training.trainer.command:train", "Train a model (needs the extra 'train')."),
     "experiment": (
         "training.experiments.command:experiment",
         "Ask a question of a model: a table, JSON and a plot (needs the extra 'train').",
     ),
     "datasets": ("training.datasets.command:datasets", "Make and check training data."),
     "import-checkpoint": (
-        "training.import_command:import_checkpoint",
+        "training.checkpoints.command:import_checkpoint",
         "Take weights that others published (needs the extra 'train').",
     ),
     "export": ("export.command:export", "Checkpoint to bundle (needs the extra 'export')."),

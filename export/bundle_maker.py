@@ -29,7 +29,7 @@ from edge.manifest import (
 from export.acceptance import PreparedSample, collect, prepare
 from export.centre_fit import fit_centre
 from export.graphs import export_graphs
-from training.checkpoints import load_weights
+from training.checkpoints.weights import load_weights
 from training.datasets.pair_folder import PairFolder
 from training.models.lite import Lite
 

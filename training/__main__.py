@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from edge.errors import TilefixError
-from training.command import train
+from training.trainer.command import train
 
 if __name__ == "__main__":
     try:

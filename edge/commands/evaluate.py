@@ -92,11 +92,11 @@ def evaluate(
     Ctrl-C ends it early: the frames done until then are scored, and marked as a part.
 
     With --checkpoint, --data and --set: score trained models on the split of a published data set,
-    as the papers do (`python -m pydoc training.published_metrics`), beside the papers' own rows.
+    as the papers do (`python -m pydoc training.evaluation.metrics`), beside the papers' own rows.
     """
     if _is_of_checkpoints(files, checkpoints, data, set_name):
         # by name: nothing here imports torch
-        published = importlib.import_module("training.published_evaluation")
+        published = importlib.import_module("training.evaluation.published")
         published.tell(checkpoints, data, set_name, split, noise_px, json_path)
         return
     import cv2

@@ -6,14 +6,14 @@ from pathlib import Path
 import torch
 from tiny_model import Squares, TinyModel, tiny_recipe
 
-from training import trainer
-from training.published_task import PublishedTask
-from training.sample_batches import SampleReader
+from training.batches.samples import SampleReader
+from training.tasks.published import PublishedTask
+from training.trainer import loop
 
-trainer.LOG_EVERY_STEPS = 1
+loop.LOG_EVERY_STEPS = 1
 recipe = tiny_recipe(epochs="epochs = 12", batch="batch = 4\nema_decay = 0.9")
 readers = [SampleReader(Squares(n), (64, 64), 128) for n in (12, 4)]
 torch.manual_seed(0)
 torch.set_num_threads(1)
 task = PublishedTask(TinyModel(), *readers, recipe.loss, validation_batch=4)
-trainer.train(task, recipe, Path(sys.argv[1]), report=lambda line: print(line["step"], flush=True))
+loop.train(task, recipe, Path(sys.argv[1]), report=lambda line: print(line["step"], flush=True))

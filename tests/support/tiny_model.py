@@ -18,7 +18,7 @@ from training.models.contract import (
     HeadMaps,
     Localizations,
 )
-from training.recipe_reading import parse_recipe
+from training.recipes.reading import parse_recipe
 
 RECIPE = """
 schema = "tilefix-recipe/1"

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from tiny_model import Squares, TinyModel, tiny_recipe
 
-from training.published_task import PublishedTask
-from training.sample_batches import SampleReader
-from training.trainer import train
+from training.batches.samples import SampleReader
+from training.tasks.published import PublishedTask
+from training.trainer.loop import train
 
 out, accumulate = Path(sys.argv[1]), sys.argv[2]
 recipe = tiny_recipe(batch=f"batch = 4\naccumulate = {accumulate}")

@@ -126,7 +126,7 @@ def anchors(folders: tuple[Path, ...], count: int, name: str | None, split: str)
     import numpy as np
     from rich.progress import track
 
-    from training.anchors import cluster
+    from training.datasets.anchors import cluster
     from training.datasets.pair_folder import PairFolder
     from training.datasets.registry import open_dataset
 

@@ -1,7 +1,7 @@
 """What does each part of a model give? The papers' ablations, one training per row.
 
-The labels are those of the papers' rows in `training/published_results.toml`, so that both are
-printed side by side.
+The labels are those of the papers' rows in `training/evaluation/published_results.toml`, so that
+both are printed side by side.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 from edge.errors import UsageError
 from training.experiments.variants import Variant
-from training.recipe import Recipe
-from training.recipe_reading import with_values
+from training.recipes.reading import with_values
+from training.recipes.schema import Recipe
 
 NAME = "ablation"
 WHOLE = "whole"

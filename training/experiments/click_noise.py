@@ -14,10 +14,11 @@ from pathlib import Path
 from edge.bundle import sha256_of
 from edge.errors import UsageError
 from edge.scoring import Scores
-from training.checkpoints import load_weights
+from training.checkpoints.weights import load_weights
 from training.datasets.registry import open_dataset
+from training.evaluation.measured_files import write_json
+from training.evaluation.published import score_model
 from training.experiments.variants import Outcome
-from training.published_evaluation import score_model, write_json
 
 NAME = "click-noise"
 DEFAULT_SIGMAS_PX = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from training.command import INTERRUPTED
+from training.trainer.command import INTERRUPTED
 
 if TYPE_CHECKING:
     from training.experiments.variants import Setting, Variant
-    from training.recipe import Recipe
+    from training.recipes.schema import Recipe
 
 PATH = click.Path(path_type=Path)
 
@@ -142,8 +142,8 @@ def _prepare(
     judged: str = "best",
 ) -> tuple[Recipe, Setting]:
     from training.experiments.variants import Setting
-    from training.recipe_reading import changed_recipe
-    from training.recipe_task import FirstWeights
+    from training.recipes.reading import changed_recipe
+    from training.tasks.opening import FirstWeights
 
     recipe = changed_recipe(recipe_name, options_text, changes_text)
     first = FirstWeights(init, weights, from_scratch)
@@ -158,9 +158,9 @@ def _train_and_tell(
     x_label: str | None,
     make_task: Callable[..., Any] | None = None,
 ) -> None:
+    from training.evaluation.published_results import rows_of
     from training.experiments.results import results_table, summarise, write_results
     from training.experiments.variants import begin, run_variants
-    from training.published_results import rows_of
 
     begin(name, variants, setting)
     outcomes = run_variants(variants, setting, make_task=make_task, say=click.echo)

@@ -20,9 +20,9 @@ from training.datasets.sample import SampleSource
 from training.datasets.subset import Subset, classes_of
 from training.experiments.variants import Variant
 from training.models.contract import CrossViewModel
-from training.published_task import PublishedTask
-from training.recipe import Recipe
-from training.recipe_task import open_sources, published_task
+from training.recipes.schema import Recipe
+from training.tasks.opening import open_sources, published_task
+from training.tasks.published import PublishedTask
 
 NAME = "few-shot"
 DEFAULT_SHOTS = (0, 1, 3, 5, 7)

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.errors import OutputError
+from training.evaluation.measured_files import where_and_when, write_json
+from training.evaluation.published_results import CELLS, MEASURED, PAPER, PublishedRow
 from training.experiments.variants import Outcome
-from training.published_evaluation import where_and_when, write_json
-from training.published_results import CELLS, MEASURED, PAPER, PublishedRow
 
 SCHEMA = "tilefix-experiment/1"
 KEYS = ("acc@0.5", "acc@0.25", "accI@0.25", "mean_iou", "centre_accuracy")

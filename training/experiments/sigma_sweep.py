@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from edge.errors import UsageError
 from training.experiments.variants import Variant
 from training.models.click_maps import ClickEncoding
-from training.recipe import Recipe
-from training.recipe_reading import with_values
+from training.recipes.reading import with_values
+from training.recipes.schema import Recipe
 
 NAME = "sigma-sweep"
 DEFAULT_SIGMAS = (0.025, 0.05, 0.075, 0.1, 0.15)

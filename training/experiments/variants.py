@@ -1,7 +1,7 @@
 """Variants of a recipe, each trained from several seeds and tested; a killed experiment goes on.
 
 OUT/experiment.json           what is asked; the same command must ask the same
-OUT/runs/<variant>-<seed>/    the run of each, see `training.run_folder`
+OUT/runs/<variant>-<seed>/    the run of each, see `training.trainer.run_folder`
 OUT/runs/<variant>-<seed>/test.json     its scores on the test split, once there
 OUT/results.json, table.txt, plot.png
 """
@@ -19,14 +19,15 @@ import msgspec
 
 from edge.errors import UsageError
 from edge.scoring import Scores
-from training.checkpoints import load_weights
+from training.checkpoints.weights import load_weights
 from training.datasets.sample import SampleSource
-from training.published_evaluation import score_model, write_json
-from training.recipe import Recipe
-from training.recipe_reading import with_values
-from training.recipe_task import FirstWeights, build_model, describe, open_sources, open_task
-from training.task import Task
-from training.trainer import train
+from training.evaluation.measured_files import write_json
+from training.evaluation.published import score_model
+from training.recipes.reading import with_values
+from training.recipes.schema import Recipe
+from training.tasks.opening import FirstWeights, build_model, describe, open_sources, open_task
+from training.tasks.task import Task
+from training.trainer.loop import train
 
 Say = Callable[[str], None]
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from training.checkpoints import load_strict
+from training.models.strict_loading import load_strict
 from training.vision_ops import import_torchvision
 
 WIDTH = 768

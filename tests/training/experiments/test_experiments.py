@@ -6,11 +6,11 @@ from click.testing import CliRunner
 from tiny_model import Squares, TinyModel, tiny_build
 
 from edge.errors import UsageError
-from training.checkpoints import save_weights
+from training.checkpoints.weights import save_weights
 from training.experiments import ablation, few_shot, sigma_sweep
 from training.experiments.command import experiment
 from training.experiments.variants import slug
-from training.recipe_reading import read_recipe
+from training.recipes.reading import read_recipe
 
 MODELS = ("detgeo", "ocgnet", "attengeo", "mogeo", "trogeo")
 
@@ -21,7 +21,7 @@ def call(*arguments: str):
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in ("training.recipe_task", "training.checkpoints"):
+    for place in ("training.tasks.opening", "training.checkpoints.weights"):
         monkeypatch.setattr(f"{place}.build", tiny_build)
 
 
@@ -73,7 +73,7 @@ def test_an_ablation_leaves_out_one_part_a_row(name: str) -> None:
 
 
 def test_labels_of_ablations_are_those_of_the_papers() -> None:
-    from training.published_results import published_rows
+    from training.evaluation.published_results import published_rows
 
     for row in published_rows():
         if row.variant:
@@ -186,7 +186,7 @@ def test_few_shots_go_on_from_a_checkpoint(tmp_path, tiny, monkeypatch) -> None:
 
     for place in ("few_shot", "variants"):
         monkeypatch.setattr(f"training.experiments.{place}.open_sources", open_sources)
-    monkeypatch.setattr("training.recipe_task.name_of", lambda model: "ocgnet")
+    monkeypatch.setattr("training.tasks.opening.name_of", lambda model: "ocgnet")
     start, out = tmp_path / "start.safetensors", tmp_path / "few"
     save_weights(TinyModel(), start, {})
     command = ("few-shot", "ocgnet_fewshot", "--init", start, "--data", tmp_path, "--out", out)

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from edge.errors import CheckpointError
-from training.checkpoints import load_strict
 from training.models.joint_attention import LOWEST_LOGIT
+from training.models.strict_loading import load_strict
 from training.models.swin import SwinSmall
 from training.models.trogeo import TROGeo, TROGeoOptions, one_backbone
 from training.vision_ops import import_torchvision

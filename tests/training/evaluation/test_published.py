@@ -1,0 +1,80 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+from made_cvogl import write_cvogl
+from tiny_model import TinyModel, tiny_build
+
+from edge.commands.evaluate import evaluate
+from edge.errors import DataError, OutputError, UsageError
+from training.checkpoints.weights import save_weights
+
+
+def call(*arguments):
+    return CliRunner().invoke(evaluate, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def cvogl(tmp_path_factory):
+    return write_cvogl(tmp_path_factory.mktemp("cvogl"), counts={"train": 1, "val": 1, "test": 4})
+
+
+@pytest.fixture
+def checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr("training.checkpoints.weights.build", tiny_build)
+    path = tmp_path / "tiny.safetensors"
+    model = TinyModel(frame_hw_px=(256, 256), window_px=1024)
+    save_weights(model, path, {"recipe": "detgeo_cvogl_drone"})
+    return path
+
+
+def test_checkpoints_stand_beside_the_papers_rows(cvogl, checkpoint, tmp_path) -> None:
+    out = tmp_path / "new" / "scores.json"
+    command = ("--checkpoint", checkpoint, "--data", cvogl.root, "--set", "cvogl_drone")
+    done = call(*command, "--json", out, "--click-noise", 8)
+    assert done.exit_code == 0, done.exception
+    lines = done.output.splitlines()
+    assert any("61.97" in x and "paper" in x for x in lines)
+    ours = [x for x in lines if "tiny, detgeo_cvogl_drone" in x and "measured here" in x]
+    assert any("off by 8 px" in x for x in ours)
+    assert "class building" in done.output, "classes as OCGNet groups them"
+    values = json.loads(out.read_text())
+    assert values["schema"] == "tilefix-published-scores/1"
+    assert [row["click_sigma_px"] for row in values["rows"]] == [0, 8]
+    row = values["rows"][0]
+    assert row["n_objects"] == row["n_images"] == 4
+    assert 0 <= row["acc@0.5"] <= row["acc@0.25"] <= 1
+    assert row["centre_error_m_median"] > 0, "from the names of the satellite pictures"
+    assert len(values["checkpoints"][str(checkpoint)]) == 64
+    for key in ("command", "date", "machine", "version"):
+        assert values[key]
+
+
+def test_validation_split_has_rows_of_its_own(cvogl, checkpoint) -> None:
+    command = ("--checkpoint", checkpoint, "--data", cvogl.root, "--set", "cvogl_drone")
+    done = call(*command, "--split", "val")
+    assert done.exit_code == 0, done.exception
+    assert "59.81" in done.output and "61.97" not in done.output
+
+
+def test_missing_data_and_places_are_refused(cvogl, checkpoint, tmp_path) -> None:
+    command = ("--checkpoint", checkpoint, "--data", cvogl.root, "--set")
+    assert isinstance(call(*command, "cvogl_svi").exception, DataError)
+    assert isinstance(call(*command, "cvogl_dron").exception, UsageError)
+    (tmp_path / "file").write_text("")
+    done = call(*command, "cvogl_drone", "--json", tmp_path / "file" / "scores.json")
+    assert isinstance(done.exception, OutputError)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ((), "none of them"),
+        (("--checkpoint", "a"), "--checkpoint"),
+        (("--pairs", "a", "--set", "b"), "--pairs, --set"),
+    ],
+)
+def test_half_a_question_is_refused(arguments, found) -> None:
+    done = call(*arguments)
+    assert isinstance(done.exception, UsageError)
+    assert f"found:    {found}" in str(done.exception)

@@ -1,0 +1,1 @@
+"""From samples to tensors: batches of lite, and of the published models."""

@@ -1,0 +1,1 @@
+"""What models are trained to: the terms of the published models by name, and lite's own."""

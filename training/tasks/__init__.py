@@ -1,0 +1,1 @@
+"""A model with its samples, loss and validation: what the trainer trains."""

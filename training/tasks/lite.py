@@ -1,0 +1,114 @@
+"""Training `lite`: from cached features or from pictures, with priors and swapped windows."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from training.batches.lite import Batch, Collection
+from training.evaluation.lite_validation import validate
+from training.losses.lite import lite_losses
+from training.models.gated_head import log_prior
+from training.models.lite import Lite
+from training.recipes.schema import LiteSection
+from training.tasks.task import AUTOCAST
+
+
+class LiteTask:
+    """A `training.tasks.task.Task`.
+
+    Args:
+        model: what is trained.
+        training: rendered samples.
+        held_out: others.
+        section: what is done to them.
+        validation_batch: pairs at once.
+        precision: of the convolutions (bfloat16 is several times faster on CPUs that have it, too);
+            similarity, head and losses are always float32.
+    """
+
+    def __init__(
+        self,
+        model: Lite,
+        training: Collection,
+        held_out: Collection,
+        section: LiteSection,
+        *,
+        validation_batch: int,
+        precision: str = "float32",
+    ) -> None:
+        self.model: Lite = model
+        self.training = training
+        self.held_out = held_out
+        self.section = section
+        self.validation_batch = validation_batch
+        self.autocast = AUTOCAST.get(precision)
+
+    def __len__(self) -> int:
+        return len(self.training)
+
+    def batch(self, indices: list[int], rng: np.random.Generator) -> Batch:
+        """See `Task.batch`."""
+        return self.training.batch(
+            indices,
+            rng,
+            window_px=self.section.window_px,
+            prior_share=self.section.prior_share,
+            swap_share=self.section.swap_share,
+            frame_px=self.model.options.frame_px if self.section.turn_pictures else 0,
+        )
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """See `Task.losses`."""
+        model = self.model
+        device = batch.present.device.type
+        with torch.autocast(device, self.autocast, enabled=self.autocast is not None):
+            frame, window = batch.frame, batch.window
+            if 1 in window:
+                frame = model.backbone(frame[1].float(), deepest_stride=16)
+                window = model.backbone(window[1].float())
+            reference = model.reference_from_features(window)
+            query_map = model.query_from_features(frame)
+        similarity, hidden, logits = model.training_maps(
+            query_map.float(),
+            {name: tensor.float() for name, tensor in reference.items()},
+            batch.click_xy_px,
+            batch.frame_of_click,
+            batch.window_of_click,
+        )
+        grid = (logits.shape[2], logits.shape[3])
+        prior = log_prior(batch.prior_xy_px, batch.prior_inv_var, grid, model.options.stride_px)
+        logits = logits + prior.unsqueeze(1)
+        terms = lite_losses(model, similarity, hidden, logits, batch.box_xyxy_px, batch.present)
+        return {
+            "loss": terms.total,
+            "confidence": terms.confidence,
+            "box": terms.box,
+            "similarity": terms.similarity,
+        }
+
+    def set_training(self) -> None:
+        """Training mode; a frozen backbone keeps its statistics and gets no gradient."""
+        self.model.train()
+        if self.section.freeze_backbone:
+            self.model.backbone.eval()
+            self.model.backbone.requires_grad_(False)
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Scores with and without a prior; see `training.evaluation.lite_validation`."""
+        if not isinstance(model, Lite):
+            raise TypeError(f"a {type(model).__name__} is no lite")
+        return validate(model, self.held_out, self.validation_batch, self.section.window_px, device)
+
+    def merit(self, scores: dict[str, float]) -> float:
+        """acc@0.5 without a prior plus that with one: both regimes are flown."""
+        return scores["acc@0.5"] + scores["prior_acc@0.5"]
+
+    def names(self, indices: list[int]) -> list[str]:
+        """See `Task.names`."""
+        placed = [self.training.locate(index) for index in indices]
+        return [
+            f"{self.training.folders[f].path.name}/{self.training.folders[f].lines[i].id}"
+            for f, i in placed
+        ]

@@ -1,0 +1,1 @@
+"""The loop that trains every model, what it is made of, and `tilefix train`."""

@@ -1,0 +1,154 @@
+"""`tilefix train`: train any model by a recipe; on several GPUs, `torchrun -m training`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+PATH = click.Path(path_type=Path)
+INTERRUPTED = 130
+# A short option -> the key of the recipe that it replaces.
+SHORTCUTS = {
+    "epochs": "run.epochs",
+    "batch": "run.batch",
+    "seed": "run.seed",
+    "learning_rate": "optimizer.learning_rate",
+    "backbone_learning_rate": "optimizer.backbone_learning_rate",
+    "window_px": "lite.window_px",
+    "freeze_backbone": "lite.freeze_backbone",
+    "turn_pictures": "lite.turn_pictures",
+    "preload": "lite.preload",
+}
+
+
+@click.command()
+@click.argument("recipe_name", metavar="[RECIPE]", default="lite")
+@click.option("--data", multiple=True, required=True, type=PATH, help="Root of the data set.")
+@click.option("--val", multiple=True, type=PATH, help="Held-out rendered folders beside --data.")
+@click.option("--out", required=True, type=PATH, help="Folder of the run.")
+@click.option("--init", type=PATH, help="Start from this checkpoint, with its own options.")
+@click.option("--weights", multiple=True, type=PATH, help="A backbone of others to start from.")
+@click.option("--from-scratch", is_flag=True, help="Start from random weights.")
+@click.option(
+    "--option",
+    "options_text",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What shapes the network, as width=64 or sigma=0.1; not with --init.",
+)
+@click.option(
+    "--set",
+    "changes_text",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Any other value of the recipe, as run.ema_decay=0.999.",
+)
+@click.option("--epochs", type=int)
+@click.option("--batch", type=int, help="Samples of a step, over all processes.")
+@click.option("--learning-rate", type=float)
+@click.option("--backbone-learning-rate", type=float)
+@click.option("--seed", type=int)
+@click.option(
+    "--mixed-precision/--full-precision", default=None, help="bfloat16 convolutions, or none."
+)
+@click.option("--window-px", type=int, help="lite: side of the rendered windows.")
+@click.option(
+    "--freeze-backbone/--train-backbone",
+    default=None,
+    help="lite: from `tilefix datasets cache`, or from the pictures.",
+)
+@click.option("--preload", is_flag=True, default=None, help="lite: hold all pictures in memory.")
+@click.option(
+    "--turn-pictures",
+    is_flag=True,
+    default=None,
+    help="lite: random quarter turns and mirroring; needs --train-backbone.",
+)
+def train(
+    recipe_name: str,
+    data: tuple[Path, ...],
+    val: tuple[Path, ...],
+    out: Path,
+    init: Path | None,
+    weights: tuple[Path, ...],
+    from_scratch: bool,
+    options_text: tuple[str, ...],
+    changes_text: tuple[str, ...],
+    mixed_precision: bool | None,
+    **shortcuts: Any,
+) -> None:
+    """Train by RECIPE (default: lite); run the same command again to resume.
+
+    RECIPE is a name, such as detgeo_cvogl_drone, or a path to a TOML file; an unknown name lists
+    those there are. Other options replace its values.
+    """
+    from edge.errors import UsageError
+    from training.recipes.reading import changed_recipe
+    from training.tasks.opening import FirstWeights, build_model, describe, open_task
+    from training.trainer.loop import train as run
+
+    precision = {None: None, True: "bfloat16", False: "float32"}[mixed_precision]
+    changes = {SHORTCUTS[k]: v for k, v in shortcuts.items() if v is not None}
+    if precision is not None:
+        changes["run.precision"] = precision
+    first = FirstWeights(init, weights, from_scratch)
+    if options_text and init is not None:
+        raise UsageError(
+            "--option means nothing beside --init",
+            expected="one of the two",
+            found=f"--init {init} and --option {options_text[0]}",
+            do="leave out --option: the checkpoint has its own options",
+        )
+    recipe = changed_recipe(recipe_name, options_text, changes_text, changes)
+    model = build_model(recipe, first)
+    task = open_task(recipe, model, data, val)
+    given = describe(recipe, first, (*data, *val))
+    try:
+        with _Progress(out) as progress:
+            best = run(task, recipe, out, given=given, report=progress.report)
+    except KeyboardInterrupt:
+        click.echo(f"stopped: the same command goes on from the last save in {out}", err=True)
+        sys.exit(INTERRUPTED)
+    if progress.first:
+        click.echo(f"done: {best}")
+
+
+class _Progress:
+    """A bar on a terminal; else one line for each epoch and a few between."""
+
+    def __init__(self, out: Path) -> None:
+        import os
+
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.first = os.environ.get("RANK", "0") == "0"
+        console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} steps"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal or not self.first,
+        )
+        self._job = self._bar.add_task(out.name, total=None)
+
+    def __enter__(self) -> _Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def report(self, line: dict[str, Any]) -> None:
+        """Show a line of the log."""
+        self._bar.update(self._job, completed=line["step"] + 1, total=line["of"])
+        if "loss" in line:
+            self._bar.update(self._job, description=f"loss {line['loss']:.3f}")
+        if "epoch" in line or self._bar.disable:
+            hidden = ("time_s", "of")
+            click.echo("  ".join(f"{k} {v}" for k, v in line.items() if k not in hidden))
