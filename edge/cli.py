@@ -34,6 +34,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Take weights that others published (needs the extra 'train').",
     ),
     "export": ("export.command:export", "Checkpoint to bundle (needs the extra 'export')."),
+    "plugin": ("export.plugin.command:plugin", "Build the TensorRT plugin (needs nvcc)."),
 }
 
 

@@ -88,6 +88,11 @@ class KernelLibrary:
         self._launch.restype = ctypes.c_int32
         self._bytes.argtypes = (ctypes.c_int32,) * 3
         self._bytes.restype = ctypes.c_size_t
+        self._self_test = getattr(self._library, "tilefix_plugin_self_test", None)
+        if self._self_test is not None:
+            text = ctypes.POINTER(ctypes.c_char_p)
+            self._self_test.argtypes = (*self._launch.argtypes, text, text)
+            self._self_test.restype = ctypes.c_int32
 
     def workspace_bytes(self, windows: int, clicks: int, cells: int) -> int:
         """Size of the scratch memory of one call."""
@@ -100,6 +105,7 @@ class KernelLibrary:
         settings: TileSettings,
         half: bool,
         stream: int = 0,
+        through_plugin: bool = False,
     ) -> None:
         """Enqueue one call.
 
@@ -109,21 +115,39 @@ class KernelLibrary:
             settings: the variant.
             half: query, v and u are float16, not float32.
             stream: a CUDA stream's handle.
+            through_plugin: go the way of TensorRT, through the plugin's V3 interface, and check
+                that on the way: the self-test.
 
         Raises:
-            ExecutorError: the library refused, or a launch failed.
+            ExecutorError: the library refused, a launch failed, or the library has no plugin.
         """
         arguments = Arguments(struct_bytes=ctypes.sizeof(Arguments), half=half)
         for name, value in {**pointers, **sizes}.items():
             setattr(arguments, name, value)
         for name in TileSettings.__dataclass_fields__:
             setattr(arguments, name, getattr(settings, name))
-        code = self._launch(ctypes.byref(arguments), stream)
-        if code:
+        where, code, reason = "the kernel", 0, b""
+        if not through_plugin:
+            code = self._launch(ctypes.byref(arguments), stream)
+        elif self._self_test is None:
             raise ExecutorError(
-                "a tile attention was not launched",
-                expected="0 of tilefix_tile_attention",
-                found=f"{code}: " + REFUSALS.get(code, "a CUDA error of that number"),
+                f"the library {self.path} has no TensorRT plugin in it",
+                expected="tilefix_plugin_self_test",
+                found="kernels only",
+                do="build it with TensorRT's headers: tilefix plugin build --out DIR",
+            )
+        else:
+            stage, said = ctypes.c_char_p(), ctypes.c_char_p()
+            code = self._self_test(
+                ctypes.byref(arguments), stream, ctypes.byref(stage), ctypes.byref(said)
+            )
+            where, reason = f"the plugin, at {(stage.value or b'').decode()}", said.value or b""
+        if code:
+            known = REFUSALS.get(code, "a CUDA error of that number" if code > 0 else "")
+            raise ExecutorError(
+                f"a tile attention was refused by {where}",
+                expected="0",
+                found=f"{code}: {known}{reason.decode()}",
                 do="check the sizes against csrc/tile_attention.h, and the GPU with nvidia-smi",
             )
 
@@ -139,6 +163,7 @@ class KernelLibrary:
         outputs: tuple[Tensor | None, ...],
         workspace: Tensor,
         stream: int = 0,
+        through_plugin: bool = False,
     ) -> None:
         """Run on torch tensors, contiguous and of one device; shapes as in the header.
 
@@ -153,6 +178,7 @@ class KernelLibrary:
             outputs: in the order of `OUTPUTS`, float32; the last may be None.
             workspace: at least `workspace_bytes` of any type.
             stream: a CUDA stream's handle.
+            through_plugin: as of `launch`.
         """
         tensors = (query, v, u, *head, prior_xy_px, prior_inv_var, *outputs, workspace)
         if not all(t is None or t.is_contiguous() for t in tensors):
@@ -178,4 +204,5 @@ class KernelLibrary:
             settings,
             half=query.element_size() == 2,
             stream=stream,
+            through_plugin=through_plugin,
         )

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define TILEFIX_API __attribute__((visibility("default")))  // all else is hidden
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -57,11 +59,12 @@ typedef struct TileAttentionArguments {
     float floor_var_px2;
 } TileAttentionArguments;
 
-size_t tilefix_tile_attention_workspace_bytes(int32_t windows, int32_t clicks, int32_t cells);
+TILEFIX_API size_t tilefix_tile_attention_workspace_bytes(int32_t windows, int32_t clicks,
+                                                          int32_t cells);
 
 // Enqueues all on a stream (a cudaStream_t). Returns 0, one of the negative numbers above, or the
 // cudaError_t of a launch.
-int32_t tilefix_tile_attention(TileAttentionArguments const* arguments, void* stream);
+TILEFIX_API int32_t tilefix_tile_attention(TileAttentionArguments const* arguments, void* stream);
 
 #ifdef __cplusplus
 }

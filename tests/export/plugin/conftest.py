@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
@@ -10,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import export.plugin
+from edge.errors import MissingLibraryError
+from export.plugin.build import SHELL, SOURCES
 from export.plugin.launcher import KernelLibrary
 from export.plugin.random_cases import VARIANTS, TileCase, random_case
+from export.plugin.toolchain import Nvcc, tensorrt_headers
 
-SOURCES = Path(export.plugin.__file__).parent / "csrc"
 # name -> N, D, C, grid, anchors, priors
 SHAPES = {
     "one click": (1, 16, 8, (4, 4), 9, False),
@@ -55,15 +57,61 @@ def compare() -> Callable[[Mapping[str, np.ndarray], TileCase], None]:
     return assert_close
 
 
-@pytest.fixture(scope="session")
-def host_kernels(tmp_path_factory: pytest.TempPathFactory) -> KernelLibrary:
-    """The CUDA source compiled for the host, where one thread block runs at a time."""
+FLAGS = ("-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-fPIC")
+
+
+def host_compiler() -> str:
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("g++ is not installed: the kernels cannot be compiled for the host")
-    library = tmp_path_factory.mktemp("host") / "kernels.so"
+    return compiler
+
+
+@pytest.fixture(scope="session")
+def host_object(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CUDA source compiled for the host, where one thread block runs at a time."""
+    made = tmp_path_factory.mktemp("host") / "kernels.o"
     source = SOURCES / "tile_attention.cu"
-    flags = ["-std=c++17", "-O1", "-DTILEFIX_HOST", "-Wall", "-Wextra", "-Werror"]
-    flags += ["-Wno-unknown-pragmas", "-fPIC", "-shared", "-x", "c++"]
-    subprocess.run([compiler, *flags, source, "-o", library], check=True)
+    flags = (*FLAGS, "-DTILEFIX_HOST", "-c", "-x", "c++")
+    subprocess.run([host_compiler(), *flags, source, "-o", made], check=True)
+    return made
+
+
+@pytest.fixture(scope="session")
+def host_kernels(host_object: Path) -> KernelLibrary:
+    library = host_object.with_name("kernels.so")
+    subprocess.run([host_compiler(), "-shared", host_object, "-o", library], check=True)
+    return KernelLibrary(library)
+
+
+@pytest.fixture(scope="session")
+def trt_headers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """TensorRT's headers, where the machine has them or PyPI gives them."""
+    try:
+        return tensorrt_headers()
+    except MissingLibraryError as error:
+        pytest.skip(f"no TensorRT headers: {error.found}")
+
+
+@pytest.fixture(scope="session")
+def nvcc() -> Nvcc:
+    try:
+        return Nvcc.find()
+    except MissingLibraryError as error:
+        pytest.skip(error.what)
+
+
+@pytest.fixture(scope="session")
+def host_plugin(host_object: Path, trt_headers: Path, nvcc: Nvcc) -> KernelLibrary:
+    """The TensorRT shell, as it is, around the kernels of the host."""
+    toolkit = nvcc.path.resolve().parent.parent / "include"
+    if not (toolkit / "cuda_runtime_api.h").is_file():
+        said = subprocess.run([nvcc.path, "--dryrun", "-c", "x.cu"], capture_output=True, text=True)
+        top = re.search(r"TOP=(.*)", said.stderr)
+        toolkit = Path(top[1]) / "include" if top else toolkit
+    includes = ("-isystem", trt_headers, "-isystem", toolkit)
+    library = host_object.with_name("plugin.so")
+    sources = [SOURCES / name for name in SHELL]
+    flags = (*FLAGS, "-fvisibility=hidden", "-shared", "-Wl,-z,defs", *includes)
+    subprocess.run([host_compiler(), *flags, *sources, host_object, "-o", library], check=True)
     return KernelLibrary(library)

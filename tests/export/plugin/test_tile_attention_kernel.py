@@ -34,6 +34,7 @@ def run(
     dtype: torch.dtype = torch.float32,
     offset: int = 0,
     attention: bool = True,
+    through_plugin: bool = False,
 ) -> dict[str, np.ndarray]:
     query, v, u = (between_nans(x, dtype, offset) for x in (case.query, case.v, case.u))
     head = tuple(between_nans(x, torch.float32) for x in case.head.arrays())
@@ -48,7 +49,17 @@ def run(
     clicks, cells = len(query), v[0].numel()
     size = library.workspace_bytes(1, clicks, cells)
     scratch = torch.full((size // 4 + 16,), NAN)
-    library(query, v, u, head, *priors, case.settings, tuple(outputs), scratch)
+    library(
+        query,
+        v,
+        u,
+        head,
+        *priors,
+        case.settings,
+        tuple(outputs),
+        scratch,
+        through_plugin=through_plugin,
+    )
     assert all(frame[:8].isnan().all() and frame[-8:].isnan().all() for frame in frames)
     assert scratch[-16:].isnan().all(), "it wrote behind the workspace"
     return {k: t.numpy() for k, t in zip(OUTPUTS, outputs, strict=True) if t is not None}
@@ -149,6 +160,28 @@ def test_refusals(host_kernels, change, found):
     with pytest.raises(ExecutorError) as error:
         host_kernels.launch(pointers, sizes, case.settings, half=False)
     assert found in error.value.found
+
+
+@pytest.mark.parametrize("attention", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=["float32", "float16"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_plugins_own_interface(host_plugin, compare, variant, dtype, attention):
+    """Create, clone, serialise, deserialise, shapes, enqueue: without TensorRT, on the host."""
+    case = random_case(9, 5, 24, 16, (7, 6), 9, VARIANTS[variant], priors=True)
+    compare(run(host_plugin, case, dtype, attention=attention, through_plugin=True), case)
+
+
+def test_the_plugin_names_what_it_refuses(host_plugin):
+    case = random_case(9, 65, 8, 8, (2, 2))
+    with pytest.raises(ExecutorError) as error:
+        run(host_plugin, case, through_plugin=True)
+    assert error.value.what == "a tile attention was refused by the plugin, at configurePlugin"
+    assert "a profile may have at most 64 clicks" in error.value.found
+
+
+def test_a_library_without_the_plugin_says_so(host_kernels):
+    with pytest.raises(ExecutorError, match="has no TensorRT plugin in it"):
+        run(host_kernels, random_case(9, 1, 8, 8, (2, 2)), through_plugin=True)
 
 
 def test_strides_are_refused(host_kernels):

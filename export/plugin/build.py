@@ -1,0 +1,181 @@
+"""Compile the plugin with nvcc, and write down what it was made of.
+
+One shared library for TensorRT and for `export.plugin.launcher`; `plugin.json` beside it holds the
+sha256 of the library and of every source, so that an engine's manifest can name its plugin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edge.errors import ExecutorError, UsageError
+from export.plugin.toolchain import (
+    Nvcc,
+    aarch64_cudart,
+    cross_compiler,
+    headers_version,
+    tensorrt_headers,
+)
+
+SCHEMA_VERSION = 1
+SOURCES = Path(__file__).parent / "csrc"
+LIBRARY = "libtilefix_plugin.so"
+KERNELS = ("tile_attention.cu",)
+SHELL = ("plugin.cpp", "self_test.cpp")
+DEFAULT_ARCHS = (87, 90, 110)  # Orin, Hopper, Thor
+TARGETS = ("x86_64", "aarch64")
+
+
+@dataclass(frozen=True, slots=True)
+class PluginManifest:
+    """What `plugin.json` says."""
+
+    schema_version: int
+    library: str  # its file name
+    library_sha256: str
+    library_bytes: int
+    sources_sha256: dict[str, str]  # file name -> sha256
+    target: str  # x86_64 or aarch64
+    archs: tuple[int, ...]  # with machine code; PTX of the lowest serves newer GPUs
+    nvcc_release: str
+    tensorrt_headers: str | None  # version; None: kernels alone, without the TensorRT shell
+    command: tuple[str, ...]  # nvcc's arguments without folders
+
+
+def build_plugin(
+    out: Path,
+    archs: tuple[int, ...] = DEFAULT_ARCHS,
+    target: str | None = None,
+    *,
+    shell: bool = True,
+    cache: Path | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> PluginManifest:
+    """Compile into a folder: `libtilefix_plugin.so` and `plugin.json`.
+
+    Args:
+        out: folder, made when missing.
+        archs: compute capabilities, such as 87.
+        target: x86_64 or aarch64; this machine's when not given.
+        shell: with the TensorRT plugin; without it no header of TensorRT is needed.
+        cache: where downloaded headers and libraries are kept.
+        progress: takes lines for people.
+
+    Raises:
+        UsageError: an unknown target or architecture.
+        MissingLibraryError: no nvcc, headers, cross compiler or cudart.
+        ExecutorError: the compiler refused the sources.
+    """
+    target = target or platform.machine()
+    if target not in TARGETS:
+        raise UsageError(
+            "the plugin cannot be built for this target",
+            expected=f"--target {' or '.join(TARGETS)}",
+            found=target,
+            do="choose one of these",
+        )
+    nvcc = Nvcc.find()
+    archs = tuple(sorted(set(archs)))
+    nvcc.check(archs)
+    headers = tensorrt_headers(cache) if shell else None
+    flags = ["-O3", "-std=c++17", "-shared", "-Xcompiler", "-fPIC,-fvisibility=hidden"]
+    for arch in archs:
+        flags += ["-gencode", f"arch=compute_{arch},code=sm_{arch}"]
+    flags += ["-gencode", f"arch=compute_{archs[0]},code=compute_{archs[0]}"]
+    folders: list[str] = []
+    if headers is not None:
+        folders += ["-isystem", str(headers)]
+    libraries: list[str] = []
+    if target != platform.machine():
+        if target != "aarch64":
+            raise UsageError(
+                f"a machine of type {platform.machine()} cannot compile for {target}",
+                expected="aarch64 from x86_64, or the machine's own type",
+                found=target,
+                do="build on a machine of that type",
+            )
+        folders += ["-ccbin", str(cross_compiler())]
+        libraries = [str(aarch64_cudart(nvcc.release, cache) / "libcudart_static.a")]
+        libraries += ["-lrt", "-lpthread", "-ldl"]
+        flags += ["-cudart", "none"]
+    else:
+        flags += ["-cudart", "static"]
+    names = (*KERNELS, *SHELL) if shell else KERNELS
+    out.mkdir(parents=True, exist_ok=True)
+    progress(f"nvcc {nvcc.release} compiles {len(names)} sources for {target}, sm {archs}")
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
+        library = Path(scratch) / LIBRARY
+        sources = [str(SOURCES / name) for name in names]
+        command = [str(nvcc.path), *flags, *folders, *sources, *libraries, "-o", str(library)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode or not library.is_file():
+            raise ExecutorError(
+                f"nvcc {nvcc.release} refused the plugin's sources",
+                expected=f"{LIBRARY} from {', '.join(names)}",
+                found="\n".join((done.stderr or done.stdout).strip().splitlines()[:12]),
+                do="report this with the version of CUDA; " + " ".join(command),
+            )
+        manifest = PluginManifest(
+            SCHEMA_VERSION,
+            LIBRARY,
+            sha256_of(library),
+            library.stat().st_size,
+            source_hashes(),
+            target,
+            archs,
+            nvcc.release,
+            headers_version(headers) if headers is not None else None,
+            tuple(flags),
+        )
+        text = Path(scratch) / "plugin.json"
+        text.write_text(json.dumps(asdict(manifest), indent=2) + "\n", encoding="utf-8")
+        library.replace(out / LIBRARY)
+        text.replace(out / "plugin.json")
+    return manifest
+
+
+def read_manifest(folder: Path) -> PluginManifest:
+    """Read `plugin.json` and compare the library with it.
+
+    Raises:
+        ExecutorError: a file is missing, damaged, of another schema, or not the one that was built.
+    """
+    try:
+        values = json.loads((folder / "plugin.json").read_text(encoding="utf-8"))
+        values["archs"], values["command"] = tuple(values["archs"]), tuple(values["command"])
+        manifest = PluginManifest(**values)
+        found = sha256_of(folder / manifest.library)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise _refused(folder, "plugin.json and the library that it names", str(error)) from error
+    if manifest.schema_version != SCHEMA_VERSION:
+        version = manifest.schema_version
+        raise _refused(folder, f"schema version {SCHEMA_VERSION}", f"version {version}")
+    if found != manifest.library_sha256:
+        raise _refused(folder, f"sha256 {manifest.library_sha256}", f"sha256 {found}")
+    return manifest
+
+
+def source_hashes() -> dict[str, str]:
+    """sha256 of every file that a build reads here."""
+    return {path.name: sha256_of(path) for path in sorted(SOURCES.iterdir()) if path.is_file()}
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a small file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _refused(folder: Path, expected: str, found: str) -> ExecutorError:
+    return ExecutorError(
+        f"the plugin in {folder} cannot be used",
+        expected=expected,
+        found=found,
+        do=f"build it again: tilefix plugin build --out {folder}",
+    )
