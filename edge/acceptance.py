@@ -38,11 +38,12 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class AcceptanceModel:
-    """probability = sigmoid(weights . features + bias); accepted from `threshold` upwards."""
+    """probability = sigmoid(weights . features + bias); accepted from a threshold upwards."""
 
     weights: Float64  # [7], in the order of FEATURES
     bias: float
-    threshold: float
+    threshold: float  # of fixes with frame alignment
+    threshold_unaligned: float
 
     @staticmethod
     def from_spec(spec: AcceptanceSpec) -> AcceptanceModel:
@@ -58,11 +59,16 @@ class AcceptanceModel:
                 found=", ".join(spec.features) or "none",
                 do="export the bundle again with this version of tilefix",
             )
-        return AcceptanceModel(np.array(spec.weights, np.float64), spec.bias, spec.threshold)
+        weights = np.array(spec.weights, np.float64)
+        return AcceptanceModel(weights, spec.bias, spec.threshold, spec.threshold_unaligned)
 
     def probability(self, features: Float64) -> Float64:
         """Probability that each fix is right. [N, 7] -> [N]."""
         return sigmoid(features @ self.weights + self.bias)
+
+    def needed(self, aligned: bool) -> float:
+        """The probability that a fix with or without frame alignment is accepted from."""
+        return self.threshold if aligned else self.threshold_unaligned
 
     def judge(
         self, found: Localizations, prior: Prior, coverage: float, imagery: Float32
@@ -89,7 +95,7 @@ class AcceptanceModel:
             elif imagery[index] < MIN_IMAGERY:
                 verdict = Verdict.NO_COVERAGE
                 reason = "the map has no imagery where the box lies"
-            elif p >= self.threshold:
+            elif p >= self.needed(bool(values["aligned"])):
                 verdict, reason = Verdict.ACCEPTED, self._why_accepted(p, values, prior)
             else:
                 offset = float(offset_px[index]), float(prior.inv_var[index])
@@ -99,7 +105,7 @@ class AcceptanceModel:
 
     def _why_accepted(self, p: float, values: dict[str, float], prior: Prior) -> str:
         reason = (
-            f"probability {p:.2f}, {self.threshold:.2f} needed: "
+            f"probability {p:.2f}, {self.needed(bool(values['aligned'])):.2f} needed: "
             f"similarity {values['peak_similarity']:.2f}, "
             f"{values['margin']:.2f} above its second peak"
         )
@@ -122,7 +128,7 @@ class AcceptanceModel:
             return f"{similarity} is {values['margin']:.2f} above its second peak: ambiguous"
         return (
             f"not in this window: {similarity}, confidence {values['confidence_logit']:.1f}; "
-            f"probability {p:.2f}, {self.threshold:.2f} needed"
+            f"probability {p:.2f}, {self.needed(bool(values['aligned'])):.2f} needed"
         )
 
 

@@ -33,6 +33,7 @@ class AcceptanceFit:
             weights=tuple(self.model.weights.tolist()),
             bias=self.model.bias,
             threshold=self.model.threshold,
+            threshold_unaligned=self.model.threshold_unaligned,
             fitted_on=fitted_on,
             wrong_rate_target=self.wrong_rate_target,
             wrong_rate_held_out=self.wrong_rate,
@@ -47,24 +48,31 @@ def calibrate_acceptance(
     held_out_right: Bool,
     wrong_rate_target: float,
 ) -> AcceptanceFit:
-    """Fit on one half, choose the threshold and judge on the other.
+    """Fit on one half, choose the thresholds and judge on the other.
+
+    Fixes with and without frame alignment get a threshold each, so that neither hides behind the
+    other: the target holds for both.
 
     Args:
         features: of the fitting half, [N, 7] from `acceptance_features`, negatives included.
         right: whether each fix is right (IoU > 0.25 with an object that is there), [N].
         held_out_features: of fixes on other objects, [M, 7].
         held_out_right: [M].
-        wrong_rate_target: wrong among accepted that the threshold may allow.
+        wrong_rate_target: wrong among accepted that each threshold may allow.
 
     Raises:
         DataError: see `fit_acceptance`.
     """
     weights, bias = fit_acceptance(features, right)
     probability = sigmoid(held_out_features @ weights + bias)
-    threshold = choose_threshold(probability, held_out_right, wrong_rate_target)
-    accepted = probability >= threshold
+    aligned = held_out_features[:, FEATURES.index("aligned")] > 0
+    with_alignment, without = (
+        choose_threshold(probability[part], held_out_right[part], wrong_rate_target)
+        for part in (aligned, ~aligned)
+    )
+    accepted = probability >= np.where(aligned, with_alignment, without)
     return AcceptanceFit(
-        AcceptanceModel(weights, bias, threshold),
+        AcceptanceModel(weights, bias, with_alignment, without),
         wrong_rate_target,
         float((~held_out_right[accepted]).mean()) if accepted.any() else 0.0,
         float(accepted.mean()),
@@ -131,8 +139,11 @@ def choose_threshold(probability: Float64, right: Bool, wrong_rate_target: float
     """The lowest threshold whose accepted fixes are wrong at most at the target rate.
 
     Fixes of equal probability are accepted together. Where no threshold reaches the target, the
-    result lies above all probabilities: nothing of the held-out half is accepted.
+    result lies above all probabilities: nothing of the held-out half is accepted. Without any fix
+    to choose by it lies above 1.
     """
+    if not len(probability):
+        return math.nextafter(1.0, math.inf)
     order = np.argsort(-probability, kind="stable")
     sorted_p = probability[order]
     wrong = np.cumsum(~right[order])

@@ -48,7 +48,7 @@ class Localizer:
         self.bundle = bundle
         self.model_id = bundle.encoder_id(precision)  # features must carry the same
         self._threads = threads
-        self._acceptance = AcceptanceModel.from_spec(bundle.manifest.acceptance)
+        self.acceptance = AcceptanceModel.from_spec(bundle.manifest.acceptance)
         self._executor = open_executor(executor, bundle, LOCALIZER, precision, threads)
         self._encoder: Executor | None = None
         self._bound: ReferenceFeature | None = None
@@ -177,7 +177,7 @@ class Localizer:
         click_px = self._click_sigma_px(frame, fitted, feature)
         places = place(found.box_xyxy_px, feature, known, head.stride_px, click_px)
         imagery = coverage_at(feature, found.box_xyxy_px, head.stride_px)
-        judged = self._acceptance.judge(found, known, feature.coverage, imagery)
+        judged = self.acceptance.judge(found, known, feature.coverage, imagery)
         timings = Timings(
             preprocess_ms=1e3 * (fitted_s - start_s),
             localize_ms=1e3 * (located_s - fitted_s),

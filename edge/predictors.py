@@ -13,7 +13,7 @@ from edge.alignment import Aligner
 from edge.localizer import Localizer
 from edge.pairs_images import MapWindow
 from edge.scoring import Box
-from edge.types import Click, Fix, Float64, Frame, ReferenceFeature
+from edge.types import Click, Fix, Float64, Frame, PriorSource, ReferenceFeature
 
 KEPT_WINDOWS = 32  # encoded windows held in memory; 1.6 MB and the aligner's 1.4 MB each
 
@@ -87,10 +87,10 @@ class LitePredictor:
         return [answer or Prediction(None, accepted=False) for answer in best]
 
     def _answer(self, fix: Fix, window: MapWindow) -> Prediction:
-        threshold = self._localizer.bundle.manifest.acceptance.threshold
+        needed = self._localizer.acceptance.needed(fix.prior_source is PriorSource.ALIGNMENT)
         return Prediction(
             box_xyxy_px=None if fix.box_xyxy_px is None else window.box_to_map(fix.box_xyxy_px),
-            accepted=fix.acceptance_probability >= threshold,
+            accepted=fix.acceptance_probability >= needed,
             confidence=fix.confidence_logit or 0.0,
             probability=fix.acceptance_probability,
         )

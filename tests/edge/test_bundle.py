@@ -160,6 +160,7 @@ def test_keys_that_are_missing_or_of_another_type(folder, old, new, found):
         ("gsd_m = 0.3", "gsd_m = nan", "window.gsd_m", "nan"),
         ("stride_px = 16", "stride_px = 0", "head.stride_px", "0"),
         ("sigma_px = 2.0", "sigma_px = -2.0", "click.sigma_px", "-2.0"),
+        ("radius_factor = 1.42", "radius_factor = 0.0", "head.radius_factor", "0.0"),
         ('similarity = "cosine"', 'similarity = "guess"', "head.similarity", "'guess'"),
         ("        20.0,", "        -20.0,", "head.anchors_wh_px", "-20.0"),
         ("weights = [\n    10.0,\n", "weights = [\n", "acceptance.weights", "6"),
@@ -241,15 +242,18 @@ def test_writing_without_tomli_w_says_what_to_install(tiny, tmp_path, monkeypatc
     assert caught.value.do == "pip install 'tilefix[export]'"
 
 
-def test_opening_25_megabytes_takes_less_than_100_ms(make_tiny_bundle, tmp_path):
-    big = {"alignment/xfeat.onnx": bytes(range(256)) * 4096 * 25}
-    make_tiny_bundle(tmp_path / "big", extra_files=big)
-    took = []
-    for _ in range(5):
-        start = time.perf_counter()
+def test_opening_costs_little_more_than_hashing_its_files_once(make_tiny_bundle, tmp_path):
+    content = bytes(range(256)) * 4096 * 25
+    make_tiny_bundle(tmp_path / "big", extra_files={"alignment/xfeat.onnx": content})
+    opening, hashing = [], []
+    for _ in range(7):
+        start = time.process_time()
         Bundle.open(tmp_path / "big")
-        took.append(time.perf_counter() - start)
-    assert min(took) < 0.1
+        opened = time.process_time()
+        hashlib.sha256(content).hexdigest()
+        opening.append(opened - start)
+        hashing.append(time.process_time() - opened)
+    assert min(opening) < 3 * min(hashing)
 
 
 def test_the_shipped_bundle_is_looked_for_in_the_package(monkeypatch, tmp_path):

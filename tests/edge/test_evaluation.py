@@ -117,7 +117,7 @@ def test_a_bundle_locates_what_is_in_the_map(make_tiny_bundle, tmp_path):
     for answer, place in ((first, (24, 40)), (second, (56, 56))):
         x1, y1, x2, y2 = answer.box_xyxy_px
         assert abs((x1 + x2) / 2 - place[0]) <= 8 and abs((y1 + y2) / 2 - place[1]) <= 8
-        threshold = bundle.manifest.acceptance.threshold
+        threshold = bundle.manifest.acceptance.threshold_unaligned
         assert answer.accepted == (answer.probability >= threshold)
     assert first.accepted
 

@@ -85,6 +85,7 @@ def tiny_manifest(
             weights=(10.0, 10.0, 0.0, 0.0, 0.0, 0.0, 1.0),
             bias=-10.0,
             threshold=0.5,
+            threshold_unaligned=0.5,
             fitted_on="nothing: set by hand for tests",
         ),
         scores={"acc@0.25": 0.5, "command": "none"},
