@@ -101,7 +101,7 @@ def build_plugin(
                 found=target,
                 do="build on a machine of that type",
             )
-        folders += ["-ccbin", str(cross_compiler())]
+        folders += ["-ccbin", str(cross_compiler()), "-isystem", str(nvcc.include())]
         libraries = [str(aarch64_cudart(nvcc.release, cache) / "libcudart_static.a")]
         libraries += ["-lrt", "-lpthread", "-ldl"]
         flags += ["-cudart", "none"]

@@ -64,6 +64,15 @@ class Nvcc:
         codes = re.findall(r"sm_(\d+)", _say(found, "--list-gpu-code"))
         return Nvcc(Path(found), release[1] if release else "?", tuple(map(int, codes)))
 
+    def include(self) -> Path:
+        """The folder of cuda_runtime.h, which nvcc finds by itself only for its own machine."""
+        done = subprocess.run(
+            [str(self.path), "--dryrun", "-c", "x.cu"], capture_output=True, text=True, check=False
+        )
+        top = re.search(r"TOP=(.+)", done.stderr)
+        home = Path(top[1]) if top else self.path.resolve().parent.parent
+        return home.resolve() / "include"
+
     def check(self, archs: tuple[int, ...]) -> None:
         """Refuse what this compiler does not know.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
@@ -104,12 +103,7 @@ def nvcc() -> Nvcc:
 @pytest.fixture(scope="session")
 def host_plugin(host_object: Path, trt_headers: Path, nvcc: Nvcc) -> KernelLibrary:
     """The TensorRT shell, as it is, around the kernels of the host."""
-    toolkit = nvcc.path.resolve().parent.parent / "include"
-    if not (toolkit / "cuda_runtime_api.h").is_file():
-        said = subprocess.run([nvcc.path, "--dryrun", "-c", "x.cu"], capture_output=True, text=True)
-        top = re.search(r"TOP=(.*)", said.stderr)
-        toolkit = Path(top[1]) / "include" if top else toolkit
-    includes = ("-isystem", trt_headers, "-isystem", toolkit)
+    includes = ("-isystem", trt_headers, "-isystem", nvcc.include())
     library = host_object.with_name("plugin.so")
     sources = [SOURCES / name for name in SHELL]
     flags = (*FLAGS, "-fvisibility=hidden", "-shared", "-Wl,-z,defs", *includes)

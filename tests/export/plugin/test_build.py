@@ -1,0 +1,229 @@
+"""Building the plugin: what is refused in which words; the real builds where the tools are."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from edge.cli import tilefix
+from edge.errors import ExecutorError, MissingLibraryError, UsageError
+from export.plugin import build, toolchain
+from export.plugin.build import LIBRARY, build_plugin, read_manifest, sha256_of, source_hashes
+from export.plugin.command import parse_archs
+from export.plugin.launcher import KernelLibrary
+from export.plugin.random_cases import random_case
+from export.plugin.tile_attention_op import new_answers
+from export.plugin.toolchain import Nvcc, headers_version, tensorrt_headers
+
+LOADER = """
+#include <dlfcn.h>
+#include <stdio.h>
+int main(int n, char** names) {
+    void* library = dlopen(names[n - 1], RTLD_NOW);
+    if (!library) return puts(dlerror()), 1;
+    void* (*creators)(int*) = (void* (*)(int*))dlsym(library, "getCreators");
+    int count = 0;
+    if (creators) creators(&count);
+    printf("creators: %d\\n", count);
+    return 0;
+}
+"""
+
+
+@pytest.fixture
+def fake_nvcc(tmp_path, monkeypatch):
+    """An nvcc 13.0 that knows sm_87 and sm_90 and refuses every source."""
+    fake = tmp_path / "bin/nvcc"
+    fake.parent.mkdir()
+    fake.write_text(
+        "#!/bin/sh\ncase $1 in\n"
+        "--version) echo 'Cuda compilation tools, release 13.0, V13.0.88';;\n"
+        "--list-gpu-code) echo sm_87; echo sm_90;;\n"
+        "*) echo 'x.cu(1): error: no such thing' >&2; exit 2;;\nesac\n"
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    return fake
+
+
+def test_without_nvcc(tmp_path, monkeypatch):
+    monkeypatch.setattr(toolchain.shutil, "which", lambda name: None)
+    with pytest.raises(MissingLibraryError) as error:
+        build_plugin(tmp_path)
+    assert error.value.what == "the plugin cannot be compiled: there is no nvcc"
+    assert "CUDA_HOME" in error.value.do
+
+
+def test_an_architecture_that_nvcc_does_not_know(tmp_path, fake_nvcc):
+    with pytest.raises(UsageError) as error:
+        build_plugin(tmp_path, (87, 110), shell=False)
+    assert error.value.what == "nvcc 13.0 makes no code for sm_110"
+    assert error.value.expected == "--arch with some of 87,90"
+
+
+def test_sources_that_nvcc_refuses(tmp_path, fake_nvcc):
+    with pytest.raises(ExecutorError) as error:
+        build_plugin(tmp_path / "out", (87,), platform.machine(), shell=False)
+    assert error.value.found == "x.cu(1): error: no such thing"
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_headers_that_are_not_where_they_should_be(tmp_path, monkeypatch):
+    monkeypatch.setenv("TENSORRT_INCLUDE_DIR", str(tmp_path))
+    with pytest.raises(MissingLibraryError) as error:
+        tensorrt_headers()
+    assert error.value.what == "TENSORRT_INCLUDE_DIR has no TensorRT headers in it"
+    assert error.value.found == str(tmp_path)
+
+
+def test_headers_that_cannot_be_downloaded(tmp_path, monkeypatch):
+    monkeypatch.delenv("TENSORRT_INCLUDE_DIR", raising=False)
+    monkeypatch.setattr(toolchain, "SYSTEM_INCLUDES", ())
+    monkeypatch.setattr(toolchain.sys, "executable", "/bin/false")
+    with pytest.raises(MissingLibraryError) as error:
+        tensorrt_headers(tmp_path / "cache")
+    assert error.value.what == "a part of the plugin build, kernel-lens==2.0.1, cannot be had"
+    assert "set TENSORRT_INCLUDE_DIR" in error.value.do
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_headers_of_the_environment_come_first(tmp_path, monkeypatch):
+    (tmp_path / "NvInferRuntime.h").touch()
+    (tmp_path / "NvInferVersion.h").write_text(
+        "#define NV_TENSORRT_MAJOR 10 //!< \n#define NV_TENSORRT_MINOR 3\n"
+        "#define NV_TENSORRT_PATCH 0\n"
+    )
+    monkeypatch.setenv("TENSORRT_INCLUDE_DIR", str(tmp_path))
+    assert tensorrt_headers() == tmp_path
+    assert headers_version(tmp_path) == "10.3.0"
+
+
+def test_without_a_cross_compiler(tmp_path, fake_nvcc, monkeypatch):
+    monkeypatch.setattr(toolchain, "CROSS_COMPILER", "no-such-g++")
+    monkeypatch.setattr(build.platform, "machine", lambda: "x86_64")
+    with pytest.raises(MissingLibraryError) as error:
+        build_plugin(tmp_path, (87,), "aarch64", shell=False)
+    assert error.value.do == "sudo apt install g++-aarch64-linux-gnu, or build on the Jetson itself"
+
+
+def test_targets_and_archs_are_read():
+    assert parse_archs("87, sm_90") == (87, 90)
+    with pytest.raises(UsageError) as error:
+        parse_archs("8.7")
+    assert error.value.do.endswith("8.7 is 87")
+    with pytest.raises(UsageError) as error:
+        build_plugin(Path("unused"), target="riscv64")
+    assert error.value.expected == "--target x86_64 or aarch64"
+
+
+def test_a_manifest_that_is_not_its_librarys(tmp_path):
+    with pytest.raises(ExecutorError) as error:
+        read_manifest(tmp_path)
+    assert error.value.do == f"build it again: tilefix plugin build --out {tmp_path}"
+    (tmp_path / LIBRARY).write_bytes(b"altered")
+    values = {
+        "schema_version": 1,
+        "library": LIBRARY,
+        "library_sha256": "0" * 64,
+        "library_bytes": 7,
+        "sources_sha256": {},
+        "target": "x86_64",
+        "archs": [87],
+        "nvcc_release": "13.0",
+        "tensorrt_headers": None,
+        "command": [],
+    }
+    (tmp_path / "plugin.json").write_text(json.dumps(values))
+    with pytest.raises(ExecutorError) as error:
+        read_manifest(tmp_path)
+    assert error.value.expected == f"sha256 {'0' * 64}"
+    values["schema_version"] = 2
+    (tmp_path / "plugin.json").write_text(json.dumps(values))
+    with pytest.raises(ExecutorError, match="schema version 1"):
+        read_manifest(tmp_path)
+
+
+def exported(tool: str, library: Path) -> set[str]:
+    said = subprocess.run([tool, "-D", "--defined-only", library], capture_output=True, text=True)
+    return {line.split()[-1] for line in said.stdout.splitlines() if " T " in line}
+
+
+INTERFACE = {
+    "getCreators",
+    "setLoggerFinder",
+    "tilefix_plugin_self_test",
+    "tilefix_tile_attention",
+    "tilefix_tile_attention_workspace_bytes",
+}
+
+
+@pytest.mark.slow
+def test_build_for_this_machine(tmp_path, nvcc: Nvcc, trt_headers):
+    arch = 87 if 87 in nvcc.archs else nvcc.archs[-1]
+    tilefix(["plugin", "build", "--arch", str(arch), "--out", str(tmp_path)], standalone_mode=False)
+    manifest = read_manifest(tmp_path)
+    assert manifest.sources_sha256 == source_hashes()
+    assert manifest.tensorrt_headers == headers_version(trt_headers)
+    library = tmp_path / LIBRARY
+    assert manifest.library_sha256 == sha256_of(library)
+    if shutil.which("nm"):
+        assert exported("nm", library) == INTERFACE
+    case = random_case(0, 2, 8, 8, (4, 4))
+    tensors = [torch.from_numpy(x) for x in (case.query, case.v, case.u)]
+    head = tuple(map(torch.from_numpy, case.head.arrays()))
+    priors = torch.from_numpy(case.prior_xy_px), torch.from_numpy(case.prior_inv_var)
+    kernels = KernelLibrary(library)
+    scratch = torch.empty(kernels.workspace_bytes(1, 2, 16), dtype=torch.uint8)
+    if torch.cuda.is_available():
+        pytest.skip("memory of the host is no place for a GPU's kernel")
+    with pytest.raises(ExecutorError) as error:  # everything up to the launch works without a GPU
+        kernels(
+            *tensors,
+            head,
+            *priors,
+            case.settings,
+            new_answers(*tensors[:2]),
+            scratch,
+            through_plugin=True,
+        )
+    assert error.value.what == "a tile attention was refused by the plugin, at enqueue"
+    code = int(error.value.found.split(":")[0])
+    assert code in (35, 100)  # no driver, or no device
+
+
+@pytest.mark.slow
+def test_build_for_a_jetson(tmp_path, nvcc: Nvcc, trt_headers):
+    if platform.machine() != "x86_64" or not shutil.which("aarch64-linux-gnu-g++"):
+        pytest.skip("no cross compiler: apt install g++-aarch64-linux-gnu, on x86_64")
+    archs = tuple(arch for arch in (87, 110) if arch in nvcc.archs)
+    try:
+        manifest = build_plugin(tmp_path, archs, "aarch64")
+    except MissingLibraryError as error:
+        pytest.skip(f"no cudart for aarch64: {error.found}")
+    library = tmp_path / LIBRARY
+    assert manifest.target == "aarch64" and library.read_bytes()[18:20] == b"\xb7\x00"
+    assert exported("aarch64-linux-gnu-nm", library) == INTERFACE
+    with pytest.raises(ExecutorError, match="cannot be used"):
+        KernelLibrary(library)
+    lister = shutil.which("cuobjdump")
+    if lister is not None:
+        said = subprocess.run([lister, "--list-elf", library], capture_output=True, text=True)
+        inside = said.stdout.replace(".", " ").split()
+        assert {f"sm_{arch}" for arch in archs} <= set(inside)
+    if not shutil.which("qemu-aarch64"):
+        pytest.skip("built; not loaded: apt install qemu-user")
+    source, loader = tmp_path / "loader.c", tmp_path / "loader"
+    source.write_text(LOADER)
+    subprocess.run(["aarch64-linux-gnu-gcc", source, "-o", loader, "-ldl"], check=True)
+    emulator = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"]
+    said = subprocess.run([*emulator, loader, library], capture_output=True, text=True)
+    assert said.stdout == "creators: 1\n"
+    if lister is None:
+        pytest.skip("built and loaded; its code not listed: pip install nvidia-cuda-cuobjdump")
