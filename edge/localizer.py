@@ -10,12 +10,12 @@ import numpy as np
 
 from edge.acceptance import AcceptanceModel
 from edge.bundle import ENCODER, LOCALIZER, Bundle
+from edge.centre_spread import click_sigma_px, open_spread
 from edge.coverage import TENSOR, cell_coverage, coverage_at
 from edge.errors import BundleError, ExecutorError, FeatureStoreError, WindowError
 from edge.executors.base import Executor, open_executor
 from edge.letterbox import Letterbox, letterbox
 from edge.placement import place
-from edge.pose_search import window_gsd_m
 from edge.request import checked_positions, checked_prior, click_positions
 from edge.types import (
     Array,
@@ -52,6 +52,7 @@ class Localizer:
         self._executor = open_executor(executor, bundle, LOCALIZER, precision, threads)
         self._encoder: Executor | None = None
         self._bound: ReferenceFeature | None = None
+        self._spread = open_spread(bundle, precision)
         self._feature_names = tuple(feature.name for feature in bundle.manifest.features)
         self._check_graph()
 
@@ -156,7 +157,7 @@ class Localizer:
 
         A fix that is not accepted still carries its box and position, the best guess, for display
         and for scoring: read its verdict first. Boxes may reach beyond the window (see
-        `edge.placement.place`, which also states the terms of the error radius). Without a geometry
+        `edge.placement.place`; `edge.centre_spread` states the error radius). Without a geometry
         there is no position, only pixels.
 
         Returns:
@@ -174,8 +175,9 @@ class Localizer:
         found = self._run(fitted, xy_px, feature, known, attention=False)
         located_s = time.perf_counter()
         head = self.bundle.manifest.head
-        click_px = self._click_sigma_px(frame, fitted, feature)
-        places = place(found.box_xyxy_px, feature, known, head.stride_px, click_px)
+        click_px = click_sigma_px(self.bundle.manifest, frame.pose, fitted, feature)
+        sigma_px = self._spread.sigma_px(found.box_xyxy_px, known.inv_var, click_px)
+        places = place(found.box_xyxy_px, feature, sigma_px)
         imagery = coverage_at(feature, found.box_xyxy_px, head.stride_px)
         judged = self.acceptance.judge(found, known, feature.coverage, imagery)
         timings = Timings(
@@ -265,19 +267,6 @@ class Localizer:
                 do="encode the map again with this bundle: tilefix tiles encode",
             )
         return {name: feature.tensors[name] for name in self._feature_names}
-
-    def _click_sigma_px(self, frame: Frame, fitted: Letterbox, feature: ReferenceFeature) -> float:
-        """One sigma of a click in window pixels.
-
-        Where telemetry does not tell the ground size of a frame pixel, the frame is taken to span
-        the whole window: an upper bound for every frame that lies within it.
-        """
-        manifest = self.bundle.manifest
-        window_px_per_px = manifest.window.width_px / manifest.frame.width_px
-        gsd_m = window_gsd_m(feature)  # of this map at this latitude, not the wanted one
-        if frame.pose.gsd_m and frame.pose.gsd_m > 0 and gsd_m is not None:
-            window_px_per_px = frame.pose.gsd_m / float(fitted.affine[0, 0]) / gsd_m
-        return manifest.click.sigma_px * window_px_per_px
 
     def _check_graph(self) -> None:
         """The manifest and the graph of a bundle must mean the same inputs."""

@@ -179,7 +179,7 @@ class Fix:
     box_xyxy_px: tuple[float, float, float, float] | None  # in the window
     lon_lat_deg: tuple[float, float] | None  # centre of the box, WGS84
     corners_lon_lat_deg: tuple[tuple[float, float], ...]  # NW, NE, SE, SW of the box; () if none
-    error_radius_m: float | None  # 90 % circle: imagery, box, click and stride terms
+    error_radius_m: float | None  # 90 % circle: imagery, and the spread of the centre
     acceptance_probability: float
     verdict: Verdict
     reason: str

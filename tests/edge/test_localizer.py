@@ -131,33 +131,29 @@ def test_positions_are_those_of_pyproj(localizer, feature):
         assert north_west[1] > fix.lon_lat_deg[1] > south_east[1]
 
 
-def test_the_error_radius_is_the_stated_sum_of_its_terms(localizer, feature):
-    fix = localizer.localize(frame_at(32, 48), clicks_at((8, 8)), feature)[0]
+@pytest.mark.parametrize("prior_sigma_px", [None, 3.0])
+def test_the_error_radius_is_the_spread_of_the_blend(
+    localizer, feature, tiny_bundle, prior_sigma_px
+):
+    prior = None
+    if prior_sigma_px is not None:
+        prior = Prior(np.float32([[40, 56]]), np.float32([prior_sigma_px**-2]))
+    fix = localizer.localize(frame_at(32, 48), clicks_at((8, 8)), feature, prior)[0]
     geod = Geod(ellps="WGS84")
     (w, n), (e, _), _, (_, s) = fix.corners_lon_lat_deg
     wide_m, high_m = geod.inv(w, n, e, n)[2], geod.inv(w, n, w, s)[2]
     x1, y1, x2, y2 = fix.box_xyxy_px
     px_m = math.sqrt(((wide_m / (x2 - x1)) ** 2 + (high_m / (y2 - y1)) ** 2) / 2)
-    box = math.sqrt((wide_m**2 + high_m**2) / 2) / 6
-    stride = 16 / math.sqrt(12) * px_m
-    click = 2.0 * (128 / 64) * px_m  # no telemetry: the frame is taken to span the window
-    sigma = math.sqrt(box**2 + stride**2 + click**2)
+    area = (x2 - x1) * (y2 - y1)
+    variance = 0.03 * area + 4.0  # of the tiny head, and 0.02 of its clicks
+    if prior_sigma_px is not None:
+        variance = 1 / (1 / variance + 1 / (prior_sigma_px**2 + 0.02 * area))
+    sigma = tiny_bundle.manifest.head.radius_factor * math.sqrt(variance) * px_m
     wanted = math.sqrt(4.0**2 + (math.sqrt(2 * math.log(10)) * sigma) ** 2)
     assert fix.error_radius_m == pytest.approx(wanted, rel=2e-3)
 
 
-@pytest.mark.parametrize("zoom", [18, 19])
-def test_a_click_counts_in_metres_of_the_ground_whatever_the_map(localizer, zoom):
-    geometry = MercatorGeometry(zoom, LEFT_PX / 2 ** (19 - zoom), TOP_PX / 2 ** (19 - zoom))
-    feature, pose = localizer.encode(window_of(WINDOW.image, geometry)), FramePose(gsd_m=0.5)
-    frame = frame_at(32, 48, pose)
-    px = localizer._click_sigma_px(frame, localizer._fit(frame.image), feature)
-    assert px * geometry.metres_per_px(np.array([[64.0, 64.0]])).mean() == pytest.approx(
-        2.0 * 0.5
-    )  # 2 px of the frame, 0.5 m each
-
-
-def test_the_error_radius_grows_with_each_term(localizer, feature, tiny_bundle):
+def test_the_error_radius_follows_map_and_prior(localizer, feature):
     def radius(feature=feature, pose=NO_POSE, prior=None):
         fixes = localizer.localize(frame_at(32, 48, pose), clicks_at((8, 8)), feature, prior)
         return fixes[0].error_radius_m
@@ -165,14 +161,12 @@ def test_the_error_radius_grows_with_each_term(localizer, feature, tiny_bundle):
     plain = radius()
     assert radius(dataclasses.replace(feature, imagery_ce90_m=None)) < plain
     assert radius(dataclasses.replace(feature, imagery_ce90_m=9.0)) > plain
-    gsd_m = tiny_bundle.manifest.window.gsd_m
-    assert radius(pose=FramePose(gsd_m=gsd_m)) < plain < radius(pose=FramePose(gsd_m=10 * gsd_m))
+    assert radius(pose=FramePose(gsd_m=10.0)) == plain  # the fitted variances hold the clicks
     close, wide, endless = (
         radius(prior=Prior(np.float32([[40, 56]]), np.float32([1 / sigma**2])))
         for sigma in (2, 6, 1e4)
     )
-    assert plain < close < wide < endless
-    assert endless < 2 * plain  # a prior that knows nothing adds at most half the object
+    assert close < wide < endless == pytest.approx(plain, rel=1e-3)
 
 
 def test_a_window_without_position_gives_pixels_only(localizer):
