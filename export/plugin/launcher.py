@@ -94,6 +94,11 @@ class KernelLibrary:
             self._self_test.argtypes = (*self._launch.argtypes, text, text)
             self._self_test.restype = ctypes.c_int32
 
+    @property
+    def has_plugin(self) -> bool:
+        """Whether TensorRT's plugin is in it, and its self-test."""
+        return self._self_test is not None
+
     def workspace_bytes(self, windows: int, clicks: int, cells: int) -> int:
         """Size of the scratch memory of one call."""
         return int(self._bytes(windows, clicks, cells))

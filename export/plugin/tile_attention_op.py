@@ -33,16 +33,23 @@ def evaluate(
     prior_xy_px: Tensor,
     prior_inv_var: Tensor,
     settings: TileSettings,
+    dtype: torch.dtype = torch.float32,
 ) -> Answers:
-    """The equations of `tile_attention` in float32, on any device; arguments as there.
+    """The equations of `tile_attention` on any device; arguments as there.
+
+    Args:
+        dtype: of all arithmetic. float64 is a reference for GPUs, float16 a rough rival.
 
     Returns:
         Tensors in the order of `tile_attention.OUTPUTS`.
     """
     s = settings
     grid_hw = v.shape[1:]
-    q = functional.normalize(query.float(), dim=1, eps=LENGTH_FLOOR)
-    similarity = q @ v.float().flatten(1)  # [N, cells]
+    head = channels, confidence, boxes, anchors
+    channels, confidence, boxes, anchors = (t.to(dtype) for t in head)
+    prior_xy_px, prior_inv_var = prior_xy_px.to(dtype), prior_inv_var.to(dtype)
+    q = functional.normalize(query.to(dtype), dim=1, eps=LENGTH_FLOOR)
+    similarity = q @ v.to(dtype).flatten(1)  # [N, cells]
     stretched = similarity
     if s.min_max:
         low, high = similarity.aminmax(dim=1, keepdim=True)
@@ -50,7 +57,7 @@ def evaluate(
         stretched = (similarity - low) / torch.where(spread > RANGE_FLOOR, spread, 1.0)
     gate = s.gate_offset + s.gate_slope * stretched
     scale, shift, bias = channels.unsqueeze(2).unbind(1)  # [C, 1] each
-    x = u.float().flatten(1) * scale + shift  # [C, cells]
+    x = u.to(dtype).flatten(1) * scale + shift  # [C, cells]
     hidden = functional.leaky_relu(gate.unsqueeze(1) * x + bias, LEAK)  # [N, C, cells]
     cell = torch.arange(similarity.shape[1], device=v.device)
     row, column = cell // grid_hw[1], cell % grid_hw[1]

@@ -1,0 +1,117 @@
+"""Whole models on a GPU in float16: one frame against a cached window, and both branches.
+
+Weights are random: they do not matter for the time. Frame, clicks and window are on the GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.acceptance_record import Requirement, Skip
+from benchmarks.gpu_clock import in_graph, median_us
+
+if TYPE_CHECKING:
+    import torch
+
+    from export.plugin.launcher import KernelLibrary
+
+CLICKS = 8
+LIMIT_MS = {"lite": 0.6, "ocgnet": 1.2}  # cached path on an H200-class GPU
+MODELS = ("lite", "detgeo", "ocgnet", "mogeo")
+
+
+def time_model(name: str, library: KernelLibrary) -> tuple[dict[str, Any], list[Requirement]]:
+    """Median times of one model's cached path and of both its branches, called and in a graph."""
+    import torch
+
+    try:
+        halves = halves_of(name, library, "cuda", torch.float16)
+    except ModuleNotFoundError as error:
+        raise Skip(f"{name} cannot be built here: {error}") from error
+    values: dict[str, float] = {}
+    with torch.inference_mode():
+        features = halves.encode()
+
+        def cached() -> object:
+            return halves.localize(features)
+
+        def both() -> object:
+            return halves.localize(halves.encode())
+
+        for path, call in (("cached", cached), ("both branches", both)):
+            values[f"{path}, called, ms"] = median_us(call) / 1e3
+            values[f"{path}, graph, ms"] = median_us(in_graph(call)) / 1e3
+    if name not in LIMIT_MS:
+        return values, []
+    took = values["cached, graph, ms"]
+    return values, [Requirement(f"{name}: cached path, ms", took, LIMIT_MS[name], True)]
+
+
+Features = dict[str, "torch.Tensor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Halves:
+    """A model around the kernel, with one frame, its clicks and one window."""
+
+    model: Any
+    frame: torch.Tensor  # [3, h, w]
+    clicks: torch.Tensor  # [N, 2]
+    encode: Callable[[], Features]  # what is cached of the window
+    localize: Callable[[Features], tuple[torch.Tensor, ...]]  # the kernel's outputs
+
+
+def halves_of(
+    name: str, library: KernelLibrary, device: str, dtype: torch.dtype, **options: Any
+) -> Halves:
+    """Build a model with random weights.
+
+    Args:
+        name: of the model.
+        library: with the kernel; the host's imitation goes with device "cpu".
+        device: of everything.
+        dtype: of the model.
+        options: of the model.
+    """
+    import torch
+
+    from export.plugin.cuda_op import run_kernel
+    from export.plugin.heads import lite_head, mogeo_head, published_head
+    from training.models import build
+
+    torch.manual_seed(0)
+    model = build(name, **options).to(device, dtype).eval()
+    o = model.options
+    head, settings = {"lite": lite_head, "mogeo": mogeo_head}.get(name, published_head)(model)
+    weights = tuple(torch.from_numpy(x).to(device) for x in head.arrays())
+    frame_hw = (o.frame_px, o.frame_px) if name == "lite" else o.frame_hw_px
+    frame = 255 * torch.rand(3, *frame_hw, device=device, dtype=dtype)
+    window = 255 * torch.rand(1, 3, o.window_px, o.window_px, device=device, dtype=dtype)
+    scale = torch.tensor([frame_hw[1], frame_hw[0]], device=device)
+    clicks = torch.rand(CLICKS, 2, device=device) * scale
+    first = torch.zeros(CLICKS, dtype=torch.long, device=device)
+    xy_px, inv_var = torch.zeros(CLICKS, 2, device=device), torch.zeros(CLICKS, device=device)
+
+    def query_of(features: Features) -> torch.Tensor:
+        if name == "lite":
+            return model.gather(model.encode_query(frame.unsqueeze(0)), clicks, first)
+        if name == "mogeo":
+            return model.query_vectors(frame.unsqueeze(0), clicks, first)
+        extra = {
+            k: t.unsqueeze(0).expand(CLICKS, *t.shape)
+            for k, t in features.items()
+            if k not in ("v", "u")
+        }
+        return model.query_vectors(frame.expand(CLICKS, *frame.shape), clicks.to(dtype), extra)
+
+    def encode() -> Features:
+        return {k: t[0].contiguous() for k, t in model.encode_reference(window).items()}
+
+    def localize(features: Features) -> tuple[torch.Tensor, ...]:
+        query = query_of(features).to(dtype)
+        inputs = (query, features["v"], features["u"], *weights, xy_px, inv_var)
+        return run_kernel(library, inputs, settings)
+
+    return Halves(model, frame, clicks, encode, localize)

@@ -1,0 +1,212 @@
+"""TileAttention's kernel on a GPU: right, deterministic, capturable, and how fast beside what."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.acceptance_record import Requirement
+from benchmarks.gpu_clock import graph_us, in_graph, median_us
+
+if TYPE_CHECKING:
+    import torch
+
+    from export.plugin.launcher import KernelLibrary
+    from export.plugin.random_cases import TileCase
+
+CACHE_BYTES = 200e6  # rotate among inputs of more bytes than any L2 cache has
+FULL = (512, 256, (64, 64))  # D, C, grid of DetGeo, OCGNet and MOGeo
+LITE = (128, 64, (64, 64))
+SMALL = ((8, 8, (1, 1)), (24, 40, (7, 11)), (1032, 520, (3, 8)), (64, 32, (33, 20)))
+ERROR_LIMIT = 2e-3
+SAME_CELL_LIMIT = 0.999
+SAME_BOX_PX = 2.0  # boxes of one cell differ by less: float32 rounding of a few hundred pixels
+TIE = 1e-5  # logits nearer than this are one
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far answers are from the reference, over the clicks with its winning cell."""
+
+    clicks: int
+    same_cell: int  # ties count as the same
+    worst_error: float  # of |found - expected| / |expected| over outputs
+
+
+def compare(found: dict[str, Any], expected: dict[str, Any]) -> Agreement:
+    """Compare numpy arrays by output name; expected is float64."""
+    import numpy as np
+
+    apart_px = np.abs(found["box_xyxy_px"] - expected["box_xyxy_px"]).max(1)
+    size_px = np.abs(expected["box_xyxy_px"][:, 2:] - expected["box_xyxy_px"][:, :2]).max(1)
+    same = apart_px <= np.maximum(SAME_BOX_PX, 1e-2 * size_px)
+    gap = np.abs(found["confidence_logit"] - expected["confidence_logit"])
+    tied = ~same & (gap <= TIE * np.maximum(1, np.abs(expected["confidence_logit"])))
+    errors = []
+    for name, values in expected.items():
+        if name not in found or not same.any():
+            continue
+        difference = np.linalg.norm((found[name] - values)[same])
+        errors.append(difference / max(np.linalg.norm(values[same]), 1e-30))
+    broken = not all(np.isfinite(values).all() for values in found.values())
+    worst = float("inf") if broken else max(errors, default=0.0)
+    return Agreement(len(same), int((same | tied).sum()), float(worst))
+
+
+def tensors(case: TileCase, dtype: torch.dtype, device: str = "cuda") -> tuple[torch.Tensor, ...]:
+    """The operator's nine inputs on a device; query, v and u in `dtype`."""
+    import torch
+
+    stored = (torch.from_numpy(x).to(device, dtype) for x in (case.query, case.v, case.u))
+    rest = (*case.head.arrays(), case.prior_xy_px, case.prior_inv_var)
+    return (*stored, *(torch.from_numpy(x).to(device) for x in rest))
+
+
+def check(
+    library: KernelLibrary,
+    seeds: int,
+    through_plugin: bool = False,
+    sizes: str = "all",
+    device: str = "cuda",
+) -> tuple[dict[str, Any], list[Requirement]]:
+    """Against float64 over variants, sizes, types, click counts and seeds.
+
+    Args:
+        library: with the kernel.
+        seeds: of the full size; the small sizes take one.
+        through_plugin: by the plugin's own interface.
+        sizes: "all" or "small", which is quick under a sanitizer.
+        device: "cpu" goes with the host's imitation of the kernel.
+    """
+    import torch
+
+    from export.plugin.cuda_op import run_kernel
+    from export.plugin.random_cases import VARIANTS, random_case
+    from export.plugin.tile_attention import OUTPUTS
+    from export.plugin.tile_attention_op import evaluate
+
+    plan = [(size, n, 0) for size in SMALL for n in (1, 5, 64)]
+    if sizes == "all":
+        plan += [(size, n, s) for size in (FULL, LITE) for n in (1, 8, 64) for s in range(seeds)]
+    results: dict[str, Agreement] = {}
+    for variant, settings in VARIANTS.items():
+        for dtype in (torch.float16, torch.float32):
+            for (embedding, hidden, grid_hw), n, seed in plan:
+                case = random_case(seed, n, embedding, hidden, grid_hw, 9, settings, seed % 2 == 1)
+                inputs = tensors(case, dtype, device)
+                answers = run_kernel(library, inputs, settings, through_plugin)
+                again = run_kernel(library, inputs, settings, through_plugin)
+                if not all(torch.equal(a, b) for a, b in zip(answers, again, strict=True)):
+                    raise RuntimeError(f"two equal calls differ: {variant} {dtype} {grid_hw} {n}")
+                wide = evaluate(*inputs, settings, dtype=torch.float64)
+                found, expected = (
+                    {k: t.double().cpu().numpy() for k, t in zip(OUTPUTS, ts, strict=True)}
+                    for ts in (answers, wide)
+                )
+                name = f"{variant} {str(dtype).removeprefix('torch.')}"
+                one, before = compare(found, expected), results.get(name, Agreement(0, 0, 0.0))
+                results[name] = Agreement(
+                    before.clicks + one.clicks,
+                    before.same_cell + one.same_cell,
+                    max(before.worst_error, one.worst_error),
+                )
+    requirements = []
+    for name, r in results.items():
+        share = r.same_cell / r.clicks
+        requirements += [
+            Requirement(f"{name}: relative error", r.worst_error, ERROR_LIMIT, True),
+            Requirement(f"{name}: winning cell equal", share, SAME_CELL_LIMIT, False),
+        ]
+    return {name: {"clicks": r.clicks} for name, r in results.items()}, requirements
+
+
+def check_graph(library: KernelLibrary) -> tuple[dict[str, Any], list[Requirement]]:
+    """A captured graph answers as a call does, also after its inputs have changed."""
+    import torch
+
+    from export.plugin.cuda_op import run_kernel
+    from export.plugin.random_cases import VARIANTS, random_case
+
+    for settings in VARIANTS.values():
+        first, second = (random_case(s, 8, *FULL, 9, settings) for s in range(2))
+        inputs = tensors(first, torch.float16)
+        kept: list[tuple[torch.Tensor, ...]] = []
+        replay = in_graph(lambda i=inputs, s=settings, k=kept: k.append(run_kernel(library, i, s)))
+        for to, value in zip(inputs, tensors(second, torch.float16), strict=True):
+            to.copy_(value)
+        replay()
+        direct = run_kernel(library, inputs, settings)
+        if not all(torch.equal(a, b) for a, b in zip(kept[-1], direct, strict=True)):
+            raise RuntimeError("a replayed graph answers otherwise than a call")
+    return {}, []
+
+
+def time_kernel(
+    library: KernelLibrary, copy_gb_per_s: float
+) -> tuple[dict[str, Any], list[Requirement]]:
+    """Times by click count, alone and in batches of windows, against compulsory bytes."""
+    import torch
+
+    from export.plugin.cuda_op import run_kernel
+    from export.plugin.random_cases import VARIANTS, random_case
+
+    table: list[dict[str, Any]] = []
+    requirements = []
+    for name, variant, size in (("full", "detgeo", FULL), ("lite", "lite", LITE)):
+        settings = VARIANTS[variant]
+        one_bytes = 2 * (size[0] + size[1]) * size[2][0] * size[2][1]
+        sets = int(CACHE_BYTES / one_bytes) + 1
+        for n in (1, 2, 4, 8, 16, 64):
+            single = tensors(random_case(n, n, *size, 9, settings), torch.float16)
+            for windows in (1, sets):
+                if windows == 1:
+                    copies = [tuple(t.clone() for t in single) for _ in range(sets)]
+                    calls = [partial(run_kernel, library, i, settings) for i in copies]
+                    took_us = graph_us(calls)
+                else:
+                    batch = tuple(
+                        t if 3 <= i < 7 else torch.stack([t] * windows)
+                        for i, t in enumerate(single)
+                    )
+                    took_us = graph_us([partial(run_kernel, library, batch, settings)]) / windows
+                gb_per_s = one_bytes / (1e3 * took_us)
+                row = {"size": name, "clicks": n, "windows": windows, "us_per_window": took_us}
+                table.append(row | {"gb_per_s": gb_per_s, "of_copy": gb_per_s / copy_gb_per_s})
+                if name == "full" and windows > 1 and n <= 16:
+                    share = gb_per_s / copy_gb_per_s
+                    requirements.append(
+                        Requirement(f"{n} clicks: share of copy bandwidth", share, 0.7, False)
+                    )
+    return {"copy_gb_per_s": copy_gb_per_s, "table": table}, requirements
+
+
+def time_rivals(library: KernelLibrary) -> tuple[dict[str, Any], list[Requirement]]:
+    """torch eager and torch.compile beside the kernel: full size, 8 clicks, float16 features."""
+    import torch
+
+    from export.plugin.cuda_op import run_kernel
+    from export.plugin.random_cases import VARIANTS, random_case
+    from export.plugin.tile_attention_op import evaluate
+
+    settings = VARIANTS["detgeo"]
+    inputs = tensors(random_case(0, 8, *FULL, 9, settings), torch.float16)
+    times: dict[str, float] = {"kernel": median_us(lambda: run_kernel(library, inputs, settings))}
+    times["kernel, graph"] = graph_us([lambda: run_kernel(library, inputs, settings)])
+    for name, dtype in (("float32", torch.float32), ("float16", torch.float16)):
+        times[f"eager, {name}"] = median_us(lambda d=dtype: evaluate(*inputs, settings, dtype=d))
+    compiled = torch.compile(evaluate, dynamic=False)
+    for name, dtype in (("float32", torch.float32), ("float16", torch.float16)):
+        key = f"compiled, {name}"
+        times[key] = median_us(lambda d=dtype: compiled(*inputs, settings, dtype=d))
+        times[f"{key}, graph"] = graph_us([lambda d=dtype: compiled(*inputs, settings, dtype=d)])
+    eager = min(times[f"eager, {name}"] for name in ("float32", "float16"))
+    best = min(times[f"compiled, {name}, graph"] for name in ("float32", "float16"))
+    spread = statistics.pstdev(
+        [graph_us([lambda: run_kernel(library, inputs, settings)]) for _ in range(3)]
+    )
+    return {"us": times, "spread_us": spread}, [
+        Requirement("8 clicks: eager over kernel", eager / times["kernel"], 3.0, False),
+        Requirement("8 clicks: compiled over kernel", best / times["kernel, graph"], 1.5, False),
+    ]

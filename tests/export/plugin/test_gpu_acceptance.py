@@ -1,0 +1,157 @@
+"""The acceptance on a GPU, as far as a machine without one can run it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import gpu_acceptance, tile_attention_trial
+from benchmarks.acceptance_record import (
+    Requirement,
+    Skip,
+    Trial,
+    Verdict,
+    machine,
+    record,
+    write_record,
+)
+from benchmarks.model_trial import MODELS, halves_of
+from benchmarks.tile_attention_trial import check, compare
+from edge.errors import UsageError
+from export.plugin import cuda_op
+from export.plugin.tile_attention import OUTPUTS
+
+SMALL = {"window_px": 256}
+
+
+def test_without_a_device_it_says_so_and_fails(tmp_path, capsys):
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    assert gpu_acceptance.main(["--out", str(tmp_path)]) == 2
+    assert "gpu_acceptance: no CUDA device: torch" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_needs_little_to_start():
+    code = (
+        "import sys, benchmarks.gpu_acceptance\n"
+        "import export.plugin.build, export.plugin.launcher, export.plugin.random_cases\n"
+        "heavy = {'cv2', 'msgspec', 'onnx', 'onnxruntime', 'rich', 'click', 'training', 'torch'}\n"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def trial(budget_s: float = 100.0) -> tuple[Trial, list[str], list[float]]:
+    lines: list[str] = []
+    now = [0.0]
+    return Trial(budget_s, lines.append, lambda: now[0]), lines, now
+
+
+def test_parts_pass_fail_and_skip():
+    t, lines, now = trial()
+
+    def slow():
+        now[0] += 30
+        return {"x": 1}, [Requirement("speed", 2.0, 1.0, False)]
+
+    def missed():
+        return {}, [Requirement("error", 0.5, 0.1, True), Requirement("rest", 1, 1, True)]
+
+    def absent():
+        raise Skip("no such tool")
+
+    def dies():
+        raise RuntimeError("boom")
+
+    assert t.run("a", 50, slow).verdict is Verdict.PASSED
+    assert t.verdict() is Verdict.PASSED
+    assert t.run("b", 50, missed).reason == "error is 0.5, not <= 0.1"
+    assert t.run("c", 50, absent).verdict is Verdict.SKIPPED
+    assert t.run("d", 50, dies).reason == "RuntimeError: boom"
+    late = t.run("e", 80, slow)
+    assert late.reason == "70 s were left, and it may take 80 s"
+    assert t.verdict() is Verdict.FAILED
+    assert [line.split()[0] for line in lines] == [
+        "passed",
+        "failed",
+        "skipped",
+        "failed",
+        "skipped",
+    ]
+
+
+def test_no_number_meets_no_requirement():
+    assert not Requirement("x", float("nan"), 1.0, True).met
+    assert not Requirement("x", float("nan"), 1.0, False).met
+
+
+def test_the_record_is_json(tmp_path):
+    t, _, _ = trial()
+    t.run("a", 1, lambda: ({"table": [1, 2]}, [Requirement("r", 1.0, 2.0, True)]))
+    path = write_record(record(t, machine(), "command"), tmp_path / "new")
+    values = json.loads(path.read_text())
+    assert values["schema_version"] == 1 and values["verdict"] == "passed"
+    assert values["parts"][0]["requirements"][0]["limit"] == 2.0
+    assert {"git_commit", "python", "cores"} <= set(values["environment"])
+    assert [p.name for p in path.parent.iterdir()] == ["gpu_acceptance.json"]
+
+
+def test_agreement_counts_cells_and_ties():
+    box = np.array([[0, 0, 10, 10], [100, 100, 120, 120], [50, 50, 60, 60.0]])
+    logit = np.array([1.0, 2.0, 3.0])
+    expected = {"box_xyxy_px": box, "confidence_logit": logit}
+    moved = box + np.array([[0.0], [64.0], [64.0]])
+    found = {"box_xyxy_px": moved, "confidence_logit": logit + np.array([0, 1e-7, 0.1])}
+    agreed = compare(found, expected)
+    assert (agreed.clicks, agreed.same_cell, agreed.worst_error) == (3, 2, 0.0)
+    assert compare({**found, "confidence_logit": logit * np.nan}, expected).worst_error == np.inf
+
+
+@pytest.fixture
+def few_sizes(monkeypatch):
+    monkeypatch.setattr(tile_attention_trial, "SMALL", ((24, 40, (7, 11)),))
+
+
+def test_the_checks_pass_on_the_host(host_kernels, host_plugin, few_sizes):
+    for library, through_plugin in ((host_kernels, False), (host_plugin, True)):
+        values, requirements = check(library, 1, through_plugin, "small", "cpu")
+        assert values["detgeo float16"]["clicks"] == 70
+        assert len(requirements) == 12 and all(r.met for r in requirements), requirements
+
+
+def test_the_checks_notice_a_wrong_kernel(host_kernels, few_sizes, monkeypatch):
+    right = cuda_op.run_kernel
+
+    def wrong(*arguments):
+        box, logit, *rest = right(*arguments)
+        return box + 64, logit * 1.01, *rest
+
+    monkeypatch.setattr(cuda_op, "run_kernel", wrong)
+    _, requirements = check(host_kernels, 1, sizes="small", device="cpu")
+    assert not any(r.met for r in requirements if "cell" in r.name)
+
+
+def test_a_library_is_asked_for():
+    with pytest.raises(UsageError, match="there is no library to check"):
+        gpu_acceptance.opened(None)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", MODELS)
+def test_models_around_the_kernel_answer_as_the_models_do(host_kernels, name):
+    halves = halves_of(name, host_kernels, "cpu", torch.float32, **SMALL)
+    features = halves.encode()
+    found = dict(zip(OUTPUTS, halves.localize(features), strict=True))
+    frame = halves.model.encode_query(halves.frame[None])[0] if name == "lite" else halves.frame
+    expected = halves.model.localize(frame, halves.clicks, features)
+    for output in ("box_xyxy_px", "confidence_logit", "peak_similarity", "second_peak_similarity"):
+        np.testing.assert_allclose(
+            found[output], getattr(expected, output), rtol=1e-4, atol=1e-2, err_msg=output
+        )
