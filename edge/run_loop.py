@@ -62,6 +62,11 @@ class RunLoop:
         self._frames = self._frames_with_clicks = 0
         self._live = False
 
+    @property
+    def fixes(self) -> int:
+        """Fixes that are on disk so far."""
+        return sum(self._verdicts.values())
+
     def run(self, source: FrameSource, *, show_progress: bool = False) -> RunSummary:
         """Go through a source. What was done is kept, whatever ends it.
 

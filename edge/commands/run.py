@@ -68,7 +68,7 @@ def run(
     from edge.clicks import ClickSchedule
     from edge.frames import open_source
     from edge.run_loop import RunLoop
-    from edge.run_summary import print_json, print_summary
+    from edge.run_summary import counted, print_json, print_summary
     from edge.telemetry import Telemetry, parse_position
 
     # What is quick to check comes first: a slip of the keyboard must not cost a model's loading.
@@ -83,6 +83,7 @@ def run(
             "met; encode them before the flight with tilefix tiles encode",
             err=True,
         )
+    loop: RunLoop | None = None
     try:
         assembly = assemble_on_map(
             open_bundle(bundle),
@@ -99,9 +100,8 @@ def run(
         finally:
             assembly.close()
     except KeyboardInterrupt:
-        kept = Path(out) / "fixes.jsonl"
-        said = f"the fixes before it are in {kept}" if kept.exists() else "nothing was located"
-        click.echo(f"stopped at once, amid a frame: {said}", err=True)
+        kept = counted(loop.fixes if loop is not None else 0, "fix", "fixes")
+        click.echo(f"stopped at once, amid a frame: {kept} before it, in {out}", err=True)
         sys.exit(INTERRUPTED)
     finally:
         frames.close()

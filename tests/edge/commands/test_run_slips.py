@@ -96,6 +96,6 @@ def test_a_second_ctrl_c_says_where_the_results_are(world, tmp_path, monkeypatch
     monkeypatch.setattr(RunLoop, "_one", one)
     done = invoke(options(world, tmp_path / "out"))
     assert done.exit_code == 130
-    assert "stopped at once, amid a frame: the fixes before it are in" in done.output
+    assert f"stopped at once, amid a frame: 2 fixes before it, in {tmp_path / 'out'}" in done.output
     assert len((tmp_path / "out/fixes.jsonl").read_text().splitlines()) == 2
     assert len(json.loads((tmp_path / "out/fixes.geojson").read_text())["features"]) == 4
