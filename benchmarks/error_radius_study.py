@@ -22,10 +22,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.alignment_data import data_folder
-from edge.acceptance import FEATURES, AcceptanceModel
 from edge.assembly import PriorChoice, open_bundle
 from edge.bundle import Bundle
-from edge.centre_spread import FittedSpread, fit_factor, open_spread
+from edge.centre_spread import FittedSpread, open_spread
 from edge.demo_flight import DemoFlight, bundled_flight, pairs_flight
 from edge.scoring import RESAMPLES, SEED, Bootstrap, Scores
 from edge.truth import JudgedFix, Outcome
@@ -72,7 +71,9 @@ def held_out_factor(bundle: Bundle, folders: Sequence[Path], every: int) -> dict
     from edge.alignment import Aligner
     from edge.localizer import Localizer
     from export.acceptance import collect, prepare
+    from export.radius_fit import fit_radius_factor
     from training.datasets.pair_folder import PairFolder
+    from training.models.lite import LiteOptions
 
     spread = open_spread(bundle, "fp32")
     if not isinstance(spread, FittedSpread):
@@ -83,18 +84,14 @@ def held_out_factor(bundle: Bundle, folders: Sequence[Path], every: int) -> dict
         localizer,
         prepare(localizer, Aligner.open(bundle), opened, progress=lambda r: list(r)[::every]),
     )
-    model = AcceptanceModel.from_spec(bundle.manifest.acceptance)
-    aligned = found.features[:, FEATURES.index("aligned")] > 0
-    needed = np.where(aligned, model.needed(True), model.needed(False))
-    chosen = found.right & found.present & (model.probability(found.features) >= needed)
-    side = np.sqrt(found.area_px2[chosen])
-    boxes = np.stack([0 * side, 0 * side, side, side], axis=1).astype(np.float32)
-    variance = found.prior_var_px2[chosen]
-    inv_var = np.where(np.isfinite(variance), 1 / variance, 0.0).astype(np.float32)
-    plain = FittedSpread(spread.click_var, spread.centre_var, spread.floor_var_px2, factor=1.0)
-    factor = fit_factor(found.centre_error_px[chosen], plain.sigma_px(boxes, inv_var, 0.0))
+    options = LiteOptions(
+        click_var=spread.click_var,
+        centre_var=spread.centre_var,
+        floor_var_px2=spread.floor_var_px2,
+    )
+    factor = fit_radius_factor(found, localizer.acceptance, options)
     sets = [folder.name for folder in folders]
-    return {"factor": factor, "fixes": int(chosen.sum()), "sets": sets, "every": every}
+    return {"factor": factor, "clicks": len(found.right), "sets": sets, "every": every}
 
 
 def main() -> None:

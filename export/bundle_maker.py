@@ -29,6 +29,7 @@ from edge.manifest import (
 from export.acceptance import PreparedSample, collect, prepare
 from export.centre_fit import fit_centre
 from export.graphs import export_graphs
+from export.radius_fit import fit_radius_factor
 from training.checkpoints.weights import load_weights
 from training.datasets.pair_folder import PairFolder
 from training.models.lite import Lite
@@ -114,8 +115,10 @@ def make_bundle(
         "wrong_rate": round(fit.wrong_rate, 4),
         "data": _names(held_out),
     }
+    factor = fit_radius_factor(judging, fit.model, model.options)
     manifest = msgspec.structs.replace(
         manifest,
+        head=msgspec.structs.replace(manifest.head, radius_factor=factor),
         acceptance=fit.to_spec(f"{_names(fit_on)}; threshold on {_names(held_out)}"),
         scores={**manifest.scores, "rendered_held_out": held_out_scores},
     )
