@@ -84,6 +84,8 @@ def halves_of(
     torch.manual_seed(0)
     model = build(name, **options).to(device, dtype).eval()
     o = model.options
+    if name in ("detgeo", "ocgnet"):  # their click maps square distances, beyond float16
+        model.click_map.register_forward_hook(lambda module, given, drawn: drawn.to(dtype))
     head, settings = {"lite": lite_head, "mogeo": mogeo_head}.get(name, published_head)(model)
     weights = tuple(torch.from_numpy(x).to(device) for x in head.arrays())
     frame_hw = (o.frame_px, o.frame_px) if name == "lite" else o.frame_hw_px
@@ -98,13 +100,13 @@ def halves_of(
         if name == "lite":
             return model.gather(model.encode_query(frame.unsqueeze(0)), clicks, first)
         if name == "mogeo":
-            return model.query_vectors(frame.unsqueeze(0), clicks, first)
+            return model.query_vectors(frame.unsqueeze(0), clicks.to(dtype), first)
         extra = {
             k: t.unsqueeze(0).expand(CLICKS, *t.shape)
             for k, t in features.items()
             if k not in ("v", "u")
         }
-        return model.query_vectors(frame.expand(CLICKS, *frame.shape), clicks.to(dtype), extra)
+        return model.query_vectors(frame.expand(CLICKS, *frame.shape), clicks, extra)
 
     def encode() -> Features:
         return {k: t[0].contiguous() for k, t in model.encode_reference(window).items()}

@@ -155,3 +155,10 @@ def test_models_around_the_kernel_answer_as_the_models_do(host_kernels, name):
         np.testing.assert_allclose(
             found[output], getattr(expected, output), rtol=1e-4, atol=1e-2, err_msg=output
         )
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", MODELS)
+def test_models_run_in_float16(host_kernels, name):
+    halves = halves_of(name, host_kernels, "cpu", torch.float16, **SMALL)
+    assert all(answer.isfinite().all() for answer in halves.localize(halves.encode()))

@@ -23,7 +23,7 @@ from export.plugin.tile_attention_onnx import (
     add_bodies,
     tile_attention_body,
 )
-from export.plugin.tile_attention_op import TileAttention, tile_attention_op
+from export.plugin.tile_attention_op import TileAttention, evaluate, tile_attention_op
 
 
 def tensors(case: TileCase) -> tuple[torch.Tensor, ...]:
@@ -126,6 +126,14 @@ def test_a_zero_query_gives_numbers(run, compare):
 
 def test_half_features_are_computed_in_single(case, compare):
     compare(by_function_body(case, np.float16), case)
+
+
+def test_the_reference_for_gpus_is_the_reference(case):
+    """In float64 the torch equations are the numpy ones."""
+    answers = evaluate(*tensors(case), case.settings, dtype=torch.float64)
+    expected = case.expected()
+    for name, values in zip(OUTPUTS, answers, strict=True):
+        np.testing.assert_allclose(values.numpy(), expected[name], rtol=1e-9, atol=1e-9)
 
 
 def test_operator_passes_opcheck():
