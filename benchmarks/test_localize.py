@@ -57,11 +57,12 @@ def localizer(request, tmp_path_factory: pytest.TempPathFactory) -> Localizer:
         return Localizer.open(shipped)
     torch.manual_seed(0)
     folder: Path = tmp_path_factory.mktemp("lite")
-    graphs = export_graphs(build("lite", frame_px=size), folder / "graphs")
-    frame = msgspec.structs.replace(shipped.manifest.frame, width_px=size, height_px=size)
-    head = msgspec.structs.replace(
-        shipped.manifest.head, anchors_wh_px=build("lite").options.anchors_wh_px
+    model = build(
+        "lite", frame_px=size, stride_px=shipped.manifest.head.stride_px, click_reach_cells=1
     )
+    graphs = export_graphs(model, folder / "graphs")
+    frame = msgspec.structs.replace(shipped.manifest.frame, width_px=size, height_px=size)
+    head = msgspec.structs.replace(shipped.manifest.head, anchors_wh_px=model.options.anchors_wh_px)
     manifest = msgspec.structs.replace(shipped.manifest, frame=frame, head=head, alignment={})
     files = {f"graphs/fp32/{kind}{path.suffix}": path for kind, path in graphs.items()}
     return Localizer.open(write_bundle(folder / "bundle", manifest, files))
