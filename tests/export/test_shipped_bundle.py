@@ -14,7 +14,9 @@ from edge.bundle import Bundle, shipped_bundle_path
 from edge.commands import demo
 from edge.frames import open_source
 from edge.letterbox import letterbox
+from edge.localizer import Localizer
 from edge.tiles import open_map
+from edge.types import Prior, PriorSource
 
 FLIGHT = Path(demo.__file__).parent.parent / "demo_data" / "flight"
 TYPES = {np.float16: onnx.TensorProto.FLOAT16, np.float32: onnx.TensorProto.FLOAT}
@@ -91,3 +93,25 @@ def test_stored_float16_features_give_the_boxes_of_both_branches_in_float32(bund
     # where two cells nearly tie, rounding may choose the other one
     assert (apart < 16).mean() >= 0.95, apart
     assert np.median(apart) < 1e-2, apart
+
+
+def test_the_shortlist_never_misses_the_winner_that_numpy_finds_in_all_cells(bundle) -> None:
+    """The graph ranks cells by a secant; the reference executor evaluates every one of them."""
+    with contextlib.closing(open_map(FLIGHT / "map.mbtiles")) as tiles:
+        grid = tiles.grid(bundle.manifest.window.gsd_m)
+        left, top, right, bottom = grid.extent_px
+        place = int((left + right) / 2) - 512, int((top + bottom) / 2) - 512
+        window = grid.read(*place, 1024, 1024)
+    graph, numpy_one = (Localizer.open(bundle, e) for e in ("onnxruntime", "reference"))
+    feature = graph.encode(window)
+    rng = np.random.default_rng(7)
+    for frame in list(open_source(str(FLIGHT / "frames")))[::6]:
+        clicks = rng.uniform(20, 460, (16, 2)).astype(np.float32)
+        at = rng.uniform(50, 970, (16, 2)).astype(np.float32)
+        wide = np.repeat(np.float32([0, 1 / 4, 1 / 100, 1 / 2500]), 4)
+        prior = Prior(at, wide, PriorSource.ALIGNMENT)
+        ours, theirs = (
+            each.locate(frame.image, clicks, feature, prior) for each in (graph, numpy_one)
+        )
+        np.testing.assert_allclose(ours.confidence_logit, theirs.confidence_logit, atol=1e-3)
+        np.testing.assert_allclose(ours.box_xyxy_px, theirs.box_xyxy_px, atol=1e-2)
