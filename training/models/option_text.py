@@ -37,11 +37,12 @@ def parse_options(name: str, texts: Iterable[str]) -> dict[str, Any]:
                 found=repr(text),
                 do=f"write --option {near}={value or 'VALUE'} if that was meant",
             )
-        options[option] = _value(value)
+        options[option] = toml_value(value)
     return options
 
 
-def _value(text: str) -> Any:
+def toml_value(text: str) -> Any:
+    """What TOML makes of a value; what is not TOML is a word."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -13,7 +13,7 @@ import msgspec
 
 from edge.errors import ConfigError
 from training.losses.total import TERMS
-from training.models.option_text import parse_options
+from training.models.option_text import parse_options, toml_value
 from training.recipes.schema import (
     LITE,
     SCHEMA,
@@ -169,10 +169,7 @@ def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
                 found=repr(text),
                 do="write, for instance, --set run.epochs=3",
             )
-        try:
-            changes[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            changes[key] = value
+        changes[key] = toml_value(value)
     return changes
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from quick_weights import bare, quick_random_weights
 from torch import nn
 
 from edge.errors import CheckpointError
 from training.checkpoints.darknet import FILE_BYTES, load_darknet_weights, read_darknet_weights
 from training.checkpoints.importing import import_weights
-from training.models import build
 from training.models.darknet import Darknet
 
 
@@ -35,7 +35,8 @@ def write_weights(darknet: Darknet, path: Path) -> Path:
 @pytest.fixture(scope="module")
 def full() -> Darknet:
     torch.manual_seed(0)
-    darknet = Darknet(dead_layers=True)
+    with quick_random_weights():
+        darknet = Darknet(dead_layers=True)
     with torch.no_grad():
         for module in darknet.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -57,7 +58,8 @@ def test_length_is_the_published_one(file):
 
 @pytest.mark.parametrize(("dead", "left_out"), [(True, 0), (False, 56)])
 def test_every_number_finds_its_place(full, file, dead, left_out):
-    fresh = Darknet(dead)
+    with quick_random_weights():
+        fresh = Darknet(dead)
     assert load_darknet_weights(fresh, file) == left_out
     wanted = full.state_dict()
     for name, tensor in fresh.state_dict().items():
@@ -65,14 +67,14 @@ def test_every_number_finds_its_place(full, file, dead, left_out):
 
 
 def test_goes_into_a_model(full, file):
-    model = build("ocgnet")
+    model = bare("ocgnet")
     done = import_weights(model, file)
     assert done.part == "YOLOv3 into reference_darknet"
     assert done.left_out[0].startswith("56 tensors of Darknet layers 80 to 82 and 91 to 106")
     name = "module_list.90.conv_90.weight"
     assert torch.equal(model.reference_darknet.state_dict()[name], full.state_dict()[name])
     with pytest.raises(CheckpointError, match="a backbone that trogeo does not have"):
-        import_weights(build("trogeo"), file)
+        import_weights(bare("trogeo"), file)
 
 
 def sparse(path: Path, size_bytes: int) -> Path:

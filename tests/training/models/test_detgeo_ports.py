@@ -7,7 +7,7 @@ from training.models.detgeo import DetGeo
 from training.models.detgeo_ports import PortedDetGeo, PortedDetGeoOptions
 from training.models.joint_attention import LOWEST_LOGIT
 
-WINDOW_PX = 128
+WINDOW_PX = 96
 SMALL = {"width": 32, "ffn": 48, "iterations": 1, "mhsam_hidden": 24}
 ROWS = {
     "cvcam": {"cvcam": True, "mhsam": False},
@@ -55,8 +55,8 @@ def test_holds_to_the_contract(row, pair):
     cross_view.check_clicks_do_not_see_each_other(model, *pair)
     with torch.no_grad():
         maps = model(*pair, cross_view.clicks_of_one_pair())
-    assert maps.boxes.shape == (3, 9, 5, 8, 8)
-    assert maps.similarity.shape == maps.attention.shape == (3, 8, 8)
+    assert maps.boxes.shape == (3, 9, 5, 6, 6)
+    assert maps.similarity.shape == maps.attention.shape == (3, 6, 6)
     raw = maps.boxes[:, :, 4].amax(1)
     assert torch.equal(maps.similarity, raw) == (row != "mhsam")
 

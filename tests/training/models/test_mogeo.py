@@ -5,7 +5,7 @@ import torch
 from training.models.folded_head import folded_confidence
 from training.models.mogeo import MOGeo, MOGeoOptions
 
-WINDOW_PX = 128
+WINDOW_PX = 96
 ABLATIONS = [{}, {"query_backbone": "B"}, {"mope": False}, {"cvmf": False}, {"min_max": True}]
 
 
@@ -60,13 +60,13 @@ def test_shapes_and_cache(model, pair):
     with torch.no_grad():
         maps = model(*pair, cross_view.clicks_of_one_pair())
         features = model.encode_reference(pair[1])
-    assert maps.boxes.shape == (3, 9, 5, 8, 8)
-    assert maps.similarity.shape == (3, 8, 8)
+    assert maps.boxes.shape == (3, 9, 5, 6, 6)
+    assert maps.similarity.shape == (3, 6, 6)
     assert torch.equal(maps.similarity, maps.attention)
     assert -1 <= float(maps.similarity.min()) < float(maps.similarity.max()) <= 1
     assert {k: tuple(v.shape) for k, v in features.items()} == {
-        "v": (1, 512, 8, 8),
-        "u": (1, 256, 8, 8),
+        "v": (1, 512, 6, 6),
+        "u": (1, 256, 6, 6),
     }
 
 

@@ -9,7 +9,7 @@ from training.models.swin import SwinSmall
 from training.models.trogeo import TROGeo, TROGeoOptions, one_backbone
 from training.vision_ops import import_torchvision
 
-WINDOW_PX = 128
+WINDOW_PX = 96
 
 
 def fresh() -> TROGeo:
@@ -81,12 +81,12 @@ def test_shapes(model, pair):
     with torch.no_grad():
         maps = model(*pair, clicks)
         features = model.encode_reference(pair[1])
-    assert maps.boxes.shape == (3, 9, 5, 8, 8)
-    assert maps.similarity.shape == maps.attention.shape == (3, 8, 8)
-    assert maps.mask_logit.shape == (3, 8, 8)
+    assert maps.boxes.shape == (3, 9, 5, 6, 6)
+    assert maps.similarity.shape == maps.attention.shape == (3, 6, 6)
+    assert maps.mask_logit.shape == (3, 6, 6)
     assert {k: tuple(v.shape) for k, v in features.items()} == {
-        "reference": (1, 768, 4, 4),
-        "tokens": (1, 16, 768),
+        "reference": (1, 768, 3, 3),
+        "tokens": (1, 9, 768),
     }
 
 
