@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ def parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def pictures(frame_hw=(64, 64), window_px=192, pairs=1, seed=5) -> tuple[Tensor, Tensor]:
+def pictures(frame_hw=(64, 64), window_px=128, pairs=1, seed=5) -> tuple[Tensor, Tensor]:
     """Noise [pairs, 3, h, w] and [pairs, 3, window, window], RGB 0..255."""
     g = torch.Generator().manual_seed(seed)
     frame = torch.rand(pairs, 3, *frame_hw, generator=g) * 255
@@ -77,7 +78,7 @@ def check_clicks_do_not_see_each_other(model: CrossViewModel, frame, window) -> 
             assert torch.allclose(a, b, rtol=1e-4, atol=1e-5 * scale), field.name
 
 
-def check_pairs_of_a_batch_do_not_mix(model: CrossViewModel, window_px=192) -> None:
+def check_pairs_of_a_batch_do_not_mix(model: CrossViewModel, window_px=128) -> None:
     """Clicks of two frames, one of them looked for in both windows, against the pairs apart."""
     frames, windows = pictures(pairs=2, window_px=window_px)
     xy = torch.tensor(CLICKS_XY_PX)
@@ -100,7 +101,7 @@ def loss_of(model: CrossViewModel, frame: Tensor, window: Tensor, clicks: Clicks
     return nn.functional.cross_entropy(confidence, wanted)
 
 
-def check_one_step_lowers_the_loss(model, window_px=192, rate=1e-3) -> None:
+def check_one_step_lowers_the_loss(model, window_px=128, rate=1e-3) -> None:
     """All gradients finite, and a small step against them goes down."""
     frame, window = pictures(window_px=window_px, pairs=2)
     clicks = Clicks(torch.tensor(CLICKS_XY_PX), torch.tensor([0, 1, 1]), torch.tensor([0, 1, 1]))
@@ -109,19 +110,19 @@ def check_one_step_lowers_the_loss(model, window_px=192, rate=1e-3) -> None:
     before.backward()
     reached = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     assert reached
-    for name, grad in reached.items():
-        assert torch.isfinite(grad).all(), name
-    square = sum(float(g.square().sum()) for g in reached.values())
-    assert square > 0
+    norms = {name: float(grad.norm()) for name, grad in reached.items()}
+    assert not [name for name, norm in norms.items() if not math.isfinite(norm)]
+    length = math.hypot(*norms.values())
+    assert length > 0
     with torch.no_grad():
         for p in model.parameters():
             if p.grad is not None:
-                p -= rate * p.grad / square**0.5
+                p.add_(p.grad, alpha=-rate / length)
         after = loss_of(model, frame, window, clicks)
     assert after.item() < before.item()
 
 
-def check_constant_pictures(model: CrossViewModel, window_px=192) -> None:
+def check_constant_pictures(model: CrossViewModel, window_px=128) -> None:
     """No NaN where frame and window have one colour: in eval, and in training with gradients."""
     frame, window = torch.full((1, 3, 64, 64), 128.0), torch.full((1, 3, window_px, window_px), 9.0)
     found = answers(model.eval(), frame, window, torch.tensor(CLICKS_XY_PX))
@@ -130,7 +131,7 @@ def check_constant_pictures(model: CrossViewModel, window_px=192) -> None:
     model.train()
     loss_of(model, frame, window, clicks_of_one_pair()).backward()
     for name, p in model.named_parameters():
-        assert p.grad is None or torch.isfinite(p.grad).all(), name
+        assert p.grad is None or math.isfinite(float(p.grad.norm())), name
     model.zero_grad(set_to_none=True)
     model.eval()
 

@@ -6,6 +6,7 @@ from training.models.attengeo import F2, AttenGeo, AttenGeoOptions
 from training.models.contract import CVOGL_ANCHORS_WH_PX
 from training.models.joint_attention import LOWEST_LOGIT
 
+WINDOW_PX = 192  # smaller ones are smaller than the kernels of MHSAM
 SMALL = {"width": 32, "ffn": 48, "iterations": 1, "mhsam_hidden": 24, "head_hidden": 16}
 
 
@@ -16,7 +17,7 @@ def build(**options) -> AttenGeo:
 
 @pytest.fixture(scope="module")
 def pair() -> tuple[torch.Tensor, torch.Tensor]:
-    return cross_view.pictures()
+    return cross_view.pictures(window_px=WINDOW_PX)
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +86,13 @@ def test_clicks_do_not_see_each_other(model, pair):
 
 
 def test_pairs_of_a_batch_do_not_mix(model):
-    cross_view.check_pairs_of_a_batch_do_not_mix(model)
+    cross_view.check_pairs_of_a_batch_do_not_mix(model, WINDOW_PX)
 
 
 def test_constant_pictures_and_a_training_step():
     model = build()
-    cross_view.check_constant_pictures(model)
-    cross_view.check_one_step_lowers_the_loss(model)
+    cross_view.check_constant_pictures(model, WINDOW_PX)
+    cross_view.check_one_step_lowers_the_loss(model, WINDOW_PX)
 
 
 def test_without_cvcam_is_a_plain_sum(pair):
