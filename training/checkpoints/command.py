@@ -47,8 +47,8 @@ def import_checkpoint(
 ) -> None:
     """Take weights that others published: of a whole model, or of a backbone.
 
-    FILE is the authors' .pth.tar, yolov3.weights, or a ResNet-18, Swin-S or ConvNeXt V2-Tiny under
-    the names of torchvision or timm. No code in it is run.
+    FILE is the authors' .pth.tar, yolov3.weights, or a backbone under the names of torchvision
+    (ResNet-18, Swin-S, ConvNeXt-Tiny) or of timm (Swin-S, ConvNeXt V2-Tiny). No code in it is run.
     """
     _check_out(out, replace)
     import torch

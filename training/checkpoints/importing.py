@@ -1,7 +1,8 @@
 """Weights of others become a model: whole checkpoints of the authors, or backbones.
 
 Strict: every tensor finds its place or is named in an error. Two things may be left out, and are
-said: the dead layers of a full Darknet where the model is pruned, and a backbone's classifier.
+said: the dead layers of a full Darknet where the model is pruned, and what of a backbone lies
+behind its features.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from training.models.swin import SwinSmall
 from training.models.trogeo import one_backbone
 
 DARKNET_SUFFIX = ".weights"
+NAMED = 3  # tensors that show what a file of another model holds
 # A tensor that only this model's published checkpoints hold.
 _MARKS = {
     "detgeo": "combine_clickptns_conv.conv.weight",
@@ -44,12 +46,17 @@ class Backbone:
     title: str
     marks: tuple[str, ...]  # a tensor that its files hold, one per naming
     kind: type[nn.Module]
-    load: Callable[[Any, dict[str, Tensor], str], None]
+    load: Callable[[Any, dict[str, Tensor], str], list[str]]  # -> names that were left out
 
 
 BACKBONES = (
     Backbone("ResNet-18", ("layer1.0.conv1.weight",), ResNet18, ResNet18.load_imagenet),
-    Backbone("Swin-S", ("features.1.0.attn.qkv.weight",), SwinSmall, SwinSmall.load_imagenet),
+    Backbone(
+        "Swin-S",
+        ("features.1.0.attn.qkv.weight", "layers.0.blocks.0.attn.qkv.weight"),
+        SwinSmall,
+        SwinSmall.load_imagenet,
+    ),
     Backbone(
         "ConvNeXt V2-Tiny",
         ("stages.0.blocks.0.conv_dw.weight", "stages.0.0.dwconv.weight"),
@@ -82,7 +89,8 @@ def import_weights(model: Model, path: Path) -> Imported:
     Args:
         model: any that `build` constructs, other than `lite`.
         path: the authors' `.pth.tar`, `yolov3.weights`, or a backbone under the names of
-            torchvision (ResNet-18, Swin-S, ConvNeXt-Tiny), timm or its authors (ConvNeXt V2-Tiny).
+            torchvision (ResNet-18, Swin-S, ConvNeXt-Tiny), timm or its authors (Swin-S,
+            ConvNeXt V2-Tiny).
 
     Raises:
         CheckpointError: see `read_weights` and `read_darknet_weights`; or a checkpoint of another
@@ -97,8 +105,8 @@ def import_weights(model: Model, path: Path) -> Imported:
     for backbone in BACKBONES:
         if any(mark in foreign.tensors for mark in backbone.marks):
             place, module = _place(model, backbone.kind, backbone.title, path)
-            backbone.load(module, foreign.tensors, str(path))
-            left_out = ("its classifier",)
+            unused = backbone.load(module, foreign.tensors, str(path))
+            left_out = (listed(sorted(unused)),) if unused else ()
             return Imported(f"{backbone.title} into {place}", False, left_out, (), foreign.said)
     left_out, notes = _import_whole(model, foreign.tensors, path)
     return Imported("the whole model", True, left_out, notes, foreign.said)
@@ -156,15 +164,11 @@ def _refuse_other_model(
         return
     if not theirs and own.keys() & tensors.keys():
         return
-    missing, unexpected = (sorted(a - b) for a, b in _both_ways(own.keys(), tensors.keys()))
+    whose = f"those of {theirs[0]}" if theirs else "those of something else"
+    first = ", ".join(sorted(tensors.keys() - own.keys())[:NAMED])
     raise CheckpointError(
         f"{path} is not a checkpoint of {name}",
-        expected=f"{len(own)} tensors of {name}",
-        found=f"{f'those of {theirs[0]}' if theirs else 'others'}: "
-        f"missing: {listed(missing)}; unexpected: {listed(unexpected)}",
+        expected=f"the {len(own)} tensors of {name}",
+        found=f"{whose}, such as {first}",
         do=f"write --model {theirs[0]}" if theirs else "check which file it is",
     )
-
-
-def _both_ways(a: Any, b: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    return (a, b), (b, a)

@@ -53,17 +53,21 @@ class ConvNeXtV2Tiny(nn.Module):
         features: Tensor = self.stages(self.stem(image))
         return features
 
-    def load_pretrained(self, tensors: Mapping[str, Tensor], source: str) -> None:
+    def load_pretrained(self, tensors: Mapping[str, Tensor], source: str) -> list[str]:
         """Load a ConvNeXt V2-Tiny classifier under its authors' names or timm's.
 
         Args:
-            tensors: its state dict; the final norm and the classifier are left out.
+            tensors: its state dict.
             source: named in errors.
+
+        Returns:
+            Tensors that were left out: the final norm and the classifier.
 
         Raises:
             CheckpointError: tensors missing or unexpected (listed).
         """
         load_strict(self, timm_names(tensors), source)
+        return [name for name in tensors if _CLASSIFIER.match(name)]
 
 
 def timm_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

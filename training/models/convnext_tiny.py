@@ -36,16 +36,21 @@ class ConvNeXtTinyQuery(nn.Module):
         early: Tensor = self.features[0](image)
         return early, self.reduce(self.features[1:](early))
 
-    def load_imagenet(self, tensors: Mapping[str, Tensor], source: str) -> None:
-        """Load torchvision's ConvNeXt-Tiny; its classifier is left out.
+    def load_imagenet(self, tensors: Mapping[str, Tensor], source: str) -> list[str]:
+        """Load torchvision's ConvNeXt-Tiny.
 
         Args:
             tensors: its state dict.
             source: named in errors.
 
+        Returns:
+            Tensors that were left out: its classifier.
+
         Raises:
             CheckpointError: tensors missing or unexpected (listed).
         """
-        prefix = "features."
-        kept = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        load_strict(self.features, kept, source)
+        left_out = [k for k in tensors if k.startswith("classifier.")]
+        published = nn.Module()  # without `reduce`
+        published.features = self.features
+        load_strict(published, {k: v for k, v in tensors.items() if k not in left_out}, source)
+        return left_out

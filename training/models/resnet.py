@@ -59,16 +59,22 @@ class ResNet18(nn.Module):
             x = getattr(net, f"layer{stage}")(x)
         return early, x
 
-    def load_imagenet(self, tensors: Mapping[str, Tensor], source: str) -> None:
-        """Load torchvision's ResNet-18; its classifier and the stages cut here are left out.
+    def load_imagenet(self, tensors: Mapping[str, Tensor], source: str) -> list[str]:
+        """Load torchvision's ResNet-18.
 
         Args:
             tensors: its state dict.
             source: named in errors.
 
+        Returns:
+            Tensors that were left out: its classifier and the stages cut here.
+
         Raises:
             CheckpointError: tensors missing or unexpected (listed).
         """
         cut = tuple(f"layer{stage}." for stage in range(self.stages + 1, 5))
-        kept = {k: v for k, v in tensors.items() if not k.startswith(("fc.", *cut))}
-        load_strict(self.base_model, kept, source)
+        left_out = [k for k in tensors if k.startswith(("fc.", *cut))]
+        load_strict(
+            self.base_model, {k: v for k, v in tensors.items() if k not in left_out}, source
+        )
+        return left_out
