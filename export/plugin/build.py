@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -30,6 +31,7 @@ LIBRARY = "libtilefix_plugin.so"
 KERNELS = ("tile_attention.cu",)
 SHELL = ("plugin.cpp", "self_test.cpp")
 DEFAULT_ARCHS = (87, 90, 110)  # Orin, Hopper, Thor
+SPILL = re.compile(r"(\d+) bytes spill stores")
 TARGETS = ("x86_64", "aarch64")
 
 
@@ -47,6 +49,7 @@ class PluginManifest:
     nvcc_release: str
     tensorrt_headers: str | None  # version; None: kernels alone, without the TensorRT shell
     command: tuple[str, ...]  # nvcc's arguments without folders
+    spilled_bytes: int  # registers that did not fit, over all kernels; 0 is meant
 
 
 def build_plugin(
@@ -86,6 +89,7 @@ def build_plugin(
     nvcc.check(archs)
     headers = tensorrt_headers(cache) if shell else None
     flags = ["-O3", "-std=c++17", "-shared", "-Xcompiler", "-fPIC,-fvisibility=hidden"]
+    flags += ["-Xptxas", "-v"]
     for arch in archs:
         flags += ["-gencode", f"arch=compute_{arch},code=sm_{arch}"]
     flags += ["-gencode", f"arch=compute_{archs[0]},code=compute_{archs[0]}"]
@@ -133,6 +137,7 @@ def build_plugin(
             nvcc.release,
             headers_version(headers) if headers is not None else None,
             tuple(flags),
+            sum(map(int, SPILL.findall(done.stderr + done.stdout))),
         )
         text = Path(scratch) / "plugin.json"
         text.write_text(json.dumps(asdict(manifest), indent=2) + "\n", encoding="utf-8")

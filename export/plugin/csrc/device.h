@@ -32,6 +32,29 @@ __device__ __forceinline__ void wait_for_copies() {
     asm volatile("cp.async.wait_group %0;" ::"n"(kOpen) : "memory");
 }
 
+// d += a b for 16 x 16 a and 16 x 8 b in float16, in the fragments of mma.m16n8k16: with
+// lane = 4 g + t, a[0], a[1] hold rows g and g + 8 of columns 2 t and 2 t + 1, a[2], a[3] the same of
+// columns 2 t + 8 and 2 t + 9; b[0], b[1] rows 2 t.. and 2 t + 8.. of column g; d rows g and g + 8 of
+// columns 2 t and 2 t + 1.
+__device__ __forceinline__ void multiply(float (&d)[4], unsigned const (&a)[4],
+                                         unsigned b0, unsigned b1) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+        "{%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// Four 8 x 8 matrices of float16 from shared memory, transposed. Lane 8 m + i points at row i of
+// matrix m; out[m] gets its elements (2 t, g) and (2 t + 1, g).
+__device__ __forceinline__ void load_transposed(unsigned (&out)[4], void const* row) {
+    auto const at = static_cast<unsigned>(__cvta_generic_to_shared(row));
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+                 : "r"(at)
+                 : "memory");
+}
+
 }  // namespace tilefix
 #endif
 

@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <ucontext.h>
 
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -51,11 +52,33 @@ inline float __half2float(__half h) {
                                        : std::ldexp(float(fraction + 1024), exponent - 25);
     return h.bits >> 15 ? -size : size;
 }
-inline __half __float2half(float x) {
-    if (x != 0.f) std::abort();  // no kernel rounds to float16
-    return {0};
+inline __half __float2half(float x) {  // to the nearest, ties to even
+    uint16_t const sign = std::signbit(x) ? 0x8000 : 0;
+    float const size = std::fabs(x);
+    if (std::isnan(x)) return {0x7fff};
+    if (size >= 65520.f) return {uint16_t(sign | 0x7c00)};
+    int exponent = size < 0x1p-14f ? -14 : std::ilogb(size);
+    long const units = std::lrint(std::ldexp(size, 10 - exponent));  // of the last place
+    uint16_t const bits = uint16_t(units < 1024 ? units : ((exponent + 15) << 10) + units - 1024);
+    return {uint16_t(sign | bits)};
 }
 inline float2 __half22float2(__half2 h) { return {__half2float(h.x), __half2float(h.y)}; }
+inline __half2 __floats2half2_rn(float x, float y) { return {__float2half(x), __float2half(y)}; }
+inline __half2 __half2half2(__half x) { return {x, x}; }
+// One rounding, as the device's: a float holds the product of two halves, and a double the sum.
+inline __half __hfma(__half a, __half b, __half c) {
+    return __float2half(float(double(__half2float(a)) * __half2float(b) + __half2float(c)));
+}
+inline __half2 __hfma2(__half2 a, __half2 b, __half2 c) {
+    return {__hfma(a.x, b.x, c.x), __hfma(a.y, b.y, c.y)};
+}
+inline __half2 __hmul2(__half2 a, __half2 b) { return __hfma2(a, b, {{0}, {0}}); }
+inline __half2 __hmax2(__half2 a, __half2 b) {
+    auto const larger = [](__half x, __half y) {
+        return __half2float(x) >= __half2float(y) ? x : y;
+    };
+    return {larger(a.x, b.x), larger(a.y, b.y)};
+}
 inline unsigned __float_as_uint(float x) { unsigned u; std::memcpy(&u, &x, 4); return u; }
 inline float __uint_as_float(unsigned u) { float x; std::memcpy(&x, &u, 4); return x; }
 template <typename T> T min(T a, T b) { return b < a ? b : a; }
@@ -87,6 +110,8 @@ struct Block {
     std::vector<Fiber> fibers;
     std::vector<Barrier> warps;
     std::vector<unsigned> lanes;  // what each thread last gave to a shuffle, two turns of it
+    std::vector<void const*> pointers;  // the same for load_transposed
+    std::vector<std::array<unsigned, 6>> fragments;  // and for multiply
     Barrier all;
     jmp_buf scheduler;
     unsigned current = 0;
@@ -163,6 +188,8 @@ inline void launch(dim3 grid, unsigned threads, size_t shared_bytes, cudaStream_
     b.block_size = dim3(threads), b.grid_size = grid, b.body = std::move(body);
     b.fibers.resize(threads > b.fibers.size() ? threads : b.fibers.size());
     b.lanes.resize(2 * threads);
+    b.pointers.resize(2 * threads);
+    b.fragments.resize(2 * threads);
     b.all = {threads, 0, 0};
     b.warps.assign((threads + 31) / 32, {32, 0, 0});
     unsigned turn = 0;
@@ -184,17 +211,40 @@ inline void launch(dim3 grid, unsigned threads, size_t shared_bytes, cudaStream_
 
 inline void __syncthreads() { tilefix::host::wait_at(tilefix::host::block().all); }
 
+namespace tilefix::host {
+
+// Shows a value to the warp; the answer is the warp's first lane's, the others' follow it. Two
+// buffers in turn, so that one barrier is enough.
+template <typename T>
+T const* share(std::vector<T>& all, T const& value) {
+    Block& b = block();
+    unsigned const me = b.current;
+    T* const turn = all.data() + (b.fibers[me].shuffles++ % 2) * b.block_size.x;
+    turn[me] = value;
+    wait_at(b.warps[me / 32]);
+    return turn + me / 32 * 32;
+}
+
+}  // namespace tilefix::host
+
 template <typename T>
 T __shfl_xor_sync(unsigned, T value, int mask) {
     static_assert(sizeof(T) == 4, "shuffles move 32 bits");
     auto& b = tilefix::host::block();
-    unsigned const me = b.current;
-    unsigned* const lanes = b.lanes.data() + (b.fibers[me].shuffles++ % 2) * b.block_size.x;
-    std::memcpy(&lanes[me], &value, 4);
-    tilefix::host::wait_at(b.warps[me / 32]);
-    std::memcpy(&value, &lanes[me ^ unsigned(mask)], 4);
+    unsigned given;
+    std::memcpy(&given, &value, 4);
+    unsigned const* const lanes = tilefix::host::share(b.lanes, given);
+    std::memcpy(&value, &lanes[b.current % 32 ^ unsigned(mask)], 4);
     return value;
 }
+inline unsigned __ballot_sync(unsigned, bool said) {
+    auto& b = tilefix::host::block();
+    unsigned const* const lanes = tilefix::host::share(b.lanes, unsigned(said));
+    unsigned all = 0;
+    for (unsigned i = 0; i < 32; ++i) all |= lanes[i] << i;
+    return all;
+}
+inline int __ffs(unsigned x) { return __builtin_ffs(int(x)); }
 
 namespace tilefix {
 
@@ -202,6 +252,32 @@ inline void copy_16_bytes(void* to, void const* from) {
     if ((reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from)) % 16) std::abort();
     auto& b = host::block();
     b.fibers[b.current].copies.back().push_back({to, from});
+}
+inline void multiply(float (&d)[4], unsigned const (&a)[4], unsigned b0, unsigned b1) {
+    auto& b = host::block();
+    auto const* const lanes = host::share(b.fragments, {a[0], a[1], a[2], a[3], b0, b1});
+    int const g = b.current % 32 / 4, t = b.current % 4;
+    auto const element = [&](int lane, int word, int upper) {
+        return __half2float({uint16_t(lanes[lane][word] >> 16 * upper)});
+    };
+    for (int i = 0; i < 4; ++i) {
+        int const below = i / 2, column = 2 * t + i % 2;  // of rows g and g + 8
+        for (int k = 0; k < 16; ++k)
+            d[i] += element(4 * g + k % 8 / 2, below + 2 * (k / 8), k % 2) *
+                    element(4 * column + k % 8 / 2, 4 + k / 8, k % 2);
+    }
+}
+inline void load_transposed(unsigned (&out)[4], void const* row) {
+    if (reinterpret_cast<uintptr_t>(row) % 16) std::abort();
+    auto& b = host::block();
+    auto const* const rows = host::share(b.pointers, row);
+    int const g = b.current % 32 / 4, t = b.current % 4;
+    for (int m = 0; m < 4; ++m) {
+        auto const element = [&](int i) -> unsigned {
+            return static_cast<__half const*>(rows[8 * m + i])[g].bits;
+        };
+        out[m] = element(2 * t) | element(2 * t + 1) << 16;
+    }
 }
 inline void close_copy_group() {
     auto& b = host::block();

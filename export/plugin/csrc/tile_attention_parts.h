@@ -12,12 +12,14 @@ constexpr int kWarps = kThreads / 32;
 constexpr int kCells = 32;    // of a block; a warp's lanes are 4 octets of them x 8 channel slices
 constexpr int kSlices = 8;
 constexpr int kGroup = 8;     // clicks in one pass over a tile
+constexpr int kRankGroup = 16;  // clicks of one product on tensor cores
 constexpr int kVRows = 512;   // channels of v in shared memory at once
 constexpr int kURows = 256;   // and of u
 constexpr int kAnchors = TILEFIX_ANCHOR_LIMIT;
 constexpr int kClicks = TILEFIX_CLICK_LIMIT;
 constexpr int kRadius = 2;          // cells around the first peak that the second lies outside
 constexpr float kLeak = 0.1f;
+constexpr float kMargin = 0.02f;    // of ranks by float16, relative to 1 + |rank|
 constexpr float kRangeFloor = 1e-6f;
 constexpr float kLengthFloor = 1e-12f;
 
@@ -28,10 +30,23 @@ struct alignas(16) Weights {  // of one hidden channel
 };
 static_assert(sizeof(Weights) == 48, "three 16-byte loads a channel");
 
+struct alignas(16) Affine {  // of two neighbouring channels
+    __half2 scale, shift, bias, unused;
+};
+
+struct Ranking {  // of tile_attention_tensor.h
+    Weights weights[kURows];
+    Affine affine[kURows / 2];
+    uint4 fragment[kURows / 16 * 32];    // a lane's confidence weights, per 16 channels
+    float2 part[kGroup][kCells / 8][32];  // sums of the second half of the warps
+    float2 ninth[kGroup][kCells / 8][4];
+    float rank[kGroup][kCells];
+};
+
 struct alignas(16) Shared {
     float similarity[kClicks][kCells];
     float low[kClicks], inverse[kClicks];  // the gate is affine in (S - low) inverse
-    float squares[kWarps][kGroup];
+    float squares[kWarps][kRankGroup];
     union {
         struct {
             float query[kVRows][kGroup];
@@ -41,6 +56,8 @@ struct alignas(16) Shared {
             Weights weights[kURows];
             float part[kWarps][kAnchors][kCells];
         } head;
+        float ranked_part[kWarps][kRankGroup][kCells];
+        Ranking ranking;
     };
     // the tiles follow: v [min(embedding, kVRows)][kCells], u [min(hidden, kURows)][kCells]
 };
@@ -57,6 +74,13 @@ struct Workspace {
     float2* range;      // [windows, clicks, blocks] smallest and largest S
 };
 
+// Where a cell of a channel lies in a tile. Rows of float16 are 64 bytes; their 16-byte pieces are
+// shuffled so that eight rows' pieces of the same cells lie in different banks.
+template <typename T>
+__device__ __forceinline__ int tile_at(int row, int cell) {
+    return row * kCells + (sizeof(T) == 2 ? cell ^ (row >> 1 & 3) << 3 : cell);
+}
+
 // A row-major matrix's columns first..first+31 of some rows to shared memory; 0 beyond its columns.
 template <typename T>
 __device__ void stage_tile(T* to, T const* from, int rows, int cells, int first) {
@@ -67,7 +91,7 @@ __device__ void stage_tile(T* to, T const* from, int rows, int cells, int first)
 #pragma unroll 1
         for (int i = threadIdx.x; i < rows * kPieces; i += kThreads) {
             int const row = i / kPieces, cell = i % kPieces * kPiece;
-            T* const place = to + row * kCells + cell;
+            T* const place = to + tile_at<T>(row, cell);
             if (first + cell < cells) {
                 copy_16_bytes(place, from + size_t(row) * cells + first + cell);
             } else {
@@ -78,7 +102,8 @@ __device__ void stage_tile(T* to, T const* from, int rows, int cells, int first)
 #pragma unroll 1
         for (int i = threadIdx.x; i < rows * kCells; i += kThreads) {
             int const row = i / kCells, cell = first + i % kCells;
-            to[i] = cell < cells ? from[size_t(row) * cells + cell] : zero<T>();
+            to[tile_at<T>(row, i % kCells)] =
+                cell < cells ? from[size_t(row) * cells + cell] : zero<T>();
         }
     }
 }
@@ -146,6 +171,13 @@ __device__ __forceinline__ float inverse_range(float low, float high) {
     return high - low > kRangeFloor ? 1.f / (high - low) : 1.f;
 }
 __device__ __forceinline__ float leaky(float x) { return fmaxf(x, kLeak * x); }
+
+__device__ __forceinline__ void stage_weights(TileAttentionArguments const& a, Weights& w, int c) {
+    float const* const channel = a.channels + size_t(c) * 3;
+    w.scale = channel[0], w.shift = channel[1], w.bias = channel[2];
+    for (int k = 0; k < kAnchors; ++k)
+        w.confidence[k] = k < a.anchor_count ? a.confidence[size_t(k) * a.hidden + c] : 0.f;
+}
 
 // The prior's log-density at a cell, up to its constant; a cell's own variance is added.
 __device__ __forceinline__ float log_prior(TileAttentionArguments const& a, size_t click, int cell) {

@@ -24,6 +24,8 @@ SHAPES = {
     "one row": (9, 8, 8, (1, 37), 5, True),
     "several blocks": (5, 64, 24, (12, 16), 9, True),
     "one anchor": (8, 8, 16, (8, 8), 1, False),
+    "for tensor cores": (20, 64, 48, (7, 8), 9, True),
+    "two chunks of channels": (3, 528, 256, (3, 8), 8, False),
     "the most clicks": (64, 8, 8, (3, 5), 2, True),
 }
 CASES = [(variant, shape) for variant in VARIANTS for shape in SHAPES]

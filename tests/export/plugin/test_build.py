@@ -139,6 +139,7 @@ def test_a_manifest_that_is_not_its_librarys(tmp_path):
         "nvcc_release": "13.0",
         "tensorrt_headers": None,
         "command": [],
+        "spilled_bytes": 0,
     }
     (tmp_path / "plugin.json").write_text(json.dumps(values))
     with pytest.raises(ExecutorError) as error:
@@ -170,6 +171,7 @@ def test_build_for_this_machine(tmp_path, nvcc: Nvcc, trt_headers):
     tilefix(["plugin", "build", "--arch", str(arch), "--out", str(tmp_path)], standalone_mode=False)
     manifest = read_manifest(tmp_path)
     assert manifest.sources_sha256 == source_hashes()
+    assert manifest.spilled_bytes == 0
     assert manifest.tensorrt_headers == headers_version(trt_headers)
     library = tmp_path / LIBRARY
     assert manifest.library_sha256 == sha256_of(library)
@@ -208,6 +210,7 @@ def test_build_for_a_jetson(tmp_path, nvcc: Nvcc, trt_headers):
     except MissingLibraryError as error:
         pytest.skip(f"no cudart for aarch64: {error.found}")
     library = tmp_path / LIBRARY
+    assert manifest.spilled_bytes == 0
     assert manifest.target == "aarch64" and library.read_bytes()[18:20] == b"\xb7\x00"
     assert exported("aarch64-linux-gnu-nm", library) == INTERFACE
     with pytest.raises(ExecutorError, match="cannot be used"):

@@ -101,10 +101,29 @@ def test_constant_maps_and_ties_take_the_first_cell(host_kernels, compare, varia
     assert (centre < case.settings.stride_px).all()
 
 
-def test_large_values_and_a_zero_query(host_kernels, compare):
-    case = random_case(5, 3, 16, 8, (5, 5), settings=VARIANTS["detgeo"])
+@pytest.mark.parametrize("hidden", [8, 16], ids=["float32 arithmetic", "tensor cores"])
+def test_large_values_and_a_zero_query(host_kernels, compare, hidden):
+    case = random_case(5, 3, 16, hidden, (5, 5), settings=VARIANTS["detgeo"])
     case.query[0], case.query[1] = case.query[0] * 1024, 0
     case.u[:] *= 8192
+    compare(run(host_kernels, case, torch.float16), case)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_beyond_float16_tensor_cores_give_way(host_kernels, compare, variant):
+    """A hidden layer that overflows float16 ranks nothing: every cell is evaluated exactly."""
+    case = random_case(11, 3, 16, 16, (5, 7), settings=VARIANTS[variant])
+    case.u[:] *= 8192
+    case.head.channels[:] *= 8
+    compare(run(host_kernels, case, torch.float16), case)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_near_ties_are_decided_in_float32(host_kernels, compare, variant, seed):
+    """Logits that differ by less than float16 can tell: the right cell wins none the less."""
+    case = random_case(seed, 4, 16, 32, (8, 8), settings=VARIANTS[variant])
+    case.u[:] *= 2.0**-9
     compare(run(host_kernels, case, torch.float16), case)
 
 
