@@ -15,7 +15,7 @@ from edge.pairs_images import MapWindow
 from edge.scoring import Box
 from edge.types import Click, Fix, Float64, Frame, PriorSource, ReferenceFeature
 
-KEPT_WINDOWS = 32  # encoded windows held in memory; 1.6 MB and the aligner's 1.4 MB each
+KEPT_WINDOWS = 16  # encoded windows held in memory; about 8 MB each
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class Click:
 class ReferenceFeature:
     """The named outputs of the reference encoder for one window; cacheable, shareable, hashable."""
 
-    tensors: Mapping[str, Array]  # e.g. v [128, 64, 64] float16, u [64, 64, 64] float16
+    tensors: Mapping[str, Array]  # e.g. v [128, 128, 128] float16, u [64, 128, 128] float16
     geometry: WindowGeometry | None
     width_px: int
     height_px: int

@@ -96,14 +96,14 @@ def test_head_file_gives_the_graphs_answer(graphs) -> None:
         logits = np.tensordot(head["w_conf"], h, 1) + head["c_conf"][:, None, None]
         logits = logits + head["tau"][:, None, None] * s
         rows, columns = np.indices(s.shape)
-        square = ((columns + 0.5) * 16 - fed["prior_xy_px"][n, 0]) ** 2
-        square = square + ((rows + 0.5) * 16 - fed["prior_xy_px"][n, 1]) ** 2
+        square = ((columns + 0.5) * 8 - fed["prior_xy_px"][n, 0]) ** 2
+        square = square + ((rows + 0.5) * 8 - fed["prior_xy_px"][n, 1]) ** 2
         inv_var, prior = fed["prior_inv_var"][n], fed["prior_xy_px"][n]
         if inv_var:
-            logits = logits - 0.5 * square / (1 / inv_var + 16**2 / 12)
+            logits = logits - 0.5 * square / (1 / inv_var + 8**2 / 12)
         a, i, j = np.unravel_index(logits.argmax(), logits.shape)
         t = head["w_box"][a] @ h[:, i, j] + head["b_box"][a]
-        centre = (1 / (1 + np.exp(-t[:2])) + [j, i]) * 16
+        centre = (1 / (1 + np.exp(-t[:2])) + [j, i]) * 8
         size = np.exp(np.clip(t[2:], -4, 4)) * head["anchors_wh_px"][a]
         if inv_var:
             own = 0.03 * size.prod() + 4.0

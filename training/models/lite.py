@@ -57,8 +57,8 @@ class LiteOptions:
     frame_px: int = 512
     window_px: int = 1024
     backbone: str = "efficientnet_lite0"  # or another of `training.models.backbones`
-    stride_px: int = 16  # or 8
-    click_reach_cells: int = 0  # of `ClickGather`
+    stride_px: int = 8  # or 16, four times quicker to train and ten points worse on small things
+    click_reach_cells: int = 1  # of `ClickGather`
     embedding: int = 128  # D, channels of q and v
     hidden: int = 64  # C, channels of u
     width: int = 128  # channels inside the two necks
