@@ -9,6 +9,7 @@ functions that build NumPy arrays and scalars of numbers or text.
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ _REFUSED = re.compile(r"(?:nsupported (?:global: )?GLOBAL |but got <class ')([\w
 _REASON = re.compile(r"WeightsUnpickler error:\s+(.{1,100})")
 _DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "U1", "S1"]
 _WEB_PAGE = (b"<!doctype", b"<html")
+_PICKLE = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))  # how each protocol begins
+_OLD_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # its magic number, as a pickle
 
 
 def load_plain(path: Path, error: type[TilefixError] = DataError) -> Any:
@@ -35,7 +38,8 @@ def load_plain(path: Path, error: type[TilefixError] = DataError) -> Any:
             for code to be run.
     """
     try:
-        head = path.open("rb").read(64).lstrip().lower()
+        with path.open("rb") as stream:
+            head = stream.read(64)
     except OSError as fault:
         raise error(
             f"{path} cannot be read",
@@ -44,7 +48,8 @@ def load_plain(path: Path, error: type[TilefixError] = DataError) -> Any:
             do="check the path",
         ) from fault
     try:
-        with torch.serialization.safe_globals(_numpy_builders()):
+        with torch.serialization.safe_globals(_numpy_builders()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's advice on pickles that are not its own
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as fault:  # a damaged pickle may fail in any way, as an OSError too
         refused = _REFUSED.search(str(fault))
@@ -74,9 +79,11 @@ def _numpy_builders() -> list[Any]:
 
 def _describe(path: Path, head: bytes, fault: Exception) -> str:
     size = f"{path.stat().st_size} bytes"
-    if head.startswith(_WEB_PAGE):
+    if head.lstrip().lower().startswith(_WEB_PAGE):
         return f"a web page of {size}, such as a download service shows before the file"
-    if head.startswith(b"pk"):  # a ZIP archive, which is what torch.save writes
+    if head.startswith(b"PK"):  # a ZIP archive, which is what torch.save writes
         return f"a broken archive of {size}, most likely truncated"
+    if head.startswith(_PICKLE) and not head.startswith(_OLD_TORCH):
+        return f"a pickle that is not torch's, of {size}"
     reason = _REASON.search(str(fault))  # torch's own text tells how to switch the guard off
     return f"{size} of something else ({reason[1] if reason else type(fault).__name__})"
