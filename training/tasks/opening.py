@@ -218,10 +218,10 @@ def _load_parts(model: CrossViewModel, recipe: Recipe, files: Sequence[Path]) ->
 
 
 def describe(recipe: Recipe, first: FirstWeights, data: Sequence[Path]) -> dict[str, object]:
-    """What besides the recipe shapes a run, for its folder."""
+    """What besides the recipe shapes a run, for its folder; paths whole, however they are typed."""
     return {
-        "data": [str(path) for path in data],
-        "init": None if first.init is None else str(first.init),
-        "weights": [str(path) for path in first.parts],
+        "data": [str(path.resolve()) for path in data],
+        "init": None if first.init is None else str(first.init.resolve()),
+        "weights": [str(path.resolve()) for path in first.parts],
         "from_scratch": first.from_scratch,
     }

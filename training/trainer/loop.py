@@ -27,7 +27,7 @@ from training.tasks.task import Task
 from training.trainer.averaging import WeightAverage
 from training.trainer.optimization import build_optimizer, rate_factor
 from training.trainer.processes import Processes
-from training.trainer.run_folder import RunFolder
+from training.trainer.run_folder import RunFolder, open_run
 
 BATCHES_AHEAD = 3
 LOG_EVERY_STEPS = 10
@@ -78,13 +78,14 @@ def train(
 
     Raises:
         CheckpointError: `out` holds a run with other options, or a state that cannot be read.
+        OutputError: `out` cannot be written to.
         ConfigError: a batch that cannot be shared out, or is larger than the data set.
         TrainingError: the loss is not a number.
     """
     processes = Processes.join()
     config = {"recipe": msgspec.to_builtins(recipe), "given": given or {}}
-    folder = RunFolder(out, config, writes=processes.first)
     try:
+        folder = open_run(out, config, processes)
         _run(task, recipe, folder, processes, report)
         processes.wait()  # the first one may still be validating
     finally:
@@ -105,7 +106,7 @@ def _run(
     base_rates = [group["lr"] for group in optimizer.param_groups]
     scaler = torch.amp.GradScaler(device.type, enabled=run.precision == "float16")
     average = WeightAverage(task.model, run.ema_decay) if run.ema_decay is not None else None
-    start, best = _resume(folder, task, optimizer, scaler, average, device)
+    start, best = _resume(folder, task, optimizer, scaler, average)
     losing: nn.Module = _Losing(task)
     if processes.world > 1:
         # a switched-off module, or a published one that feeds nothing, gets no gradient
@@ -244,10 +245,9 @@ def _resume(
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
     average: WeightAverage | None,
-    device: torch.device,
 ) -> tuple[int, float]:
     """(first step, best merit so far)."""
-    state = folder.load_state(device)
+    state = folder.load_state()
     start = 0 if state is None else int(state["step"])
     folder.forget_from(start)
     if state is None:
@@ -266,12 +266,15 @@ def _not_a_number(
     names = task.names([index for part in step.parts for index in part])
     values = ", ".join(f"{name} {float(value):.4g}" for name, value in terms.items())
     batch = f"the batch of {', '.join(names)}" if here else "the batch of another process"
-    kept = f"{folder.last} is the last good checkpoint" if folder.last.exists() else "none is saved"
+    kept, first = "no checkpoint is saved yet", ""
+    if folder.last.exists():
+        kept, first = f"{folder.last} is the last good checkpoint", f"--init {folder.last} "
     return TrainingError(
         f"the loss or its gradient is not a number at step {step.number}",
         expected="finite terms and gradients",
         found=f"{values}; {batch}",
-        do=f"look at these samples, lower the learning rate or use float32; {kept}",
+        do=f"look at these samples, or begin another run ({first}--out another) at a lower "
+        f"learning rate or in float32; {kept}",
     )
 
 

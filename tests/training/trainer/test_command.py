@@ -33,9 +33,12 @@ def squares(folder, out, *more: str) -> tuple[str, ...]:
     return ("mogeo_cvogl_drone", *data, *settings, *more)
 
 
-def test_a_recipe_is_trained_and_taken_up_again(small_folder, tmp_path, tiny) -> None:
+def test_a_recipe_is_trained_and_taken_up_again(
+    small_folder, tmp_path, tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "run"
-    result = call(*squares(small_folder, out, "--epochs", "2", "--batch", "4"))
+    command = list(squares(small_folder, out, "--epochs", "2", "--batch", "4"))
+    result = call(*command)
     assert result.exit_code == 0, result.output
     assert f"done: {out / 'best.safetensors'}" in result.output
     assert "acc@0.5" in result.output
@@ -45,8 +48,11 @@ def test_a_recipe_is_trained_and_taken_up_again(small_folder, tmp_path, tiny) ->
     assert config["given"]["data"] == [str(small_folder.path)]
     lines = (out / "log.jsonl").read_text().splitlines()
     assert {"object_similarity", "softmax_confidence", "box_mse"} <= json.loads(lines[0]).keys()
-    again = call(*squares(small_folder, out, "--epochs", "2", "--batch", "4"))
-    assert again.exit_code == 0, again.output
+    monkeypatch.chdir(small_folder.path.parent)
+    typed = [small_folder.path.name if arg == str(small_folder.path) else arg for arg in command]
+    assert typed != command, "the same folder, typed in another way"
+    again = call(*typed)
+    assert again.exit_code == 0, again.exception
     assert (out / "log.jsonl").read_text().splitlines() == lines, "there was nothing left to do"
 
 
