@@ -7,22 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks.acceptance_record import Requirement, Skip
 from benchmarks.gpu_clock import in_graph, median_us
 
-if TYPE_CHECKING:
-    import torch
-
-    from export.plugin.launcher import KernelLibrary
-
+Kernels = Any  # export.plugin.launcher.KernelLibrary; imported on call, as torch is
+Tensor = Any  # torch.Tensor
+Dtype = Any  # torch.dtype
 CLICKS = 8
 LIMIT_MS = {"lite": 0.6, "ocgnet": 1.2}  # cached path on an H200-class GPU
 MODELS = ("lite", "detgeo", "ocgnet", "mogeo")
 
 
-def time_model(name: str, library: KernelLibrary) -> tuple[dict[str, Any], list[Requirement]]:
+def time_model(name: str, library: Kernels) -> tuple[dict[str, Any], list[Requirement]]:
     """Median times of one model's cached path and of both its branches, called and in a graph."""
     import torch
 
@@ -49,7 +47,7 @@ def time_model(name: str, library: KernelLibrary) -> tuple[dict[str, Any], list[
     return values, [Requirement(f"{name}: cached path, ms", took, LIMIT_MS[name], True)]
 
 
-Features = dict[str, "torch.Tensor"]
+Features = dict[str, Any]  # name -> tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +55,13 @@ class Halves:
     """A model around the kernel, with one frame, its clicks and one window."""
 
     model: Any
-    frame: torch.Tensor  # [3, h, w]
-    clicks: torch.Tensor  # [N, 2]
+    frame: Tensor  # [3, h, w]
+    clicks: Tensor  # [N, 2]
     encode: Callable[[], Features]  # what is cached of the window
-    localize: Callable[[Features], tuple[torch.Tensor, ...]]  # the kernel's outputs
+    localize: Callable[[Features], tuple[Tensor, ...]]  # the kernel's outputs
 
 
-def halves_of(
-    name: str, library: KernelLibrary, device: str, dtype: torch.dtype, **options: Any
-) -> Halves:
+def halves_of(name: str, library: Kernels, device: str, dtype: Dtype, **options: Any) -> Halves:
     """Build a model with random weights.
 
     Args:
@@ -111,7 +107,7 @@ def halves_of(
     def encode() -> Features:
         return {k: t[0].contiguous() for k, t in model.encode_reference(window).items()}
 
-    def localize(features: Features) -> tuple[torch.Tensor, ...]:
+    def localize(features: Features) -> tuple[Tensor, ...]:
         query = query_of(features).to(dtype)
         inputs = (query, features["v"], features["u"], *weights, xy_px, inv_var)
         return run_kernel(library, inputs, settings)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks.acceptance_record import Requirement
 from benchmarks.gpu_clock import graph_us, in_graph, median_us
 
-if TYPE_CHECKING:
-    import torch
-
-    from export.plugin.launcher import KernelLibrary
-    from export.plugin.random_cases import TileCase
-
+Kernels = Any  # export.plugin.launcher.KernelLibrary; imported on call, as torch is
+Case = Any  # export.plugin.random_cases.TileCase
+Tensor = Any  # torch.Tensor
+Dtype = Any  # torch.dtype
 CACHE_BYTES = 200e6  # rotate among inputs of more bytes than any L2 cache has
 FULL = (512, 256, (64, 64))  # D, C, grid of DetGeo, OCGNet and MOGeo
 LITE = (128, 64, (64, 64))
@@ -55,7 +53,7 @@ def compare(found: dict[str, Any], expected: dict[str, Any]) -> Agreement:
     return Agreement(len(same), int((same | tied).sum()), float(worst))
 
 
-def tensors(case: TileCase, dtype: torch.dtype, device: str = "cuda") -> tuple[torch.Tensor, ...]:
+def tensors(case: Case, dtype: Dtype, device: str = "cuda") -> tuple[Tensor, ...]:
     """The operator's nine inputs on a device; query, v and u in `dtype`."""
     import torch
 
@@ -65,7 +63,7 @@ def tensors(case: TileCase, dtype: torch.dtype, device: str = "cuda") -> tuple[t
 
 
 def check(
-    library: KernelLibrary,
+    library: Kernels,
     seeds: int,
     through_plugin: bool = False,
     sizes: str = "all",
@@ -122,7 +120,7 @@ def check(
     return {name: {"clicks": r.clicks} for name, r in results.items()}, requirements
 
 
-def check_graph(library: KernelLibrary) -> tuple[dict[str, Any], list[Requirement]]:
+def check_graph(library: Kernels) -> tuple[dict[str, Any], list[Requirement]]:
     """A captured graph answers as a call does, also after its inputs have changed."""
     import torch
 
@@ -132,7 +130,7 @@ def check_graph(library: KernelLibrary) -> tuple[dict[str, Any], list[Requiremen
     for settings in VARIANTS.values():
         first, second = (random_case(s, 8, *FULL, 9, settings) for s in range(2))
         inputs = tensors(first, torch.float16)
-        kept: list[tuple[torch.Tensor, ...]] = []
+        kept: list[tuple[Tensor, ...]] = []
         replay = in_graph(lambda i=inputs, s=settings, k=kept: k.append(run_kernel(library, i, s)))
         for to, value in zip(inputs, tensors(second, torch.float16), strict=True):
             to.copy_(value)
@@ -143,9 +141,7 @@ def check_graph(library: KernelLibrary) -> tuple[dict[str, Any], list[Requiremen
     return {}, []
 
 
-def time_kernel(
-    library: KernelLibrary, copy_gb_per_s: float
-) -> tuple[dict[str, Any], list[Requirement]]:
+def time_kernel(library: Kernels, copy_gb_per_s: float) -> tuple[dict[str, Any], list[Requirement]]:
     """Times by click count, alone and in batches of windows, against compulsory bytes."""
     import torch
 
@@ -182,7 +178,7 @@ def time_kernel(
     return {"copy_gb_per_s": copy_gb_per_s, "table": table}, requirements
 
 
-def time_rivals(library: KernelLibrary) -> tuple[dict[str, Any], list[Requirement]]:
+def time_rivals(library: Kernels) -> tuple[dict[str, Any], list[Requirement]]:
     """torch eager and torch.compile beside the kernel: full size, 8 clicks, float16 features."""
     import torch
 
