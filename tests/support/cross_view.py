@@ -14,6 +14,7 @@ from training.models.anchor_head import decode_maps
 from training.models.contract import Clicks, CrossViewModel, Localizations
 from training.models.peaks import peaks
 
+BOX_TOLERANCE = 1000.0  # times that of the head's outputs; see `check_cached_equals_whole`
 CLICKS_XY_PX = ((10.0, 20.0), (33.3, 40.1), (63.0, 1.0))
 
 
@@ -50,7 +51,11 @@ def answers(model: CrossViewModel, frame: Tensor, window: Tensor, xy_px: Tensor)
 
 @torch.no_grad()
 def check_cached_equals_whole(model: CrossViewModel, frame, window, lowest, atol=0.0) -> None:
-    """`localize` on a cached window against `forward` and its decoding: bit for bit at atol 0."""
+    """`localize` on a cached window against `forward` and its decoding: bit for bit at atol 0.
+
+    `atol` is for what the head gives. Boxes may differ 1000 times as much, in pixels: decoding
+    multiplies tx and ty by the stride, and tw and th, through exp, by anchors of up to 573 px.
+    """
     clicks = clicks_of_one_pair()
     maps = model(frame, window, clicks)
     o = model.options
@@ -60,7 +65,7 @@ def check_cached_equals_whole(model: CrossViewModel, frame, window, lowest, atol
     found = answers(model, frame, window, clicks.xy_px)
     for field in dataclasses.fields(Localizations):
         a, b = getattr(found, field.name), getattr(wanted, field.name)
-        scale = 1000.0 if field.name == "box_xyxy_px" else 1.0
+        scale = BOX_TOLERANCE if field.name == "box_xyxy_px" else 1.0
         assert a.shape == b.shape, field.name
         assert float((a - b).abs().max()) <= atol * scale, field.name
 
@@ -74,7 +79,7 @@ def check_clicks_do_not_see_each_other(model: CrossViewModel, frame, window) -> 
         alone = answers(model, frame, window, xy[index : index + 1])
         for field in dataclasses.fields(Localizations):
             a, b = getattr(alone, field.name)[0], getattr(together, field.name)[index]
-            scale = 1000.0 if field.name == "box_xyxy_px" else 1.0
+            scale = BOX_TOLERANCE if field.name == "box_xyxy_px" else 1.0
             assert torch.allclose(a, b, rtol=1e-4, atol=1e-5 * scale), field.name
 
 

@@ -206,7 +206,9 @@ class MOGeo(CrossViewModel):
         shared = {name: tensor.float() for name, tensor in features.items()}
         v = shared["v"]
         folded = "u" in shared
-        if folded:  # one matrix product for all clicks: faster, and bits depend on their number
+        if folded and not self.options.min_max:
+            # One matrix product for all clicks: faster, and bits depend on their number. Min-max
+            # would stretch the difference past what folding may change.
             similarity = (unit_length(query) @ v.flatten(1)).unflatten(1, v.shape[1:])
         else:
             similarity = cosine_map(query, v)

@@ -1,6 +1,7 @@
 import cross_view
 import pytest
 import torch
+from settled import settled
 
 from training.models.folded_head import folded_confidence
 from training.models.mogeo import MOGeo, MOGeoOptions
@@ -73,12 +74,12 @@ def test_shapes_and_cache(model, pair):
 @pytest.mark.parametrize("options", ABLATIONS)
 def test_cached_equals_whole(options, pair):
     """Bit for bit without folding; below 1e-6 of the head maps with it."""
-    whole = cross_view.settle(build(fold_head=False, **options), *pair)
+    # settled: min-max stretches the rounding errors of an untrained, flat map
+    whole = settled("mogeo", fold_head=False, frame_hw_px=(64, 64), **options)
     cross_view.check_cached_equals_whole(whole, *pair, lowest=-1.0)
     folded = build(**options).eval()
     folded.load_state_dict(whole.state_dict())
-    if "min_max" not in options:  # it stretches the rounding errors of an untrained, flat map
-        cross_view.check_cached_equals_whole(folded, *pair, lowest=-1.0, atol=2e-6)
+    cross_view.check_cached_equals_whole(folded, *pair, lowest=-1.0, atol=1e-6)
 
 
 @pytest.mark.parametrize(("gated", "cvmf"), [("unit", True), ("mapped", True), ("backbone", False)])
@@ -99,7 +100,7 @@ def test_min_max_gate_spans_zero_to_one_and_peaks_stay_raw(model, pair):
     raw, found = (cross_view.answers(m, *pair, xy) for m in (model, stretched))
     assert torch.equal(found.attention.amin((1, 2)), torch.zeros(3))
     assert torch.equal(found.attention.amax((1, 2)), torch.ones(3))
-    assert torch.equal(found.peak_similarity, raw.peak_similarity)
+    assert torch.allclose(found.peak_similarity, raw.peak_similarity, rtol=0, atol=1e-6)
     assert torch.equal(raw.attention.amax((1, 2)), raw.peak_similarity)
 
 
