@@ -19,7 +19,8 @@ them, and so does this one. There are no clicks in the files: a click is the cen
 box, an assumption of ours.
 
 CMLocation V1 and V2 (MOGeo, CVPR 2026, arXiv 2603.13843) are not public yet. They are read as this
-format, in a folder `CMLocation_V1` or `CMLocation_V2`, with pictures of any size: an assumption.
+format, in a folder `CMLocation_V1` or `CMLocation_V2`, with pictures of any size and a third pair
+of lists, `panos_test.txt` and `sat_test.txt`, since the paper reports test results: assumptions.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class BoxListLayout:
     folder: str | None  # None: the lists lie in the root itself
     frame_file_wh_px: tuple[int, int] | None  # of the stored pictures; None: any
     window_file_wh_px: tuple[int, int] | None
+    whole: tuple[str, ...] = SPLITS  # the splits of a complete download
     frame_wh_px: tuple[int, int] = (512, 256)  # of the samples
     window_px: int = 1024
 
@@ -79,7 +81,7 @@ class BoxListLayout:
         return tuple(s for s in SPLITS if all(path.is_file() for path in list_paths(home, s)))
 
 
-CVUSA_BOXES = BoxListLayout("cvusa_boxes", None, (1232, 224), (750, 750))
+CVUSA_BOXES = BoxListLayout("cvusa_boxes", None, (1232, 224), (750, 750), ("train", "val"))
 CMLOCATION_V1 = BoxListLayout("cmlocation_v1", "CMLocation_V1", None, None)
 CMLOCATION_V2 = BoxListLayout("cmlocation_v2", "CMLocation_V2", None, None)
 LAYOUTS = (CMLOCATION_V1, CMLOCATION_V2, CVUSA_BOXES)

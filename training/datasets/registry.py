@@ -131,7 +131,7 @@ def _box_list_kind(layout: BoxListLayout, about: str) -> DatasetKind:
     return DatasetKind(
         layout.name,
         about,
-        ("train", "val"),
+        layout.whole,
         layout.splits,
         partial(_is_box_list, layout),
         partial(BoxLists.open, layout),

@@ -234,6 +234,8 @@ def test_names_of_the_registry_open_their_reader(made, tmp_path) -> None:
     root = tmp_path / "other"
     write_box_lists(root / "CMLocation_V2", {"train": 1})
     assert [kind.name for kind in detect(root)] == ["cmlocation_v2"]
+    text, _ = check(root)
+    assert text.count("missing split: 1") == 2 and "cmlocation_v2/test" in text, "val and test"
     assert open_dataset("cmlocation_v2", root, "train").name == "cmlocation_v2/train"
 
 

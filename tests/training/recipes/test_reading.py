@@ -57,7 +57,7 @@ def test_each_names_what_there_is(name: str) -> None:
     assert set(recipe.model.options) <= set(known)
     kind = find_kind(recipe.data.set)
     assert augmentation(recipe.data.augmentation).name == recipe.data.augmentation
-    if kind.whole and not recipe.data.set.startswith("cmlocation"):
+    if kind.whole:
         assert {recipe.data.train, recipe.data.validate, recipe.data.test} <= set(kind.whole)
     if recipe.model.name != "lite":
         assert set(recipe.model.pretrained) <= set(PARTS)
