@@ -4,8 +4,8 @@
     detgeo   the window alone: safe crop p 0.2, quarter turns p 0.5, then noise 0.5, hue 0.3, one
              of blur and median 0.5, one of brightness and CLAHE 0.5, grey 0.2, gamma 0.3. The query
              and its click are never changed. [CODE of DetGeo; OCGNet and det_geo_2 have the same]
-    trogeo   the window: safe crop p 0.4, one of three turns p 0.75, flips 0.5 each. The frame:
-             mirrored with its click p 0.5, alone. No change of colour. [CODE of TROGeo]
+    trogeo   the window: safe crop p 0.4, a turn by 90, 180 or 270 degrees p 0.75, flips 0.5 each.
+             The frame: mirrored with its click p 0.5, alone. No change of colour. [CODE of TROGeo]
     mogeo    as detgeo: MOGeo's paper does not say, its precursor's loader is DetGeo's [assumption]
 
 All chance comes from the generator that is passed in, so a sample is changed the same way by the
@@ -112,6 +112,10 @@ def _turn_by_any(view: View, rng: np.random.Generator) -> View:
     return quarter_turn(view, int(rng.integers(4)))
 
 
+def _one_quarter_turn(view: View, rng: np.random.Generator) -> View:
+    return quarter_turn(view, 1)
+
+
 def _half_turn(view: View, rng: np.random.Generator) -> View:
     return quarter_turn(view, 2)
 
@@ -144,7 +148,7 @@ _TROGEO = Augmentation(
     "trogeo",
     window_moves=(
         Chance(0.4, (safe_crop,)),
-        Chance(0.75, (_turn_by_any, _half_turn, _three_quarter_turn)),
+        Chance(0.75, (_one_quarter_turn, _half_turn, _three_quarter_turn)),
         Chance(0.5, (_mirror,)),
         Chance(0.5, (_upend,)),
     ),

@@ -242,7 +242,7 @@ def test_published_probabilities() -> None:
         "detgeo window_tints to_grey": 0.2,
         "detgeo window_tints change_gamma": 0.3,
         "trogeo window_moves safe_crop": 0.4,
-        "trogeo window_moves turn_by_any": 0.25,
+        "trogeo window_moves one_quarter_turn": 0.25,
         "trogeo window_moves half_turn": 0.25,
         "trogeo window_moves three_quarter_turn": 0.25,
         "trogeo window_moves mirror": 0.5,
@@ -250,6 +250,25 @@ def test_published_probabilities() -> None:
         "trogeo frame_moves mirror": 0.5,
     }
     assert {k: v / 4000 for k, v in counts.items()} == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("name", "shares"),
+    [("detgeo", (5 / 8, 1 / 8, 1 / 8, 1 / 8)), ("trogeo", (1 / 4, 1 / 4, 1 / 4, 1 / 4))],
+)
+def test_turns_are_those_that_the_table_says(name: str, shares: tuple[float, ...]) -> None:
+    """By the pixels: how often a window ends turned by 0, 90, 180 and 270 degrees."""
+    sample = drawn(6, side=64)
+    turns = dataclasses.replace(
+        augmentation(name),
+        window_moves=(augmentation(name).window_moves[1],),  # after the crop
+        frame_moves=(),
+        window_tints=(),
+    )
+    turned = [np.rot90(sample.window, quarters).tobytes() for quarters in range(4)]
+    rng = np.random.default_rng(1)
+    counts = Counter(turned.index(turns(sample, rng).window.tobytes()) for _ in range(2000))
+    assert [counts[quarters] / 2000 for quarters in range(4)] == pytest.approx(shares, abs=0.04)
 
 
 def test_unknown_name_is_refused_with_the_nearest() -> None:
