@@ -57,7 +57,9 @@ class SampleReader:
         frame_hw_px: that every frame must have.
         window_px: side that every window must have.
         augment: changes a sample; None: as it is.
-        whole_pixel_boxes: truncate boxes before anything else, as the official loaders do.
+        whole_pixel_boxes: as the official code does, truncate boxes before anything else, and clamp
+            them to the pixels 0 .. window_px - 1 in the end: what is trained towards and what
+            answers are scored against are then one box.
         masks: give the mask of every object: the data set's, its outline filled, or its box.
         workers: threads that read.
     """
@@ -83,7 +85,12 @@ class SampleReader:
         self._check(sample, index)
         if self.whole_pixel_boxes:
             sample = replace(sample, box_xyxy_px=np.trunc(sample.box_xyxy_px))
-        return sample if self.augment is None else self.augment(sample, rng)
+        if self.augment is not None:
+            sample = self.augment(sample, rng)
+        if self.whole_pixel_boxes:
+            inside = np.clip(sample.box_xyxy_px, 0, self.window_px - 1)
+            sample = replace(sample, box_xyxy_px=inside)
+        return sample
 
     def batch(self, indices: list[int], rng: np.random.Generator) -> SampleBatch:
         """Samples put together; the same for the same `rng`, however many threads read."""

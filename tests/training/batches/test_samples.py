@@ -34,6 +34,21 @@ def test_boxes_are_truncated_before_augmentation_if_asked_for() -> None:
     assert np.array_equal(seen[0], box)
 
 
+@pytest.mark.parametrize("augment", [None, lambda sample, rng: sample])
+def test_whole_pixel_boxes_end_at_the_last_pixel_as_the_targets_do(augment) -> None:
+    class AtTheEdge(Squares):
+        def read(self, index: int):
+            box = np.array([[-3.5, 100.0, 128.0, 130.25]], np.float32)
+            return replace(super().read(index), box_xyxy_px=box)
+
+    def box(**options) -> list[float]:
+        reader = SampleReader(AtTheEdge(1), (64, 64), 128, augment, **options)
+        return reader.batch([0], np.random.default_rng(0)).box_xyxy_px[0].tolist()
+
+    assert box(whole_pixel_boxes=True) == [0, 100, 127, 127]
+    assert box() == [-3.5, 100.0, 128.0, 130.25], "our own sets hold true edges"
+
+
 def test_masks_are_the_data_sets_or_the_outlines_or_the_boxes() -> None:
     sample = Squares(1).read(0)
     x1, y1, x2, y2 = sample.box_xyxy_px[0].astype(int)
