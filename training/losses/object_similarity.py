@@ -35,6 +35,11 @@ class ObjectSimilarity(LossTerm, frozen=True, tag="object_similarity"):
     * `others`: "batch", all objects (as the text says), or "image", those of the same window only.
 
     A lone object has no other and contributes 0.
+
+    The batch is what one forward sees: with several processes, or with a batch in parts
+    (run.accumulate), objects of the others are no negatives, so L_s is that of smaller batches. And
+    where clicks are shared out unequally, every term of a loss is the mean of each part's mean over
+    its own clicks, not the mean over all. The paper trains on one GPU.
     """
 
     negatives: Literal["mean", "nearest", "pairs"] = "mean"
