@@ -95,7 +95,13 @@ def open_sources(recipe: Recipe, data: Sequence[Path], split: str) -> SampleSour
 def published_task(
     recipe: Recipe, model: CrossViewModel, training: SampleSource, held_out: SampleSource
 ) -> PublishedTask:
-    """The task of a published model on any samples."""
+    """The task of a published model on any samples.
+
+    Raises:
+        ValueError: training and held-out samples are one object, so that only one would be changed.
+    """
+    if training is held_out:
+        raise ValueError("training and held-out samples are one object: open them apart")
     options = model.options
     masks = any(str(t.__struct_config__.tag).startswith("mask_") for t in recipe.loss)
     readers = [
@@ -110,8 +116,6 @@ def published_task(
         )
         for source in (training, held_out)
     ]
-    if training is held_out:
-        raise ValueError("training and held-out samples are one object: open them apart")
     return PublishedTask(
         model,
         *readers,
@@ -119,6 +123,21 @@ def published_task(
         validation_batch=max(1, recipe.run.batch // recipe.run.accumulate),
         precision=recipe.run.precision,
     )
+
+
+def refuse_stray_val(recipe: Recipe, val: Sequence[Path]) -> None:
+    """Make sure that held-out folders mean something, before a model is built.
+
+    Raises:
+        UsageError: `val` for another data set than rendered samples.
+    """
+    if val and recipe.data.set != RENDERED:
+        raise UsageError(
+            f"--val means nothing to the data set {recipe.data.set}",
+            expected="--data ROOT alone: its splits lie below it",
+            found=f"--val {val[0]}",
+            do="leave out --val",
+        )
 
 
 def open_task(recipe: Recipe, model: Model, data: Sequence[Path], val: Sequence[Path] = ()) -> Task:
@@ -134,13 +153,7 @@ def open_task(recipe: Recipe, model: Model, data: Sequence[Path], val: Sequence[
         UsageError: `val` for another data set than rendered samples.
         DataError: data that are not there, or break their format.
     """
-    if val and recipe.data.set != RENDERED:
-        raise UsageError(
-            f"--val means nothing to the data set {recipe.data.set}",
-            expected="--data ROOT alone: its splits lie below it",
-            found=f"--val {val[0]}",
-            do="leave out --val",
-        )
+    refuse_stray_val(recipe, val)
     if isinstance(model, Lite):
         return _lite_task(recipe, model, data, val)
     if val:

@@ -87,7 +87,13 @@ def train(
     """
     from edge.errors import UsageError
     from training.recipes.reading import changed_recipe
-    from training.tasks.opening import FirstWeights, build_model, describe, open_task
+    from training.tasks.opening import (
+        FirstWeights,
+        build_model,
+        describe,
+        open_task,
+        refuse_stray_val,
+    )
     from training.trainer.loop import train as run
 
     precision = {None: None, True: "bfloat16", False: "float32"}[mixed_precision]
@@ -103,6 +109,7 @@ def train(
             do="leave out --option: the checkpoint has its own options",
         )
     recipe = changed_recipe(recipe_name, options_text, changes_text, changes)
+    refuse_stray_val(recipe, val)
     model = build_model(recipe, first)
     task = open_task(recipe, model, data, val)
     given = describe(recipe, first, (*data, *val))

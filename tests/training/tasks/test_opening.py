@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_model import TinyModel
+from tiny_model import Squares, TinyModel
 
 from edge.errors import ConfigError, DataError, UsageError
 from training.checkpoints.weights import save_weights
@@ -11,7 +11,13 @@ from training.models.strict_loading import load_strict
 from training.recipes.reading import read_recipe, with_values
 from training.recipes.schema import Recipe
 from training.tasks.lite import LiteTask
-from training.tasks.opening import FirstWeights, build_model, open_sources, open_task
+from training.tasks.opening import (
+    FirstWeights,
+    build_model,
+    open_sources,
+    open_task,
+    published_task,
+)
 from training.tasks.published import PublishedTask
 
 SCRATCH = FirstWeights(from_scratch=True)
@@ -113,3 +119,8 @@ def test_data_without_the_split_and_a_stray_val_are_refused(tmp_path, small_fold
         open_task(rendered("detgeo_cvogl_drone", "train"), TinyModel(), [small_folder.path])
     with pytest.raises(UsageError, match="--val means nothing"):
         open_task(recipe("detgeo_cvogl_drone"), TinyModel(), [Path("a")], [Path("b")])
+
+
+def test_one_object_for_both_splits_is_refused_before_it_is_read() -> None:
+    with pytest.raises(ValueError, match="open them apart"):
+        published_task(recipe("detgeo_cvogl_drone"), TinyModel(), both := Squares(2), both)

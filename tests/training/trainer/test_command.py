@@ -97,6 +97,7 @@ def test_short_options_and_set_replace_values(small_folder, tmp_path, tiny) -> N
         (("--set", "run.epohcs=1"), ConfigError, "write `run.epochs`"),
         (("detgeo_cvogl_drone", "--window-px", "640"), ConfigError, "does not train lite"),
         (("--init", "a.safetensors", "--option", "width=8"), UsageError, "nothing beside --init"),
+        (("detgeo_cvogl_drone", "--val", "a"), UsageError, "--val means nothing"),
         (("ocgnet_fewshot",), UsageError, "goes on from trained weights"),
     ],
 )
