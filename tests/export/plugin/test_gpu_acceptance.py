@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -24,7 +25,9 @@ from benchmarks.model_trial import MODELS, halves_of
 from benchmarks.tile_attention_trial import check, compare
 from edge.errors import UsageError
 from export.plugin import cuda_op
-from export.plugin.tile_attention import OUTPUTS
+from export.plugin.random_cases import random_case
+from export.plugin.tile_attention import DETGEO, OUTPUTS
+from export.plugin.tile_attention_op import evaluate
 
 SMALL = {"window_px": 256}
 
@@ -136,6 +139,76 @@ def test_the_checks_notice_a_wrong_kernel(host_kernels, few_sizes, monkeypatch):
     monkeypatch.setattr(cuda_op, "run_kernel", wrong)
     _, requirements = check(host_kernels, 1, sizes="small", device="cpu")
     assert not any(r.met for r in requirements if "cell" in r.name)
+
+
+@pytest.fixture
+def as_if_on_a_gpu(monkeypatch, few_sizes):
+    """Small sizes on the host; clocks and graphs that call what they are given."""
+    real = tile_attention_trial.tensors
+    monkeypatch.setattr(
+        tile_attention_trial, "tensors", lambda case, dtype, device="": real(case, dtype, "cpu")
+    )
+    monkeypatch.setattr(tile_attention_trial, "FULL", (64, 32, (8, 8)))
+    monkeypatch.setattr(tile_attention_trial, "LITE", (16, 16, (8, 8)))
+    monkeypatch.setattr(tile_attention_trial, "CACHE_BYTES", 20e3)
+    monkeypatch.setattr(tile_attention_trial, "in_graph", lambda call: (call(), call)[1])
+    monkeypatch.setattr(tile_attention_trial, "median_us", lambda call: (call(), 10.0)[1])
+    monkeypatch.setattr(
+        tile_attention_trial, "graph_us", lambda calls: ([c() for c in calls], 5.0)[1]
+    )
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: function)
+
+
+def test_graphs_are_compared(host_kernels, as_if_on_a_gpu):
+    assert tile_attention_trial.check_graph(host_kernels) == ({}, [])
+
+
+def test_times_are_tabled(host_kernels, as_if_on_a_gpu):
+    values, requirements = tile_attention_trial.time_kernel(host_kernels, 3000.0)
+    assert [r.name for r in requirements] == [
+        f"{n} clicks: share of copy bandwidth" for n in (1, 2, 4, 8, 16)
+    ]
+    rows = [row for row in values["table"] if row["size"] == "full" and row["clicks"] == 8]
+    assert [row["windows"] for row in rows] == [1, 2]
+    assert rows[0]["gb_per_s"] == pytest.approx(2 * (64 + 32) * 64 / 5e3)
+    assert rows[1]["us_per_window"] == 2.5
+
+
+def test_the_rivals_compile_to_one_graph():
+    """torch.compile is a fair rival only where nothing breaks its graph."""
+    inputs = tile_attention_trial.tensors(random_case(0, 2, 16, 8, (4, 4)), torch.float16, "cpu")
+    compiled = torch.compile(evaluate, backend="eager", fullgraph=True, dynamic=False)
+    for one, other in zip(compiled(*inputs, DETGEO), evaluate(*inputs, DETGEO), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_rivals_are_compared(host_kernels, as_if_on_a_gpu):
+    values, requirements = tile_attention_trial.time_rivals(host_kernels)
+    assert values["us"]["eager, float16"] == 10.0 and values["spread_us"] == 0.0
+    assert [r.value for r in requirements] == [1.0, 1.0]
+
+
+def test_all_parts_run_in_order(host_plugin, as_if_on_a_gpu, monkeypatch, tmp_path):
+    t, lines, _ = trial(1000.0)
+    monkeypatch.setattr(gpu_acceptance, "copy_gb_per_s", lambda: 3000.0)
+    monkeypatch.setattr(gpu_acceptance, "time_model", lambda name, library: ({"ms": 1.0}, []))
+    monkeypatch.setattr(gpu_acceptance.shutil, "which", lambda tool: None)
+    monkeypatch.setattr(gpu_acceptance, "check", lambda *a, **k: ({}, []))
+    given = argparse.Namespace(out=tmp_path, library=host_plugin.path, seeds=1)
+    gpu_acceptance.run_parts(t, given)
+    verdicts = {part.name: part.verdict.value for part in t.parts}
+    assert verdicts == {
+        "build": "passed",
+        "copy bandwidth": "passed",
+        "tile attention: right": "passed",
+        "tile attention: CUDA graph": "passed",
+        "tile attention: plugin interface": "passed",
+        "tile attention: time": "failed",  # 5 us for a few kilobytes
+        **{f"model: {name}": "passed" for name in MODELS},
+        "tile attention: rivals": "failed",
+        "tile attention: compute-sanitizer": "skipped",
+    }
+    assert "compute-sanitizer is not installed" in lines[-1]
 
 
 def test_a_library_is_asked_for():
