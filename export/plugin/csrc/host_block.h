@@ -86,6 +86,8 @@ template <typename T> T max(T a, T b) { return a < b ? b : a; }
 
 namespace tilefix::host {
 
+constexpr size_t kBehind = 4096;  // bytes behind shared memory that must stay as they are
+
 struct Barrier {
     unsigned members = 0, arrived = 0, turn = 0;
 };
@@ -196,9 +198,14 @@ inline void launch(dim3 grid, unsigned threads, size_t shared_bytes, cudaStream_
     for (unsigned z = 0; z < grid.z; ++z)
         for (unsigned y = 0; y < grid.y; ++y)
             for (unsigned x = 0; x < grid.x; ++x) {
-                b.shared.assign(shared_bytes, 0xff);
+                b.shared.assign(shared_bytes + kBehind, 0xff);
                 b.block_index = dim3(x, y, z);
                 run_block(turn++ % 2);
+                for (size_t i = 0; i < kBehind; ++i)
+                    if (b.shared[shared_bytes + i] != 0xff) {
+                        std::fputs("host_block: written behind shared memory\n", stderr);
+                        std::abort();
+                    }
             }
 }
 

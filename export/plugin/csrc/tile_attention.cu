@@ -31,17 +31,17 @@ __global__ void __launch_bounds__(kThreads, 2) scan(TileAttentionArguments a, Wo
     TILEFIX_DYNAMIC_SHARED(memory);
     Shared& s = *reinterpret_cast<Shared*>(memory);
     T* const v_tile = reinterpret_cast<T*>(memory + sizeof(Shared));
-    T* const u_tile = v_tile + (kMode == kHead ? 0 : min(a.embedding, kVRows) * kCells);
+    T* const u_tile = v_tile + (kMode == kHead ? 0 : min(a.embedding, v_rows<T>) * kCells);
     int const warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     int const cells = a.rows * a.columns, first_cell = blockIdx.x * kCells;
     size_t const window = blockIdx.y, blocks = gridDim.x;
 
     // All that fits is asked for at once: v in one group, u in the next.
-    if (kMode != kHead && a.embedding <= kVRows)
+    if (kMode != kHead && a.embedding <= v_rows<T>)
         stage_tile(v_tile, static_cast<T const*>(a.v) + window * a.embedding * cells, a.embedding,
                    cells, first_cell);
     close_copy_group();
-    if (kMode != kCosine && a.hidden <= kURows)
+    if (kMode != kCosine && a.hidden <= u_rows<T>)
         stage_tile(u_tile, static_cast<T const*>(a.u) + window * a.hidden * cells, a.hidden, cells,
                    first_cell);
     close_copy_group();
@@ -94,7 +94,7 @@ __global__ void __launch_bounds__(kThreads, 2) scan(TileAttentionArguments a, Wo
     if (kMode != kCosine) {
         __syncthreads();
         bool const on_tensor_cores =
-            sizeof(T) == 2 && a.hidden % 16 == 0 && a.hidden <= kURows;
+            sizeof(T) == 2 && a.hidden % 16 == 0 && a.hidden <= u_rows<T>;
         if constexpr (sizeof(T) == 2) {
             if (on_tensor_cores) tensor_head(a, work, s, u_tile, first_cell);
         }
@@ -114,7 +114,7 @@ int32_t run(TileAttentionArguments const& a, cudaStream_t stream) {
     work.best = reinterpret_cast<Key*>(work.similarity + (calls * cells + 3) / 4 * 4);
     work.range = reinterpret_cast<float2*>(work.best + calls * blocks);
     size_t const row = kCells * sizeof(T);
-    size_t const v_bytes = min(a.embedding, kVRows) * row, u_bytes = min(a.hidden, kURows) * row;
+    size_t const v_bytes = min(a.embedding, v_rows<T>) * row, u_bytes = min(a.hidden, u_rows<T>) * row;
     dim3 const grid(blocks, a.windows);
     auto const launch = [&](auto kernel, size_t tiles) -> int32_t {
         size_t const bytes = sizeof(Shared) + tiles;

@@ -17,10 +17,10 @@ __device__ void cosines(TileAttentionArguments const& a, Shared& s, T* tile, int
     T const* const query =
         static_cast<T const*>(a.query) + (size_t(window) * a.clicks + first_click) * a.embedding;
     T const* const v = static_cast<T const*>(a.v) + size_t(window) * a.embedding * cells;
-    bool const resident = a.embedding <= kVRows;  // then staged before the first group, and kept
+    bool const resident = a.embedding <= v_rows<T>;  // then staged before the first group, and kept
     float sum[kCount][8] = {}, squares[kCount] = {};
-    for (int base = 0; base < a.embedding; base += kVRows) {
-        int const rows = min(kVRows, a.embedding - base);
+    for (int base = 0; base < a.embedding; base += v_rows<T>) {
+        int const rows = min(v_rows<T>, a.embedding - base);
         __syncthreads();  // what was staged before has been read
         if (!resident) {
             stage_tile(tile, v + size_t(base) * cells, rows, cells, first_cell);
@@ -96,7 +96,7 @@ __device__ void head(TileAttentionArguments const& a, Workspace const& work, Sha
     int const warp = threadIdx.x / 32, lane = threadIdx.x % 32, cells = a.rows * a.columns;
     size_t const window = blockIdx.y;
     T const* const u = static_cast<T const*>(a.u) + window * a.hidden * cells;
-    bool const resident = a.hidden <= kURows;
+    bool const resident = a.hidden <= u_rows<T>;
     for (int first = 0, together; first < a.clicks; first += together) {
         for (together = kGroup; together > a.clicks - first; together /= 2) {
         }
@@ -109,8 +109,8 @@ __device__ void head(TileAttentionArguments const& a, Workspace const& work, Sha
                 (s.similarity[click][lane % 4 * 8 + i] - s.low[click]) * s.inverse[click];
             gate[i] = fmaf(a.gate_slope, stretched, a.gate_offset);
         }
-        for (int base = 0; base < a.hidden; base += kURows) {
-            int const rows = min(kURows, a.hidden - base);
+        for (int base = 0; base < a.hidden; base += u_rows<T>) {
+            int const rows = min(u_rows<T>, a.hidden - base);
             __syncthreads();  // what was staged before has been read
             if (!resident) {
                 stage_tile(tile, u + size_t(base) * cells, rows, cells, first_cell);

@@ -13,7 +13,7 @@ constexpr int kCells = 32;    // of a block; a warp's lanes are 4 octets of them
 constexpr int kSlices = 8;
 constexpr int kGroup = 8;     // clicks in one pass over a tile
 constexpr int kRankGroup = 16;  // clicks of one product on tensor cores
-constexpr int kVRows = 512;   // channels of v in shared memory at once
+constexpr int kVRows = 512;   // channels of v in shared memory at once, in float16
 constexpr int kURows = 256;   // and of u
 constexpr int kAnchors = TILEFIX_ANCHOR_LIMIT;
 constexpr int kClicks = TILEFIX_CLICK_LIMIT;
@@ -22,6 +22,12 @@ constexpr float kLeak = 0.1f;
 constexpr float kMargin = 0.02f;    // of ranks by float16, relative to 1 + |rank|
 constexpr float kRangeFloor = 1e-6f;
 constexpr float kLengthFloor = 1e-12f;
+
+// As many bytes for either type: with `Shared` they fit the 99 KB of a desktop GPU's block.
+template <typename T>
+constexpr int v_rows = kVRows * 2 / sizeof(T);
+template <typename T>
+constexpr int u_rows = kURows * 2 / sizeof(T);
 
 using Key = unsigned long long;  // a float's rank above, the complement of its index below
 
@@ -59,9 +65,10 @@ struct alignas(16) Shared {
         float ranked_part[kWarps][kRankGroup][kCells];
         Ranking ranking;
     };
-    // the tiles follow: v [min(embedding, kVRows)][kCells], u [min(hidden, kURows)][kCells]
+    // the tiles follow: v [min(embedding, v_rows)][kCells], u [min(hidden, u_rows)][kCells]
 };
 static_assert(sizeof(Shared) % 16 == 0, "the tiles behind it are 16-byte aligned");
+static_assert(sizeof(Shared) + (kVRows + kURows) * kCells * 2 <= 99 * 1024, "fits sm_86 to sm_120");
 
 struct Answer {  // shared memory of the kernel of that name
     Key keys[kWarps];
