@@ -2,8 +2,8 @@
 //
 // Every thread is a fiber that runs until its next barrier or shuffle. Shared memory is filled with
 // NaN before each block, and background copies happen no earlier than they are waited for, so that
-// a missing wait shows. Missing barriers may not show: fibers run one after another, in an order
-// that `launch` turns round for every second block.
+// a missing wait shows. So does, more often than not, a missing barrier: in every round warps and
+// threads sit out at random, so that some run ahead of others as far as barriers let them.
 #ifndef TILEFIX_HOST_BLOCK_H_
 #define TILEFIX_HOST_BLOCK_H_
 
@@ -11,13 +11,14 @@
 #include <ucontext.h>
 
 #include <array>
-#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <vector>
+
+#include "host_half.h"
 
 #define __global__
 #define __device__
@@ -32,12 +33,6 @@ struct dim3 {
     unsigned x, y, z;
     dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {}
 };
-struct alignas(16) float4 { float x, y, z, w; };
-struct alignas(16) uint4 { unsigned x, y, z, w; };
-struct alignas(8) float2 { float x, y; };
-struct __half { uint16_t bits; };
-struct __half2 { __half x, y; };
-
 using cudaStream_t = void*;
 using cudaError_t = int;
 enum { cudaSuccess = 0, cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
@@ -45,42 +40,6 @@ template <typename Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel, int, int) { return cudaSuccess; }
 inline cudaError_t cudaPeekAtLastError() { return cudaSuccess; }
 
-inline float __half2float(__half h) {
-    int const exponent = h.bits >> 10 & 31, fraction = h.bits & 1023;
-    float const size = exponent == 31  ? (fraction ? NAN : INFINITY)
-                       : exponent == 0 ? std::ldexp(float(fraction), -24)
-                                       : std::ldexp(float(fraction + 1024), exponent - 25);
-    return h.bits >> 15 ? -size : size;
-}
-inline __half __float2half(float x) {  // to the nearest, ties to even
-    uint16_t const sign = std::signbit(x) ? 0x8000 : 0;
-    float const size = std::fabs(x);
-    if (std::isnan(x)) return {0x7fff};
-    if (size >= 65520.f) return {uint16_t(sign | 0x7c00)};
-    int exponent = size < 0x1p-14f ? -14 : std::ilogb(size);
-    long const units = std::lrint(std::ldexp(size, 10 - exponent));  // of the last place
-    uint16_t const bits = uint16_t(units < 1024 ? units : ((exponent + 15) << 10) + units - 1024);
-    return {uint16_t(sign | bits)};
-}
-inline float2 __half22float2(__half2 h) { return {__half2float(h.x), __half2float(h.y)}; }
-inline __half2 __floats2half2_rn(float x, float y) { return {__float2half(x), __float2half(y)}; }
-inline __half2 __half2half2(__half x) { return {x, x}; }
-// One rounding, as the device's: a float holds the product of two halves, and a double the sum.
-inline __half __hfma(__half a, __half b, __half c) {
-    return __float2half(float(double(__half2float(a)) * __half2float(b) + __half2float(c)));
-}
-inline __half2 __hfma2(__half2 a, __half2 b, __half2 c) {
-    return {__hfma(a.x, b.x, c.x), __hfma(a.y, b.y, c.y)};
-}
-inline __half2 __hmul2(__half2 a, __half2 b) { return __hfma2(a, b, {{0}, {0}}); }
-inline __half2 __hmax2(__half2 a, __half2 b) {
-    auto const larger = [](__half x, __half y) {
-        return __half2float(x) >= __half2float(y) ? x : y;
-    };
-    return {larger(a.x, b.x), larger(a.y, b.y)};
-}
-inline unsigned __float_as_uint(float x) { unsigned u; std::memcpy(&u, &x, 4); return u; }
-inline float __uint_as_float(unsigned u) { float x; std::memcpy(&x, &u, 4); return x; }
 template <typename T> T min(T a, T b) { return b < a ? b : a; }
 template <typename T> T max(T a, T b) { return a < b ? b : a; }
 
@@ -152,7 +111,18 @@ inline void go_on(Fiber& f) {
     setcontext(&f.context);
 }
 
-inline void run_block(bool backwards) {
+[[noreturn]] inline void fail(char const* why) {
+    std::fprintf(stderr, "host_block: %s\n", why);
+    std::abort();
+}
+
+inline unsigned random() {  // the same in every run
+    static uint32_t state = 1;
+    state ^= state << 13, state ^= state >> 17, state ^= state << 5;
+    return state;
+}
+
+inline void run_block() {
     Block& b = block();
     unsigned const count = b.block_size.x;
     for (unsigned i = 0; i < count; ++i) {
@@ -165,22 +135,22 @@ inline void run_block(bool backwards) {
         makecontext(&f.context, enter, 0);
     }
     for (unsigned left = count; left;) {
-        bool moved = false;
-        for (unsigned k = 0; k < count; ++k) {
-            unsigned const i = backwards ? count - 1 - k : k;
+        bool ready = false;
+        unsigned const start = random() % count;
+        for (unsigned k = 0, sits_out = 0; k < count; ++k) {
+            unsigned const i = (start + k) % count;
+            if (i % 32 == 0 || k == 0) sits_out = random() % 3;  // warp: runs, sits out, or mixed
             Fiber& f = b.fibers[i];
             if (f.done || (f.waits_at && f.waits_at->turn == f.turn)) continue;
+            ready = true;
+            if (sits_out == 1 || (sits_out == 2 && random() % 2)) continue;
             f.waits_at = nullptr;
             b.current = i;
             b.thread_index = dim3(i, 0, 0);
             go_on(f);
-            moved = true;
             left -= f.done;
         }
-        if (!moved) {
-            std::fputs("host_block: threads wait at different barriers\n", stderr);
-            std::abort();
-        }
+        if (!ready) fail("threads wait at different barriers");
     }
 }
 
@@ -194,18 +164,14 @@ inline void launch(dim3 grid, unsigned threads, size_t shared_bytes, cudaStream_
     b.fragments.resize(2 * threads);
     b.all = {threads, 0, 0};
     b.warps.assign((threads + 31) / 32, {32, 0, 0});
-    unsigned turn = 0;
     for (unsigned z = 0; z < grid.z; ++z)
         for (unsigned y = 0; y < grid.y; ++y)
             for (unsigned x = 0; x < grid.x; ++x) {
                 b.shared.assign(shared_bytes + kBehind, 0xff);
                 b.block_index = dim3(x, y, z);
-                run_block(turn++ % 2);
+                run_block();
                 for (size_t i = 0; i < kBehind; ++i)
-                    if (b.shared[shared_bytes + i] != 0xff) {
-                        std::fputs("host_block: written behind shared memory\n", stderr);
-                        std::abort();
-                    }
+                    if (b.shared[shared_bytes + i] != 0xff) fail("written behind shared memory");
             }
 }
 

@@ -61,6 +61,11 @@ def compare() -> Callable[[Mapping[str, np.ndarray], TileCase], None]:
 FLAGS = ("-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-fPIC")
 
 
+@pytest.fixture(scope="session")
+def host_cxx() -> str:
+    return host_compiler()
+
+
 def host_compiler() -> str:
     compiler = shutil.which("g++")
     if compiler is None:
