@@ -9,6 +9,8 @@ import numpy as np
 
 from edge.pairs_images import MapWindow
 from edge.predictors import Prediction, Predictor
+from edge.score_report import RowScores
+from edge.scoring import Scores
 from edge.types import Float64, Frame
 
 SEED = 4711
@@ -47,3 +49,23 @@ class CarelessClicks:
         error = self._sigma_px * random.standard_normal((len(click_xy_px), 2))
         inside = np.clip(click_xy_px + error, 0.0, (width - 1e-3, height - 1e-3))
         return np.asarray(inside, np.float64)
+
+
+def scores_by_error(
+    rows: Sequence[RowScores], predictors: Sequence[Predictor], sigmas_px: Sequence[float]
+) -> dict[str, dict[float, Scores]]:
+    """Scores of each predictor by the error of its clicks, 0 for exact ones.
+
+    Args:
+        rows: of one site; or of several and then of all, which are taken.
+        predictors: with rows of their own, and one for each error.
+        sigmas_px: the errors.
+    """
+    scores = {row.predictor: row.scores for row in rows}  # the last of each is that of all sites
+    return {
+        each.name: {
+            0.0: scores[each.name],
+            **{sigma: scores[CarelessClicks(each, sigma).name] for sigma in sigmas_px},
+        }
+        for each in predictors
+    }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PRIORS = ("none", "alignment")
 INTERRUPTED = 130
+PLOT_FORMATS = (".png", ".svg", ".pdf")
 ALIGNMENT_FILE = "alignment/xfeat.onnx"
 
 
@@ -57,6 +58,12 @@ ALIGNMENT_FILE = "alignment/xfeat.onnx"
     help="One more row with clicks off by this sigma in x and y.",
 )
 @click.option(
+    "--plot",
+    "plot_path",
+    type=click.Path(path_type=Path),
+    help="With --click-noise: draw accuracy over the clicks' error here (extra 'report').",
+)
+@click.option(
     "--checkpoint",
     "checkpoints",
     type=click.Path(path_type=Path),
@@ -78,6 +85,7 @@ def evaluate(
     overlay: Path | None,
     threads: int,
     noise_px: tuple[float, ...],
+    plot_path: Path | None,
     checkpoints: tuple[Path, ...],
     data: Path | None,
     set_name: str | None,
@@ -94,15 +102,18 @@ def evaluate(
     With --checkpoint, --data and --set: score trained models on the split of a published data set,
     as the papers do (`python -m pydoc training.evaluation.metrics`), beside the papers' own rows.
     """
-    if _is_of_checkpoints(files, checkpoints, data, set_name):
+    of_checkpoints = _is_of_checkpoints(files, checkpoints, data, set_name)
+    if plot_path is not None:
+        _check_plot(plot_path, noise_px)
+    if of_checkpoints:
         # by name: nothing here imports torch
         published = importlib.import_module("training.evaluation.published")
-        published.tell(checkpoints, data, set_name, split, noise_px, json_path)
+        published.tell(checkpoints, data, set_name, split, noise_px, json_path, plot_path)
         return
     import cv2
 
     from edge.bundle import Bundle, shipped_bundle_path
-    from edge.click_noise import CarelessClicks
+    from edge.click_noise import CarelessClicks, scores_by_error
     from edge.evaluation import median_box_m, open_sites
     from edge.pairs import read_pairs
     from edge.score_report import print_scores, score_rows, write_scores
@@ -139,6 +150,11 @@ def evaluate(
         name = models[-1].name
         write_scores(json_path, rows, name, bundle, pairs, shown_boxes_m, partial=stopped)
         click.echo(f"scores: {json_path}")
+    if plot_path is not None and not stopped:
+        drawing = importlib.import_module("training.evaluation.click_noise")
+        of = f"{bundle.manifest.name}, {', '.join(site.name for site in sites)}"
+        drawing.write_noise_plot(plot_path, scores_by_error(rows, models, noise_px), of)
+        click.echo(f"plot: {plot_path}")
     if overlay is not None:
         click.echo(f"pictures of {models[-1].name}: {overlay}")
     if stopped:
@@ -173,6 +189,27 @@ def _is_of_checkpoints(
         found=", ".join([*(["--pairs"] if files else []), *named]) or "none of them",
         do="give all options of one of the two",
     )
+
+
+def _check_plot(path: Path, noise_px: tuple[float, ...]) -> None:
+    """Refuse before all work what could not be drawn."""
+    from edge.errors import UsageError
+
+    if not noise_px:
+        raise UsageError(
+            "--plot draws accuracy over the error of the clicks, and no error is given",
+            expected="--plot with --click-noise, once or more",
+            found="--plot alone",
+            do="add, for instance, --click-noise 2 --click-noise 8",
+        )
+    if path.suffix.lower() not in PLOT_FORMATS:
+        raise UsageError(
+            f"the plot {path} would be of no known format",
+            expected=f"a name that ends in {', '.join(PLOT_FORMATS)}",
+            found=repr(path.name),
+            do=f"write --plot {path.with_suffix(PLOT_FORMATS[0])}",
+        )
+    importlib.import_module("matplotlib")
 
 
 def _priors(prior: str | None, no_alignment: bool) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from edge.click_noise import CarelessClicks
+from edge.click_noise import CarelessClicks, scores_by_error
 from edge.predictors import Prediction
+from edge.score_report import ALL_SITES, RowScores
 from edge.types import Frame
 
 CLICKS = np.random.default_rng(0).uniform(100, 300, (4000, 2))
@@ -48,3 +49,13 @@ def test_clicks_stay_in_the_frame_and_the_row_says_the_error():
     assert far.min() >= 0 and far.max() < 400
     assert CarelessClicks(Repeats(), 2.5).name == "repeats, clicks off by 2.5 px"
     assert len(given(1.0, clicks=np.empty((0, 2)))) == 0
+
+
+def test_scores_by_error_are_those_over_all_sites() -> None:
+    names = ("repeats", "repeats, clicks off by 4 px")
+    sites = ("one", "two", ALL_SITES)
+    rows = [
+        RowScores(n, s, {"n": 3 * i + k}) for i, n in enumerate(names) for k, s in enumerate(sites)
+    ]
+    found = scores_by_error(rows, [Repeats()], (4.0,))
+    assert found == {"repeats": {0.0: {"n": 2}, 4.0: {"n": 5}}}

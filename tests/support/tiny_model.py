@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from training.datasets.sample import PairSample
+from training.models.anchor_head import decode_maps
 from training.models.contract import (
     Clicks,
     CrossViewModel,
@@ -18,6 +19,7 @@ from training.models.contract import (
     HeadMaps,
     Localizations,
 )
+from training.models.peaks import peaks
 from training.recipes.reading import parse_recipe
 
 RECIPE = """
@@ -83,16 +85,24 @@ class TinyModel(CrossViewModel):
         return {"v": self.body(image / 255 - 0.5)}
 
     def forward(self, frame: Tensor, window: Tensor, clicks: Clicks) -> HeadMaps:
+        return self.fuse(frame, self.encode_reference(window)["v"], clicks)
+
+    def fuse(self, frame: Tensor, reference: Tensor, clicks: Clicks) -> HeadMaps:
         queries = self.body(frame / 255 - 0.5)
         at = (clicks.xy_px / 16).long().clamp(0, queries.shape[3] - 1)
         q = self.dropout(queries[clicks.frame, :, at[:, 1], at[:, 0]])  # [M, 16]
-        v = self.encode_reference(window)["v"][clicks.window]
+        v = reference[clicks.window]
         boxes = self.head(q[:, :, None, None] * v).unflatten(1, (2, 5))
         similarity = (q[:, :, None, None] * v).sum(1)
         return HeadMaps(boxes, similarity, similarity)
 
     def localize(self, frame: Tensor, click_xy_px: Tensor, features) -> Localizations:
-        raise NotImplementedError
+        only = torch.zeros(len(click_xy_px), dtype=torch.long)
+        clicks = Clicks(click_xy_px, only, only)
+        maps = self.fuse(frame.unsqueeze(0), features["v"].unsqueeze(0), clicks)
+        box, logit = decode_maps(maps.boxes, self.anchors_wh_px, self.options.stride_px)
+        peak, second = peaks(maps.similarity, lowest=-1e4)
+        return Localizations(box, logit, peak, second, maps.attention)
 
 
 def tiny_build(name: str, **options) -> TinyModel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from training.batches.samples import SampleReader, collate
 from training.datasets.sample import PairSample
 from training.evaluation.metrics import Answers
-from training.models.anchor_head import decode_maps
 from training.models.contract import Clicks, CrossViewModel
 from training.models.lite import Lite
 
@@ -19,32 +18,36 @@ SEED = 4711  # of the errors of clicks
 
 
 @torch.no_grad()
-def predict_boxes(model: nn.Module, frame: Tensor, window: Tensor, clicks: Clicks) -> Tensor:
+def predict_boxes(
+    model: nn.Module, frame: Tensor, window: Tensor, clicks: Sequence[Clicks]
+) -> list[Tensor]:
     """One box per click, without a prior, of any model in evaluation mode.
+
+    As on board: a window is encoded once, however often it is asked about.
 
     Args:
         model: `lite` or a published model.
         frame: [B, 3, h, w] RGB 0..255.
         window: [B, 3, H, W].
-        clicks: M clicks.
+        clicks: sets of clicks in the same B pairs, of M each.
 
     Returns:
-        [M, 4] window pixels.
+        [M, 4] window pixels for each set, the same as for that set alone.
     """
-    if isinstance(model, CrossViewModel):
-        maps = model(frame, window, clicks)
-        anchors = model.get_buffer("anchors_wh_px")
-        return decode_maps(maps.boxes.float(), anchors, model.options.stride_px)[0]
-    if not isinstance(model, Lite):
+    if not isinstance(model, Lite | CrossViewModel):
         raise TypeError(f"{type(model).__name__} answers no clicks")
-    queries, features = model.encode_query(frame), model.encode_reference(window)
-    boxes = frame.new_zeros(len(clicks.xy_px), 4)
-    places = torch.stack([clicks.frame, clicks.window], 1)
-    for f, w in places.unique(dim=0).tolist():
-        chosen = (clicks.frame == f) & (clicks.window == w)
-        own = {name: tensor[w] for name, tensor in features.items()}
-        boxes[chosen] = model.localize(queries[f], clicks.xy_px[chosen], own).box_xyxy_px
-    return boxes
+    features = model.encode_reference(window)
+    # A click is part of what the published models encode of a frame.
+    queries = model.encode_query(frame) if isinstance(model, Lite) else frame
+    answers = []
+    for these in clicks:
+        boxes = frame.new_zeros(len(these.xy_px), 4)
+        for f, w in torch.stack([these.frame, these.window], 1).unique(dim=0).tolist():
+            chosen = (these.frame == f) & (these.window == w)
+            own = {name: tensor[w] for name, tensor in features.items()}
+            boxes[chosen] = model.localize(queries[f], these.xy_px[chosen], own).box_xyxy_px
+        answers.append(boxes)
+    return answers
 
 
 def answer_all(
@@ -53,41 +56,63 @@ def answer_all(
     batch: int,
     device: torch.device,
     *,
-    click_sigma_px: float = 0.0,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Answers:
-    """Run a model over all samples; objects that are not in their window are left out.
+    """What a model answers to exact clicks; see `answer_noisy`."""
+    return answer_noisy(model, reader, batch, device, (0.0,), progress=progress)[0]
+
+
+def answer_noisy(
+    model: nn.Module,
+    reader: SampleReader,
+    batch: int,
+    device: torch.device,
+    click_sigmas_px: Sequence[float],
+    *,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> list[Answers]:
+    """Run a model over all samples once; objects that are not in their window are left out.
 
     Args:
         model: in evaluation mode, on `device`.
         reader: of the split, without augmentation.
         batch: pairs at once; changes nothing else.
         device: that the model is on.
-        click_sigma_px: clicks are moved by a normal error of this sigma in x and in y, the same
+        click_sigmas_px: clicks are moved by a normal error of each sigma in x and in y, the same
             errors for every model, and kept inside the frame.
         progress: wraps the first indices of the batches.
+
+    Returns:
+        Answers for each sigma.
     """
-    image, truth, said, category, gsd = [], [], [], [], []
+    image, truth, category, gsd = [], [], [], []
+    said: list[list[np.ndarray]] = [[] for _ in click_sigmas_px]
     for start in progress(range(0, len(reader), batch)):
         indices = list(range(start, min(start + batch, len(reader))))
         samples = reader.samples(indices, np.random.default_rng((SEED, start)))
         b = collate(samples).to(device)
-        xy = _moved(samples, indices, click_sigma_px).to(device)
-        clicks = Clicks(xy, b.pair_of_click, b.pair_of_click)
+        clicks = [
+            Clicks(_moved(samples, indices, sigma).to(device), b.pair_of_click, b.pair_of_click)
+            for sigma in click_sigmas_px
+        ]
         boxes = predict_boxes(model, b.frame.float(), b.window.float(), clicks)
         there = b.present.cpu().numpy()
         image.append((b.pair_of_click.cpu().numpy() + start)[there])
         truth.append(b.box_xyxy_px.cpu().numpy()[there])
-        said.append(boxes.cpu().numpy()[there])
+        for own, found in zip(said, boxes, strict=True):
+            own.append(found.cpu().numpy()[there])
         category += [c for s in samples for c in _categories(s)]
         gsd.append(np.concatenate([_gsd_m(s) for s in samples]))
-    return Answers(
-        np.concatenate(image) if image else np.empty(0, np.int64),
-        np.concatenate(truth).astype(float) if truth else np.empty((0, 4)),
-        np.concatenate(said).astype(float) if said else np.empty((0, 4)),
-        tuple(category) if any(category) else (),
-        np.concatenate(gsd) if gsd else None,
-    )
+    return [
+        Answers(
+            np.concatenate(image) if image else np.empty(0, np.int64),
+            np.concatenate(truth).astype(float) if truth else np.empty((0, 4)),
+            np.concatenate(own).astype(float) if own else np.empty((0, 4)),
+            tuple(category) if any(category) else (),
+            np.concatenate(gsd) if gsd else None,
+        )
+        for own in said
+    ]
 
 
 def _moved(samples: list[PairSample], indices: list[int], sigma_px: float) -> Tensor:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import msgspec
+from rich.markup import escape
 from rich.table import Table
 
 from edge.scoring import Scores
@@ -90,7 +91,8 @@ def table_beside(
         cells = [_percent(getattr(row, field)) for field in CELLS]
         table.add_row(name, PAPER, *cells, row.source)
     for name, scores in measured:
-        table.add_row(name, MEASURED, *(_interval(scores, key) for key in CELLS.values()), "")
+        cells = [interval(scores, key) for key in CELLS.values()]
+        table.add_row(escape(name), MEASURED, *cells, "")
     return table
 
 
@@ -98,9 +100,10 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _interval(scores: Scores, key: str) -> str:
+def interval(scores: Scores, key: str, factor: float = 100.0, digits: int = 2) -> str:
+    """A score times a factor, and its 95 % interval; "-" where it is not defined."""
     value, low, high = (scores.get(f"{key}{end}") for end in ("", "_lo", "_hi"))
     if value is None:
         return "-"
-    ends = "" if low is None or high is None else f" ({100 * low:.1f}..{100 * high:.1f})"
-    return f"{100 * value:.2f}{ends}"
+    ends = "" if low is None or high is None else f" ({factor * low:.1f}..{factor * high:.1f})"
+    return f"{factor * value:.{digits}f}{ends}"

@@ -18,11 +18,8 @@ from training.checkpoints.weights import load_weights
 from training.datasets.registry import open_dataset
 from training.evaluation.measured_files import write_json
 from training.evaluation.published import score_model
-from training.experiments.variants import Outcome
 
-NAME = "click-noise"
 DEFAULT_SIGMAS_PX = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-X_LABEL = "error of the click, one sigma in x and y, pixels of the frame"
 
 
 def measure(
@@ -35,8 +32,8 @@ def measure(
     *,
     batch: int = 8,
     say: Callable[[str], None] = lambda _: None,
-) -> dict[str, list[Outcome]]:
-    """Outcomes of each checkpoint, by its file; what was measured already is read back.
+) -> dict[str, dict[float, Scores]]:
+    """Scores of each checkpoint by the error of the clicks; what was measured is read back.
 
     Args:
         checkpoints: of any models.
@@ -61,19 +58,16 @@ def measure(
             do="write, for instance, --click-noise 0 --click-noise 4",
         )
     source = open_dataset(set_name, root, split)
-    found: dict[str, list[Outcome]] = {}
+    found: dict[str, dict[float, Scores]] = {}
     for path in checkpoints:
         model, _ = load_weights(path)
-        identity = sha256_of(path)
-        outcomes = []
-        for sigma in sorted(set(sigmas_px)):
-            name = f"{identity[:16]}-{set_name}-{split}-{sigma:g}.json"
-            file = out / "measured" / name
-            if not file.exists():
-                say(f"{path}: clicks off by {sigma:g} px")
-                scores = score_model(model, source, set_name, batch=batch, click_sigma_px=sigma)
-                write_json(file, dict(scores))
-            kept: Scores = json.loads(file.read_text())
-            outcomes.append(Outcome(f"{sigma:g} px", sigma, 0, kept))
-        found[str(path)] = outcomes
+        begin = out / "measured" / f"{sha256_of(path)[:16]}-{set_name}-{split}"
+        files = {sigma: Path(f"{begin}-{sigma:g}.json") for sigma in sorted(set(sigmas_px))}
+        new = [sigma for sigma, file in files.items() if not file.exists()]
+        if new:
+            say(f"{path}: clicks off by {', '.join(f'{sigma:g}' for sigma in new)} px")
+            scores = score_model(model, source, set_name, batch=batch, click_sigmas_px=new)
+            for sigma, measured in zip(new, scores, strict=True):
+                write_json(files[sigma], dict(measured))
+        found[str(path)] = {s: json.loads(file.read_text()) for s, file in files.items()}
     return found

@@ -109,8 +109,9 @@ def click_noise(
     batch: int,
 ) -> None:
     """Move the clicks of a test split and score CHECKPOINTS, without training."""
+    from training.evaluation.click_noise import NAME, X_LABEL, noise_rows, noise_table
     from training.experiments import click_noise as question
-    from training.experiments.results import results_table, summarise, write_results
+    from training.experiments.results import write_results
 
     found = question.measure(
         checkpoints,
@@ -122,10 +123,9 @@ def click_noise(
         batch=batch,
         say=click.echo,
     )
-    rows = [row for name, outcomes in found.items() for row in summarise(outcomes, name)]
-    table = results_table(f"{question.NAME}: {set_name}, {split}", rows)
+    table = noise_table(found, f"{set_name}, {split}")
     more = {"set": set_name, "split": split}
-    write_results(out, question.NAME, rows, table, x_label=question.X_LABEL, more=more)
+    write_results(out, NAME, noise_rows(found), table, x_label=X_LABEL, more=more)
     _show(table, out)
 
 
@@ -159,7 +159,8 @@ def _train_and_tell(
     make_task: Callable[..., Any] | None = None,
 ) -> None:
     from training.evaluation.published_results import rows_of
-    from training.experiments.results import results_table, summarise, write_results
+    from training.evaluation.summaries import summarise, summary_table
+    from training.experiments.results import write_results
     from training.experiments.variants import begin, run_variants
 
     begin(name, variants, setting)
@@ -171,7 +172,7 @@ def _train_and_tell(
         for row in rows_of(recipe.data.set, split, ablations=True)
         if row.model == recipe.model.name
     ]
-    table = results_table(f"{name}: {recipe.name}, {split}", rows, published)
+    table = summary_table(f"{name}: {recipe.name}, {split}", rows, published)
     write_results(setting.out, name, rows, table, x_label=x_label, more={"recipe": recipe.name})
     _show(table, setting.out)
 

@@ -23,6 +23,7 @@ from training.checkpoints.weights import load_weights
 from training.datasets.sample import SampleSource
 from training.evaluation.measured_files import write_json
 from training.evaluation.published import score_model
+from training.evaluation.summaries import Outcome
 from training.recipes.reading import with_values
 from training.recipes.schema import Recipe
 from training.tasks.opening import FirstWeights, build_model, describe, open_sources, open_task
@@ -40,16 +41,6 @@ class Variant:
     recipe: Recipe
     x: float | None = None  # its place on the axis of the plot
     shots: int | None = None  # training samples of each class; None: all
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One trained and tested variant."""
-
-    label: str
-    x: float | None
-    seed: int
-    scores: Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +137,7 @@ def _run(
 def score_test(model: Any, test: SampleSource, recipe: Recipe) -> Scores:
     """Scores of a model on the test split of a recipe."""
     batch = max(1, recipe.run.batch // recipe.run.accumulate)
-    return score_model(model.eval(), test, recipe.data.set, batch=batch)
+    return score_model(model.eval(), test, recipe.data.set, batch=batch)[0]
 
 
 def slug(label: str) -> str:

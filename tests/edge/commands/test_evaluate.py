@@ -232,6 +232,7 @@ def test_careless_clicks_get_rows_of_their_own(make_site, tiny_bundle, tmp_path)
     done = run(
         *("--pairs", make_site("one", 1), "--bundle", tiny_bundle.path, "--prior", "none"),
         *("--no-baselines", "--click-noise", 2, "--click-noise", 8, "--json", out),
+        *("--plot", tmp_path / "plots" / "noise.png"),
     )
     assert done.exit_code == 0, done.output
     values = json.loads(out.read_text())
@@ -241,3 +242,17 @@ def test_careless_clicks_get_rows_of_their_own(make_site, tiny_bundle, tmp_path)
         "lite without prior, clicks off by 8 px",
     ]
     assert values["method"] == "lite without prior", "exact clicks stay the headline"
+    assert (tmp_path / "plots" / "noise.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (("--plot", "a.png"), "--plot alone"),
+        (("--plot", "a.bmp", "--click-noise", 2), "'a.bmp'"),
+    ],
+)
+def test_a_plot_that_cannot_be_drawn_is_refused_before_all_work(tmp_path, arguments, found):
+    with pytest.raises(UsageError) as caught:
+        run("--pairs", tmp_path / "none.json", *arguments)
+    assert f"found:    {found}" in str(caught.value)

@@ -31,13 +31,22 @@ def checkpoint(tmp_path, monkeypatch):
 def test_checkpoints_stand_beside_the_papers_rows(cvogl, checkpoint, tmp_path) -> None:
     out = tmp_path / "new" / "scores.json"
     command = ("--checkpoint", checkpoint, "--data", cvogl.root, "--set", "cvogl_drone")
-    done = call(*command, "--json", out, "--click-noise", 8)
+    plot = tmp_path / "curve.png"
+    done = call(*command, "--json", out, "--click-noise", 8, "--plot", plot)
     assert done.exit_code == 0, done.exception
     lines = done.output.splitlines()
     assert any("61.97" in x and "paper" in x for x in lines)
     ours = [x for x in lines if "tiny, detgeo_cvogl_drone" in x and "measured here" in x]
-    assert any("off by 8 px" in x for x in ours)
+    beside = [x for x in ours if "│" in x]
+    assert len(beside) == 1, "exact clicks alone stand beside the papers' rows"
+    assert [x.split("│")[2].strip() for x in lines if " px │" in x] == ["0 px", "8 px"]
+    assert plot.read_bytes().startswith(b"\x89PNG")
     assert "class building" in done.output, "classes as OCGNet groups them"
+    heads = [x.replace("acc@0.25", "").count("acc") for x in lines if "acc@0.25" in x]
+    assert len(heads) == 3, "beside the papers, in detail, by the error of clicks"
+    assert all(x.index("acc@0.25") < x.index("acc@0.5") for x in lines if "acc@0.25" in x)
+    for title in ("mean IoU", "centre accuracy", "centre error, px", "centre error, m"):
+        assert any(title in x for x in lines)
     values = json.loads(out.read_text())
     assert values["schema"] == "tilefix-published-scores/1"
     assert [row["click_sigma_px"] for row in values["rows"]] == [0, 8]
