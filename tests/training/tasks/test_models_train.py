@@ -90,7 +90,12 @@ def lite(folder: PairFolder) -> LiteTask:
 
 
 def overfit(task, steps: int, rate: float) -> dict[str, float]:
-    """Train on all samples at once; the rate falls along a cosine."""
+    """Train on all samples at once, by a loop of this test's own: it shows that models can learn.
+
+    Neither the trainer nor a recipe takes part: Adam, a rate that falls along a cosine, the running
+    statistics of batch norms with momentum 0.5, gradients clipped to 5. `test_published_run.py` and
+    `tests/training/trainer` train by the trainer.
+    """
     for module in task.model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 0.5  # the running statistics of so few steps would lag behind
