@@ -161,6 +161,8 @@ def evaluate(
         done, total = sum(run.frames for run in runs), sum(site.frames for _, site, _ in tasks)
         kept = "what was scored is above" if rows else "nothing was scored"
         click.echo(f"stopped after {done} of {total} frames of all rows: {kept}", err=True)
+        if plot_path is not None:
+            click.echo("no plot: a curve needs all frames of all rows", err=True)
         sys.exit(INTERRUPTED)
 
 

@@ -155,10 +155,12 @@ def test_ctrl_c_before_anything_was_scored_writes_nothing(make_site, tiny_bundle
         )
         done = run(
             *("--pairs", make_site("one", 1), "--bundle", tiny_bundle.path, "--json", out),
+            *("--click-noise", 2, "--plot", tmp_path / "a.png"),
             *("--prior", "none"),
         )
     assert done.exit_code == 130
-    assert "stopped after 0 of 3 frames of all rows: nothing was scored" in done.output
+    assert "stopped after 0 of 4 frames of all rows: nothing was scored" in done.output
+    assert "no plot" in done.output and not (tmp_path / "a.png").exists()
     assert out.read_text() == "of another day"
 
 
