@@ -4,8 +4,9 @@
 
 It needs torch with CUDA, numpy, and nvcc or a library built before (`--library`); no network, no
 TensorRT. The plugin's own interface is tested where TensorRT's headers are: set
-TENSORRT_INCLUDE_DIR, or build the library where they can be downloaded. The exit status is 0 when
-every part that could run passed, 1 when one failed, 2 without a CUDA device.
+TENSORRT_INCLUDE_DIR, or build the library elsewhere (`tilefix plugin build --arch 90 --out build`)
+and give it by `--library`. Where the checkout has no .git, `--commit` names the commit. The exit
+status is 0 when every part that could run passed, 1 when one failed, 2 without a CUDA device.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of the record")
     parser.add_argument("--library", type=Path, help="libtilefix_plugin.so, built before")
     parser.add_argument("--seeds", type=int, default=12, help="of the full-size checks")
+    parser.add_argument("--commit", help="of this checkout, where git does not say")
     parser.add_argument("--budget-s", type=float, default=BUDGET_S)
     parser.add_argument("--check-only", action="store_true", help="small checks, no record")
     given = parser.parse_args(arguments)
@@ -57,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(not all(r.met for r in requirements))
     trial = Trial(given.budget_s, say=partial(print, flush=True))
     run_parts(trial, given)
-    environment = machine() | gpu()
+    environment = machine() | gpu() | ({"git_commit": given.commit} if given.commit else {})
     command = "python -m benchmarks.gpu_acceptance " + " ".join(arguments or sys.argv[1:])
     path = write_record(record(trial, environment, command), given.out)
     print(f"{trial.verdict().value}: {path}")
