@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA_VERSION = 1
+RECORD_FILE = "gpu_acceptance.json"
 
 
 class Verdict(str, Enum):
@@ -136,7 +137,7 @@ def record(trial: Trial, environment: dict[str, Any], command: str) -> dict[str,
     }
 
 
-def write_record(values: dict[str, Any], folder: Path, name: str = "gpu_acceptance.json") -> Path:
+def write_record(values: dict[str, Any], folder: Path, name: str = RECORD_FILE) -> Path:
     """Write whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     path, scratch = folder / name, folder / f".{name}.part"

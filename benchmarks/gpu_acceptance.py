@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.acceptance_record import (
+    RECORD_FILE,
     Requirement,
     Skip,
     Trial,
@@ -57,12 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.check_only:
         _, requirements = check(opened(given.library), 1, sizes="small")
         return int(not all(r.met for r in requirements))
-    trial = Trial(given.budget_s, say=partial(print, flush=True))
-    run_parts(trial, given)
     environment = machine() | gpu() | ({"git_commit": given.commit} if given.commit else {})
     command = "python -m benchmarks.gpu_acceptance " + " ".join(arguments or sys.argv[1:])
-    path = write_record(record(trial, environment, command), given.out)
-    print(f"{trial.verdict().value}: {path}")
+
+    def say(line: str) -> None:
+        """Show the line and write what there is: a run that is cut off leaves a record."""
+        print(line, flush=True)
+        write_record(record(trial, environment, command), given.out)
+
+    trial = Trial(given.budget_s, say)
+    run_parts(trial, given)
+    print(f"{trial.verdict().value}: {given.out / RECORD_FILE}")
     return int(trial.verdict() is not Verdict.PASSED)
 
 

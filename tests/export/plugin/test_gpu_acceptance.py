@@ -106,6 +106,23 @@ def test_the_record_is_json(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["gpu_acceptance.json"]
 
 
+def test_a_run_that_is_cut_off_leaves_a_record(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(gpu_acceptance, "no_device", lambda: "")
+    monkeypatch.setattr(gpu_acceptance, "gpu", lambda: {"gpu": "none"})
+
+    def cut_off(trial, given):
+        trial.run("first", 1, lambda: ({"x": 1}, []))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gpu_acceptance, "run_parts", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        gpu_acceptance.main(["--out", str(tmp_path), "--commit", "abc"])
+    values = json.loads((tmp_path / "gpu_acceptance.json").read_text())
+    assert values["environment"]["git_commit"] == "abc"
+    assert [part["name"] for part in values["parts"]] == ["first"]
+    assert "passed" in capsys.readouterr().out
+
+
 def test_agreement_counts_cells_and_ties():
     box = np.array([[0, 0, 10, 10], [100, 100, 120, 120], [50, 50, 60, 60.0]])
     logit = np.array([1.0, 2.0, 3.0])
