@@ -36,6 +36,10 @@ __global__ void __launch_bounds__(kThreads, 2) scan(TileAttentionArguments a, Wo
     int const cells = a.rows * a.columns, first_cell = blockIdx.x * kCells;
     size_t const window = blockIdx.y, blocks = gridDim.x;
 
+    bool const v_by_tensors = sizeof(T) == 2 && a.embedding % 16 == 0 &&
+                              reinterpret_cast<uintptr_t>(a.query) % 4 == 0;
+    bool const u_by_tensors = sizeof(T) == 2 && a.hidden % 16 == 0 && a.hidden <= u_rows<T>;
+
     // All that fits is asked for at once: v in one group, u in the next.
     if (kMode != kHead && a.embedding <= v_rows<T>)
         stage_tile(v_tile, static_cast<T const*>(a.v) + window * a.embedding * cells, a.embedding,
@@ -47,13 +51,13 @@ __global__ void __launch_bounds__(kThreads, 2) scan(TileAttentionArguments a, Wo
     close_copy_group();
 
     if (kMode != kHead) {
-        bool const on_tensor_cores = sizeof(T) == 2 && a.embedding % 16 == 0 &&
-                                     reinterpret_cast<uintptr_t>(a.query) % 4 == 0;
+        // Weights come while v is on its way; the float32 cosines would need their place.
         if constexpr (sizeof(T) == 2) {
-            for (int first = 0; on_tensor_cores && first < a.clicks; first += kRankGroup)
+            if (v_by_tensors && u_by_tensors && kMode == kFused) stage_ranking(a, s.ranking);
+            for (int first = 0; v_by_tensors && first < a.clicks; first += kRankGroup)
                 tensor_cosines(a, s, v_tile, first, first_cell);
         }
-        for (int first = 0; !on_tensor_cores && first < a.clicks; first += kGroup) {
+        for (int first = 0; !v_by_tensors && first < a.clicks; first += kGroup) {
             int const left = a.clicks - first;
             if (left == 1) {
                 cosines<T, 1>(a, s, v_tile, first, first_cell);
@@ -93,12 +97,11 @@ __global__ void __launch_bounds__(kThreads, 2) scan(TileAttentionArguments a, Wo
     }
     if (kMode != kCosine) {
         __syncthreads();
-        bool const on_tensor_cores =
-            sizeof(T) == 2 && a.hidden % 16 == 0 && a.hidden <= u_rows<T>;
         if constexpr (sizeof(T) == 2) {
-            if (on_tensor_cores) tensor_head(a, work, s, u_tile, first_cell);
+            if (u_by_tensors && !(v_by_tensors && kMode == kFused)) stage_ranking(a, s.ranking);
+            if (u_by_tensors) tensor_head(a, work, s, u_tile, first_cell);
         }
-        if (!on_tensor_cores) head<T>(a, work, s, u_tile, first_cell);
+        if (!u_by_tensors) head<T>(a, work, s, u_tile, first_cell);
     }
     wait_for_copies<0>();
 }

@@ -43,10 +43,15 @@ struct alignas(16) Affine {  // of two neighbouring channels
 struct Ranking {  // of tile_attention_tensor.h
     Weights weights[kURows];
     Affine affine[kURows / 2];
-    uint4 fragment[kURows / 16 * 32];    // a lane's confidence weights, per 16 channels
-    float2 part[kGroup][kCells / 8][32];  // sums of the second half of the warps
-    float2 ninth[kGroup][kCells / 8][4];
-    float rank[kGroup][kCells];
+    uint4 fragment[kURows / 16 * 32];  // a lane's confidence weights, per 16 channels
+    union {
+        float cosine_part[kWarps][kRankGroup][kCells];
+        struct {
+            float2 part[kGroup][kCells / 8][32];  // sums of the second half of the warps
+            float2 ninth[kGroup][kCells / 8][4];
+            float rank[kGroup][kCells];
+        };
+    };
 };
 
 struct alignas(16) Shared {
@@ -62,7 +67,6 @@ struct alignas(16) Shared {
             Weights weights[kURows];
             float part[kWarps][kAnchors][kCells];
         } head;
-        float ranked_part[kWarps][kRankGroup][kCells];
         Ranking ranking;
     };
     // the tiles follow: v [min(embedding, v_rows)][kCells], u [min(hidden, u_rows)][kCells]

@@ -69,7 +69,7 @@ __device__ inline void tensor_cosines(TileAttentionArguments const& a, Shared& s
     for (int i = 0; i < 4; ++i)
 #pragma unroll
         for (int j = 0; j < 4; ++j)
-            s.ranked_part[warp][g + j / 2 * 8][i * 8 + 2 * t + j % 2] = sum[i][j];
+            s.ranking.cosine_part[warp][g + j / 2 * 8][i * 8 + 2 * t + j % 2] = sum[i][j];
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
         squares[i] += __shfl_xor_sync(~0u, squares[i], 1);
@@ -80,7 +80,7 @@ __device__ inline void tensor_cosines(TileAttentionArguments const& a, Shared& s
     for (int n = warp; n < count; n += kWarps) {  // a warp for a click, a lane for a cell
         float total = 0.f, square = 0.f;
         for (int w = 0; w < kWarps; ++w) {
-            total += s.ranked_part[w][n][lane];
+            total += s.ranking.cosine_part[w][n][lane];
             square += s.squares[w][n];
         }
         s.similarity[first_click + n][lane] = total / fmaxf(sqrtf(square), kLengthFloor);
@@ -140,7 +140,8 @@ __device__ inline Key exact_best(TileAttentionArguments const& a, Shared const& 
     return best;
 }
 
-// The winner of each click among the block's cells. hidden is a multiple of 16, at most kURows.
+// The winner of each click among the block's cells, after `stage_ranking`. hidden is a multiple of
+// 16, at most kURows.
 __device__ inline void tensor_head(TileAttentionArguments const& a, Workspace const& work, Shared& s,
                                    __half* tile, int first_cell) {
     int const warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
@@ -148,7 +149,6 @@ __device__ inline void tensor_head(TileAttentionArguments const& a, Workspace co
     int const steps = a.hidden / 16;
     size_t const window = blockIdx.y;
     Ranking& r = s.ranking;
-    stage_ranking(a, r);
     wait_for_copies<0>();
     __syncthreads();
     __half2 const leak = __floats2half2_rn(kLeak, kLeak);
