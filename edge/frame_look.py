@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.alignment_quality import pose_of
 from edge.local_features import FeatureExtractor, LocalFeatures, corners_px, warp_to
@@ -21,6 +22,8 @@ SECOND_KEYPOINTS = 1536  # of the frame, against its own footprint
 FINEST_ZOOM = 1.3  # level pixels per frame pixel above which the coarser level serves
 FOOTPRINT_MARGIN = 0.3  # of its size, on every side
 GATE_PX = 32.0  # level pixels between a match and where the similarity expects it
+# Features of the frame, placed in pixels of the level, and those of the window -> rows of both.
+Matcher = Callable[[LocalFeatures, LocalFeatures], tuple[NDArray[np.intp], NDArray[np.intp]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,13 @@ class Look:
         return shrink @ self.from_placed @ self.to_placed
 
 
+def nearest(
+    frame: LocalFeatures, window: LocalFeatures
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The matcher of the project: mutual nearest descriptors, wherever they are."""
+    return mutual_matches(frame.descriptor, window.descriptor)
+
+
 def take_look(
     extractor: FeatureExtractor,
     frame: WorkingFrame,
@@ -73,6 +83,7 @@ def take_look(
     to_window: Float64,
     *,
     anywhere: bool,
+    match: Matcher = nearest,
 ) -> Look | None:
     """Warp the frame by `to_window`, match it, and correct `to_window` by a similarity.
 
@@ -83,6 +94,7 @@ def take_look(
         window_size_px: width, height of the window.
         to_window: [3, 3], working frame -> window; with `anywhere` only its turn and zoom count.
         anywhere: match against the whole window, not only around the footprint.
+        match: pairs the features; benchmarks/matcher_study.py weighs another one.
 
     Returns:
         None where fewer than `LEAST_SUPPORT` matches agree, or nothing of the frame is inside.
@@ -103,8 +115,9 @@ def take_look(
         window = _near(window, project(warped.to_level, corners_px(width, height)))
     most = FIRST_KEYPOINTS if anywhere else SECOND_KEYPOINTS
     found = extractor.extract(warped.image, warped.valid, most=most)
-    i, j = mutual_matches(found.descriptor, window.descriptor)
-    placed, target = project(warped.to_level, found.xy_px)[i], window.xy_px[j]
+    there = LocalFeatures(project(warped.to_level, found.xy_px), found.descriptor, found.score)
+    i, j = match(there, window)
+    placed, target = there.xy_px[i], window.xy_px[j]
     similarity = vote_similarity(placed, target)
     if similarity is None or similarity.support < LEAST_SUPPORT:
         return None
