@@ -3,10 +3,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from training.datasets.orthophoto import Mosaic
 from training.datasets.pair_folder import PairFolder, render
 from training.datasets.sample import PairSample
+
+
+# Threads share a sum out by how many there are: only with one is "equal bit for bit" a property of
+# the code, and a training run the same on every machine.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

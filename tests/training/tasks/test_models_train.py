@@ -118,7 +118,8 @@ def test_one_step_lowers_the_loss_and_every_gradient_is_finite(name: str) -> Non
     window_px = WINDOW_PX.get(name, SIDE_PX)
     task = published(name, squares(2, window_px), window_px)
     batch = task.batch([0, 1], np.random.default_rng(0))
-    optimizer = torch.optim.Adam(task.model.parameters(), lr=1e-4, fused=True)
+    # Adam moves every weight by its rate at first: a larger one overshoots in a net of this depth.
+    optimizer = torch.optim.Adam(task.model.parameters(), lr=1e-5, fused=True)
 
     def loss() -> torch.Tensor:
         torch.manual_seed(1)  # the same dropout both times
@@ -139,7 +140,8 @@ def test_one_step_lowers_the_loss_and_every_gradient_is_finite(name: str) -> Non
 def test_one_step_lowers_the_loss_of_lite(scenes: PairFolder) -> None:
     task = lite(scenes)
     batch = task.batch([0, 1, 2, 3], np.random.default_rng(0))
-    optimizer = torch.optim.Adam(task.model.parameters(), lr=1e-4, fused=True)
+    # Adam moves every weight by its rate at first: a larger one overshoots in a net of this depth.
+    optimizer = torch.optim.Adam(task.model.parameters(), lr=1e-5, fused=True)
     task.set_training()
     before = task.losses(batch)["loss"]
     before.backward()
@@ -150,11 +152,11 @@ def test_one_step_lowers_the_loss_of_lite(scenes: PairFolder) -> None:
 
 
 def test_lite_learns_eight_scenes_by_heart(scenes: PairFolder) -> None:
-    assert overfit(lite(scenes), steps=40, rate=2e-3)["acc@0.5"] == 1.0
+    assert overfit(lite(scenes), steps=100, rate=2e-3)["acc@0.5"] == 1.0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "steps"), [("mogeo", 20), ("trogeo", 14)])
+@pytest.mark.parametrize(("name", "steps"), [("mogeo", 24), ("trogeo", 20)])
 def test_a_published_model_learns_eight_scenes_by_heart(
     name: str, steps: int, scenes: PairFolder
 ) -> None:
