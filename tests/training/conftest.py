@@ -9,7 +9,6 @@ from training.datasets.orthophoto import Mosaic
 from training.datasets.pair_folder import PairFolder, render
 from training.datasets.sample import PairSample
 
-
 # Threads share a sum out by how many there are: only with one is "equal bit for bit" a property of
 # the code, and a training run the same on every machine.
 torch.set_num_threads(1)
