@@ -12,7 +12,7 @@
 //
 // Compulsory bytes: (D + C) cells 2 for v and u in float16; all else is a few percent (S, 4 N cells
 // bytes, is written once and read once or twice, out of the L2 cache). 64 x 64 x (512 + 256) cells:
-// 6.3 MB a window; lite's 64 x 64 x (128 + 64): 1.6 MB.
+// 6.3 MB a window; lite's 128 x 128 x (128 + 64): 6.3 MB.
 // Prediction, not measured: at a copy bandwidth of 3.0 TB/s (H100) or 4.3 TB/s (H200) these bytes
 // take 2.1 or 1.5 us, and 0.5 or 0.4 us; launches and latency add 4 to 6 us to a lone window. On
 // tensor cores the head is about 2 instructions a click, channel and cell, 0.07 us per click on 132
