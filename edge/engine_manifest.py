@@ -1,0 +1,271 @@
+"""What is known of a built engine, and the check that comes before anybody deserialises it.
+
+An engine lives in `engines/<digest>/`: `engine.plan`, this manifest as `engine.json`, the timing
+cache that it was built with, and the plugin library that it calls, so that the folder is complete.
+The digest is that of the engine's key: all that an engine depends on. A runtime states the key that
+it needs; what differs is listed field by field, with the command that builds the right one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from edge.bundle import Bundle, sha256_of
+from edge.errors import ExecutorError, OutputError
+
+SCHEMA = "tilefix-engine/1"
+MANIFEST_FILE = "engine.json"
+ENGINE_FILE = "engine.plan"
+TIMING_CACHE_FILE = "timing.cache"
+PLUGIN_FILE = "libtilefix_plugin.so"
+ENGINES_VARIABLE = "TILEFIX_ENGINES"
+DIGEST_DIGITS = 16
+TOOLKITS = ("tensorrt", "tensorrt_rtx")
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the parts of a manifest: immutable, keywords only, no unknown keys."""
+
+
+class EngineKey(Record, frozen=True, kw_only=True):
+    """All that an engine depends on."""
+
+    kind: str  # "reference_encoder", "localizer"
+    toolkit: str  # one of TOOLKITS
+    toolkit_version: str  # "10.3.0.30"
+    onnx_sha256: str
+    precision: str  # "fp16"
+    compute_capabilities: tuple[str, ...]  # ("8.7",); several for one built ahead of time
+    gpu_name: str = ""  # empty: built without a device, for every GPU of these capabilities
+    plugin_sha256: str = ""  # empty: the graph has no custom node
+    click_buckets: tuple[int, ...] = ()  # clicks of each optimisation profile; () for the encoder
+    flags: tuple[str, ...] = ()  # build options beyond these, "name=value", sorted
+
+    def digest(self) -> str:
+        """The folder's name: 16 hexadecimal digits of the sha256 of all fields."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:DIGEST_DIGITS]
+
+
+class TensorRecord(Record, frozen=True, kw_only=True):
+    """One input or output; -1 is the number of clicks."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class LayerSummary(Record, frozen=True, kw_only=True):
+    """What the builder made of the graph, counted from its layer table."""
+
+    layers: int
+    plugin_layers: int
+    convolutions: dict[str, int] = {}  # by type: {"Half": 61}
+    products: dict[str, int] = {}  # matrix products by type
+    float32_layers: tuple[str, ...] = ()  # names of those that compute in float32
+    source: str = ""  # where the table came from: "builder log", "engine inspector"
+
+
+class EngineManifest(Record, frozen=True, kw_only=True):
+    """The whole `engine.json`."""
+
+    schema: str
+    key: EngineKey
+    engine_sha256: str
+    engine_bytes: int
+    inputs: tuple[TensorRecord, ...]
+    outputs: tuple[TensorRecord, ...]
+    layers: LayerSummary
+    timing_cache_sha256: str = ""  # empty: the toolkit has none at build time
+    build_s: float | None = None
+    device_memory_bytes: int | None = None  # of an execution context; None: not known without one
+    notes: tuple[str, ...] = ()  # for people: what was measured, why this one was kept
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field in which an engine is not what is needed."""
+
+    field: str
+    wanted: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.found}, not {self.wanted}"
+
+
+def engines_folder(bundle: Bundle) -> Path:
+    """Where the engines of a bundle are: beside its graphs, or below $TILEFIX_ENGINES.
+
+    A bundle inside site-packages is often read-only; the variable names a folder that is not.
+    """
+    root = os.environ.get(ENGINES_VARIABLE)
+    return Path(root) / bundle.manifest.name if root else bundle.path / "engines"
+
+
+def differences(wanted: EngineKey, found: EngineKey) -> list[Difference]:
+    """Each field of a key in which an engine is not what is needed, in their order.
+
+    An engine built ahead of time, without a device, serves every GPU of its compute capabilities:
+    there a wanted capability has to be among them, and the GPU's name does not count. Click
+    buckets are not compared where `wanted` names none: an executor takes those that are there.
+    """
+    unlike = []
+    for name in EngineKey.__struct_fields__:
+        ours, theirs = getattr(wanted, name), getattr(found, name)
+        if name == "compute_capabilities":
+            same = set(ours) <= set(theirs)
+        elif name == "gpu_name":
+            same = ours == theirs or not found.gpu_name
+        elif name == "click_buckets":
+            same = ours in ((), theirs)
+        else:
+            same = ours == theirs
+        if not same:
+            unlike.append(Difference(name, _shown(ours), _shown(theirs)))
+    return unlike
+
+
+def find_engine(folder: Path, wanted: EngineKey, rebuild: str) -> Path:
+    """The folder of the engine that fits a key.
+
+    Args:
+        folder: of all engines (`engines_folder`).
+        wanted: what the caller needs.
+        rebuild: the command that would build it, for the error.
+
+    Raises:
+        ExecutorError: there is none; each field in which the nearest one differs is listed.
+    """
+    nearest: list[Difference] | None = None
+    for path in sorted(folder.glob(f"*/{MANIFEST_FILE}")):
+        key = parse_manifest(path).key
+        if key.kind != wanted.kind:
+            continue
+        unlike = differences(wanted, key)
+        if not unlike:
+            return path.parent
+        if nearest is None or len(unlike) < len(nearest):
+            nearest = unlike
+    what = f"no engine of the {wanted.kind} in {wanted.precision} for this device"
+    if nearest is None:
+        raise ExecutorError(
+            f"there is {what}",
+            expected=f"an engine in {folder}",
+            found="none of this graph",
+            do=rebuild,
+        )
+    raise ExecutorError(
+        f"there is {what}: the nearest one differs",
+        expected="; ".join(f"{each.field} {each.wanted}" for each in nearest),
+        found="; ".join(f"{each.field} {each.found}" for each in nearest),
+        do=rebuild,
+    )
+
+
+def read_engine(folder: Path) -> EngineManifest:
+    """Read the manifest of an engine and compare engine and plugin library with their sha256.
+
+    Nothing is deserialised or loaded here: this is what comes first.
+
+    Raises:
+        ExecutorError: a part is missing, truncated or altered.
+    """
+    manifest = parse_manifest(folder / MANIFEST_FILE)
+    if folder.name != manifest.key.digest():
+        raise _refused(folder, f"a folder named {manifest.key.digest()}", f"named {folder.name}")
+    parts = {ENGINE_FILE: manifest.engine_sha256}
+    if manifest.key.plugin_sha256:
+        parts[PLUGIN_FILE] = manifest.key.plugin_sha256
+    for name, sha256 in parts.items():
+        try:
+            size, found = (folder / name).stat().st_size, sha256_of(folder / name)
+        except OSError as error:
+            raise _refused(folder, name, f"{type(error).__name__}: {error.strerror}") from error
+        if found != sha256:
+            raise _refused(folder, f"{name} of sha256 {sha256}", f"{found}, {size} bytes")
+    return manifest
+
+
+def parse_manifest(path: Path) -> EngineManifest:
+    """Read `engine.json` alone, without looking at the engine.
+
+    Raises:
+        ExecutorError: it is missing, damaged or of another schema.
+    """
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=EngineManifest)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise _refused(path.parent, f"{MANIFEST_FILE} of {SCHEMA}", str(error)) from error
+    if manifest.schema != SCHEMA:
+        raise _refused(path.parent, f"schema {SCHEMA}", f"schema {manifest.schema}")
+    return manifest
+
+
+def write_engine(folder: Path, manifest: EngineManifest, files: Mapping[str, Path | bytes]) -> Path:
+    """Write an engine with all its parts below `folder`, and rename it into place.
+
+    One of the same digest that is already there is replaced.
+
+    Args:
+        folder: of all engines.
+        manifest: whose key names the new folder; `schema` is filled in.
+        files: ENGINE_FILE, and TIMING_CACHE_FILE and PLUGIN_FILE where there are such.
+
+    Returns:
+        The engine's own folder.
+
+    Raises:
+        OutputError: the folder cannot be written.
+        ExecutorError: what was written does not read back as the manifest says.
+    """
+    target = folder / manifest.key.digest()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=folder)) / target.name
+    except OSError as error:
+        raise OutputError(
+            f"no engine can be written into {folder}",
+            expected="a folder that can be written",
+            found=f"{type(error).__name__}: {error.strerror}",
+            do=f"set {ENGINES_VARIABLE} to a folder of yours; build and runtime both read it",
+        ) from error
+    try:
+        new.mkdir()
+        for name, content in files.items():
+            if isinstance(content, Path):
+                shutil.copyfile(content, new / name)
+            else:
+                (new / name).write_bytes(content)
+        filled = msgspec.structs.replace(manifest, schema=SCHEMA)
+        text = msgspec.json.format(msgspec.json.encode(filled), indent=2)
+        (new / MANIFEST_FILE).write_bytes(text + b"\n")
+        read_engine(new)
+        if target.exists():
+            target.rename(new.parent / "old")
+        new.rename(target)
+    finally:  # also after Ctrl-C: leave no half engine behind
+        shutil.rmtree(new.parent, ignore_errors=True)
+    return target
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return str(value) or "none"
+
+
+def _refused(folder: Path, expected: str, found: str) -> ExecutorError:
+    return ExecutorError(
+        f"the engine in {folder} cannot be used",
+        expected=expected,
+        found=found,
+        do="build it again on this device: tilefix build BUNDLE --force",
+    )
