@@ -1,159 +1,102 @@
-"""From a model to its two ONNX graphs, with pre- and post-processing inside.
+"""From a model to its two ONNX graphs in a precision, with pre- and post-processing inside.
 
-The contract is in `edge.executors.base`: images enter as uint8 [H, W, 3] RGB, clicks as pixels of
-the original frame with the affine of the letterbox, boxes leave as pixels of the window. The
-number of clicks is dynamic; all else is fixed, so that a TensorRT profile has one free dimension.
+What the graphs take and give is in `graph_signature`; the types of a float16 graph are decided by
+`precision`; interior values that can be compared are named by `model_taps`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from edge.bundle import ENCODER, LOCALIZER
+from edge.errors import UsageError
+from export.graph_signature import LOCALIZER_OUTPUTS, GraphModule
+from export.graph_writing import PRECISIONS, write_graph
+from export.lite_graphs import lite_modules
+from export.model_taps import taps_of
+from export.taps import collected
+from training.models import Model, name_of
 from training.models.lite import Lite
 
-OPSET = 18
-ENCODER_OUTPUTS = ("v", "u")
-LOCALIZER_INPUTS = (
-    "frame",
-    "frame_affine",
-    "click_xy_px",
-    "v",
-    "u",
-    "prior_xy_px",
-    "prior_inv_var",
-)
-LOCALIZER_OUTPUTS = (
-    "box_xyxy_px",
-    "confidence_logit",
-    "peak_similarity",
-    "second_peak_similarity",
-    "cell_similarity",
-    "attention",
-    "query_vector",
-)
+__all__ = ["LOCALIZER_OUTPUTS", "PRECISIONS", "export_graphs", "graph_modules", "torch_taps"]
+
+HEAD = "head"
 
 
-def planes(image: Tensor) -> Tensor:
-    """[H, W, 3] uint8 -> [1, 3, H, W] float32, 0..255."""
-    return image.permute(2, 0, 1).unsqueeze(0).float()
+def graph_modules(model: Model, precision: str = "fp32") -> dict[str, GraphModule]:
+    """The torch form of a model's graphs, "reference_encoder" and "localizer".
+
+    Raises:
+        UsageError: a precision that no graph is exported in.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(
+            f"no graph is exported in the precision {precision!r}",
+            expected=f"one of: {', '.join(PRECISIONS)}",
+            found=repr(precision),
+            do="choose one of these with --precision",
+        )
+    modules = lite_modules(model, precision)
+    return {graph.kind: graph for graph in modules}
 
 
-class ReferenceEncoder(nn.Module):
-    """image uint8 [H, W, 3] -> v float16 [D, H/16, W/16], u float16 [C, H/16, W/16]."""
-
-    def __init__(self, model: Lite) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode one window; float16 is what is stored, so cached and fresh features are equal."""
-        out = self.model.encode_reference(planes(image))
-        return out["v"][0].half(), out["u"][0].half()
-
-
-class Localizer(nn.Module):
-    """The frame, its clicks and a window's tensors -> one box per click."""
-
-    def __init__(self, model: Lite) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self,
-        frame: Tensor,
-        frame_affine: Tensor,
-        click_xy_px: Tensor,
-        v: Tensor,
-        u: Tensor,
-        prior_xy_px: Tensor,
-        prior_inv_var: Tensor,
-    ) -> tuple[Tensor, ...]:
-        """Shapes and units as in the module's text."""
-        boxed = click_xy_px @ frame_affine[:, :2].t() + frame_affine[:, 2]
-        query_map = self.model.encode_query(planes(frame))[0]
-        out = self.model.localize(query_map, boxed, {"v": v, "u": u}, prior_xy_px, prior_inv_var)
-        return tuple(getattr(out, name) for name in LOCALIZER_OUTPUTS)
-
-
-def export_graphs(model: Lite, folder: Path) -> dict[str, Path]:
-    """Write `reference_encoder.onnx` and `localizer.onnx` (float32) and `head.npz` into a folder.
+def export_graphs(model: Model, folder: Path, precision: str = "fp32") -> dict[str, Path]:
+    """Write `reference_encoder.onnx`, `localizer.onnx` and, of a `lite`, `head.npz` into a folder.
 
     Returns:
         Paths by name.
+
+    Raises:
+        UsageError: a precision that no graph is exported in.
+        ExecutorError: a model that the precision's policy does not cover.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    o = model.options
-    model = model.cpu().eval()
-    window = torch.zeros(o.window_px, o.window_px, 3, dtype=torch.uint8)
-    cells = o.window_px // o.stride_px
-    count = torch.export.Dim("clicks", min=1, max=256)
-    example = (
-        torch.zeros(o.frame_px, o.frame_px, 3, dtype=torch.uint8),
-        torch.eye(2, 3),
-        torch.full((3, 2), 100.0),
-        torch.zeros(o.embedding, cells, cells, dtype=torch.float16),
-        torch.zeros(o.hidden, cells, cells, dtype=torch.float16),
-        torch.zeros(3, 2),
-        torch.zeros(3),
-    )
-    dynamic = (None, None, {0: count}, None, None, {0: count}, {0: count})
-    paths = {
-        "reference_encoder": folder / "reference_encoder.onnx",
-        "localizer": folder / "localizer.onnx",
-        "head": folder / "head.npz",
-    }
-    _write(
-        ReferenceEncoder(model),
-        (window,),
-        ("image",),
-        ENCODER_OUTPUTS,
-        None,
-        paths["reference_encoder"],
-    )
-    _write(
-        Localizer(model), example, LOCALIZER_INPUTS, LOCALIZER_OUTPUTS, dynamic, paths["localizer"]
-    )
-    write_head(model, paths["head"])
+    paths = {}
+    for kind, graph in graph_modules(model, precision).items():
+        paths[kind] = folder / f"{kind}.onnx"
+        taps = tuple(tap for tap in taps_of(model) if tap.graph == kind)
+        write_graph(graph, taps, precision, paths[kind])
+    if name_of(model) == "lite":
+        paths[HEAD] = folder / "head.npz"
+        write_head(model, paths[HEAD])
     return paths
 
 
-def _write(
-    module: nn.Module,
-    example: tuple[Tensor, ...],
-    inputs: tuple[str, ...],
-    outputs: tuple[str, ...],
-    dynamic: object,
-    path: Path,
-) -> None:
-    import onnx
+def torch_taps(model: Model, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The taps of a graph as the torch model computes them, by the graph's names, in float32.
 
-    program = torch.onnx.export(
-        module.eval(),
-        example,
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=list(inputs),
-        output_names=list(outputs),
-        dynamic_shapes=dynamic,
-        optimize=True,
-        verbose=False,
+    Args:
+        model: in any mode; it is set to eval.
+        inputs: of one graph, by its names: `image`, or all that the localizer takes.
+
+    Raises:
+        UsageError: inputs of neither graph.
+    """
+    return torch_run(model, inputs)[1]
+
+
+def torch_run(
+    model: Model, inputs: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """As `torch_taps`: the graph's outputs by name, and its taps."""
+    for graph in graph_modules(model).values():
+        if set(graph.inputs) == set(inputs):
+            taps = tuple(tap for tap in taps_of(model) if tap.graph == graph.kind)
+            with torch.no_grad(), collected(graph.module, taps) as found:
+                answers = graph.module(*(inputs[name] for name in graph.inputs))
+            return dict(zip(graph.outputs, answers, strict=True)), found
+    known = {graph.kind: ", ".join(graph.inputs) for graph in graph_modules(model).values()}
+    raise UsageError(
+        f"these are not the inputs of a graph of {name_of(model)}",
+        expected=f"{ENCODER}: {known[ENCODER]}; or {LOCALIZER}: {known[LOCALIZER]}",
+        found=", ".join(inputs),
+        do="give every input of one graph by its name",
     )
-    if program is None:
-        raise RuntimeError("torch.onnx.export gave no program")
-    proto = program.model_proto
-    for node in proto.graph.node:  # source paths of the exporting machine have no place in a graph
-        del node.metadata_props[:]
-        node.doc_string = ""
-    del proto.metadata_props[:]
-    del proto.graph.metadata_props[:]
-    for value in (*proto.graph.value_info, *proto.graph.input, *proto.graph.output):
-        del value.metadata_props[:]
-    onnx.checker.check_model(proto)
-    onnx.save_model(proto, str(path))
 
 
 def write_head(model: Lite, path: Path) -> None:

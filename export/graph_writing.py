@@ -1,0 +1,95 @@
+"""From a graph module to an ONNX file: exported, taps named, types decided, checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import torch
+
+from edge.errors import ExecutorError
+from export.graph_signature import OPSET, GraphModule
+from export.plugin.tile_attention_onnx import add_bodies
+from export.taps import Tap, Tapped
+from export.typed_graph import to_float16
+
+PRECISIONS = ("fp32", "fp16")
+
+
+def write_graph(graph: GraphModule, taps: tuple[Tap, ...], precision: str, path: Path) -> None:
+    """Export a graph module to `path`.
+
+    Args:
+        graph: the module, its names and examples.
+        taps: interior values that get names.
+        precision: "fp32" keeps the types of the module; "fp16" gives those of
+            `export.precision.POLICY`.
+        path: of the file.
+
+    Raises:
+        ExecutorError: a tap that the export lost, or what `to_float16` raises.
+    """
+    model = _exported(graph, taps)
+    if precision == "fp16":
+        to_float16(model)
+    add_bodies(model)
+    _forget_where_from(model)
+    _check_taps(model, taps)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save_model(model, str(path))
+
+
+def _exported(graph: GraphModule, taps: tuple[Tap, ...]) -> onnx.ModelProto:
+    """The float32 graph; its taps are interior values again."""
+    dynamic = graph.dynamic_shapes()
+    program = torch.onnx.export(
+        Tapped(graph.module, taps).eval(),
+        graph.example,
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=list(graph.inputs),
+        output_names=[*graph.outputs, *(tap.value for tap in taps)],
+        dynamic_shapes=None if dynamic is None else (dynamic,),
+        optimize=True,
+        verbose=False,
+    )
+    if program is None:
+        raise RuntimeError("torch.onnx.export gave no program")
+    model = program.model_proto
+    tapped = [value for value in model.graph.output if value.name not in graph.outputs]
+    for value in tapped:
+        model.graph.output.remove(value)
+        model.graph.value_info.append(value)
+    prefix = "module."  # of `Tapped`
+    names = {t.name: t.name.removeprefix(prefix) for t in model.graph.initializer}
+    for tensor in model.graph.initializer:
+        tensor.name = names[tensor.name]
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = names.get(name, name)
+    for value in model.graph.value_info:
+        value.name = names.get(value.name, value.name)
+    return model
+
+
+def _forget_where_from(model: onnx.ModelProto) -> None:
+    """Source paths of the exporting machine have no place in a graph."""
+    del model.metadata_props[:]
+    del model.graph.metadata_props[:]
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        del value.metadata_props[:]
+
+
+def _check_taps(model: onnx.ModelProto, taps: tuple[Tap, ...]) -> None:
+    made = {name for node in model.graph.node for name in node.output}
+    lost = [tap.value for tap in taps if tap.value not in made]
+    if lost:
+        raise ExecutorError(
+            "an interior value that shall be compared is not in the graph",
+            expected=", ".join(tap.value for tap in taps),
+            found=f"without {', '.join(lost)}",
+            do="tap another value: this one is an output, an input or a cast that was dropped",
+        )
