@@ -95,6 +95,7 @@ class LiteSection:
     freeze_backbone: bool = True  # from features cached by `tilefix datasets cache`
     turn_pictures: bool = False
     preload: bool = False
+    distillation: float = 0.0  # weight of the term that a teacher gives (--teacher); 0: no teacher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

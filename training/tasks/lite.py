@@ -1,4 +1,8 @@
-"""Training `lite`: from cached features or from pictures, with priors and swapped windows."""
+"""Training `lite`: from cached features or from pictures, with priors and swapped windows.
+
+A larger model, trained before on the same data, may teach: its confidence maps are then targets
+beside the labels (`training.losses.distillation`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from torch import Tensor, nn
 
 from training.batches.lite import Batch, Collection
 from training.evaluation.lite_validation import validate
+from training.losses.distillation import distillation_loss
 from training.losses.lite import lite_losses
 from training.models.gated_head import log_prior
 from training.models.lite import Lite
@@ -26,6 +31,7 @@ class LiteTask:
         validation_batch: pairs at once.
         precision: of the convolutions (bfloat16 is several times faster on CPUs that have it, too);
             similarity, head and losses are always float32.
+        teacher: what the recipe's `distillation` takes its targets from.
     """
 
     def __init__(
@@ -37,8 +43,10 @@ class LiteTask:
         *,
         validation_batch: int,
         precision: str = "float32",
+        teacher: Lite | None = None,
     ) -> None:
         self.model: Lite = model
+        self.teacher = None if teacher is None else teacher.eval().requires_grad_(False)
         self.training = training
         self.held_out = held_out
         self.section = section
@@ -62,6 +70,23 @@ class LiteTask:
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """See `Task.losses`."""
         model = self.model
+        similarity, hidden, logits = self._maps(model, batch)
+        terms = lite_losses(model, similarity, hidden, logits, batch.box_xyxy_px, batch.present)
+        named = {
+            "confidence": terms.confidence,
+            "box": terms.box,
+            "similarity": terms.similarity,
+        }
+        if self.teacher is None:
+            return {"loss": terms.total, **named}
+        self.teacher.to(logits.device)
+        with torch.no_grad():
+            _, _, taught = self._maps(self.teacher, batch)
+        named["distillation"] = distillation_loss(logits, taught)
+        return {"loss": terms.total + self.section.distillation * named["distillation"], **named}
+
+    def _maps(self, model: Lite, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Similarity [M, H, W], hidden [M, C, H, W] and logits with the prior [M, A, H, W]."""
         device = batch.present.device.type
         with torch.autocast(device, self.autocast, enabled=self.autocast is not None):
             frame, window = batch.frame, batch.window
@@ -79,14 +104,7 @@ class LiteTask:
         )
         grid = (logits.shape[2], logits.shape[3])
         prior = log_prior(batch.prior_xy_px, batch.prior_inv_var, grid, model.options.stride_px)
-        logits = logits + prior.unsqueeze(1)
-        terms = lite_losses(model, similarity, hidden, logits, batch.box_xyxy_px, batch.present)
-        return {
-            "loss": terms.total,
-            "confidence": terms.confidence,
-            "box": terms.box,
-            "similarity": terms.similarity,
-        }
+        return similarity, hidden, logits + prior.unsqueeze(1)
 
     def set_training(self) -> None:
         """Training mode; a frozen backbone keeps its statistics and gets no gradient."""

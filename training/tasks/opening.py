@@ -42,6 +42,7 @@ class FirstWeights:
     init: Path | None = None  # a whole checkpoint, whose model is taken as it is
     parts: tuple[Path, ...] = ()  # backbones: files as `tilefix import-checkpoint` takes them
     from_scratch: bool = False  # random, although the recipe says otherwise
+    teacher: Path | None = None  # what a student learns from beside the labels
 
 
 def build_model(recipe: Recipe, first: FirstWeights) -> Model:
@@ -140,7 +141,13 @@ def refuse_stray_val(recipe: Recipe, val: Sequence[Path]) -> None:
         )
 
 
-def open_task(recipe: Recipe, model: Model, data: Sequence[Path], val: Sequence[Path] = ()) -> Task:
+def open_task(
+    recipe: Recipe,
+    model: Model,
+    data: Sequence[Path],
+    val: Sequence[Path] = (),
+    teacher: Lite | None = None,
+) -> Task:
     """The task of a recipe.
 
     Args:
@@ -148,6 +155,7 @@ def open_task(recipe: Recipe, model: Model, data: Sequence[Path], val: Sequence[
         model: from `build_model`.
         data: its roots; with `val`, rendered folders themselves.
         val: held-out rendered folders.
+        teacher: from `training.tasks.teacher.open_teacher`; lite alone can have one.
 
     Raises:
         UsageError: `val` for another data set than rendered samples.
@@ -155,7 +163,7 @@ def open_task(recipe: Recipe, model: Model, data: Sequence[Path], val: Sequence[
     """
     refuse_stray_val(recipe, val)
     if isinstance(model, Lite):
-        return _lite_task(recipe, model, data, val)
+        return _lite_task(recipe, model, data, val, teacher)
     if val:
         parts = [Joined(tuple(PairFolder.open(p) for p in paths)) for paths in (data, val)]
         return published_task(recipe, model, *parts)
@@ -167,7 +175,13 @@ def open_task(recipe: Recipe, model: Model, data: Sequence[Path], val: Sequence[
     )
 
 
-def _lite_task(recipe: Recipe, model: Lite, data: Sequence[Path], val: Sequence[Path]) -> LiteTask:
+def _lite_task(
+    recipe: Recipe,
+    model: Lite,
+    data: Sequence[Path],
+    val: Sequence[Path],
+    teacher: Lite | None,
+) -> LiteTask:
     section = recipe.lite
     if section is None or recipe.data.set != RENDERED:
         raise ConfigError(
@@ -189,6 +203,7 @@ def _lite_task(recipe: Recipe, model: Lite, data: Sequence[Path], val: Sequence[
         section,
         validation_batch=recipe.run.batch,
         precision=recipe.run.precision,
+        teacher=teacher,
     )
 
 
@@ -237,4 +252,5 @@ def describe(recipe: Recipe, first: FirstWeights, data: Sequence[Path]) -> dict[
         "init": None if first.init is None else str(first.init.resolve()),
         "weights": [str(path.resolve()) for path in first.parts],
         "from_scratch": first.from_scratch,
+        "teacher": None if first.teacher is None else str(first.teacher.resolve()),
     }

@@ -31,6 +31,7 @@ SHORTCUTS = {
 @click.option("--out", required=True, type=PATH, help="Folder of the run.")
 @click.option("--init", type=PATH, help="Start from this checkpoint, with its own options.")
 @click.option("--weights", multiple=True, type=PATH, help="A backbone of others to start from.")
+@click.option("--teacher", type=PATH, help="lite: a larger one, for a recipe with distillation.")
 @click.option("--from-scratch", is_flag=True, help="Start from random weights.")
 @click.option(
     "--option",
@@ -74,6 +75,7 @@ def train(
     out: Path,
     init: Path | None,
     weights: tuple[Path, ...],
+    teacher: Path | None,
     from_scratch: bool,
     options_text: tuple[str, ...],
     changes_text: tuple[str, ...],
@@ -94,13 +96,14 @@ def train(
         open_task,
         refuse_stray_val,
     )
+    from training.tasks.teacher import open_teacher
     from training.trainer.loop import train as run
 
     precision = {None: None, True: "bfloat16", False: "float32"}[mixed_precision]
     changes = {SHORTCUTS[k]: v for k, v in shortcuts.items() if v is not None}
     if precision is not None:
         changes["run.precision"] = precision
-    first = FirstWeights(init, weights, from_scratch)
+    first = FirstWeights(init, weights, from_scratch, teacher)
     if options_text and init is not None:
         raise UsageError(
             "--option means nothing beside --init",
@@ -111,7 +114,7 @@ def train(
     recipe = changed_recipe(recipe_name, options_text, changes_text, changes)
     refuse_stray_val(recipe, val)
     model = build_model(recipe, first)
-    task = open_task(recipe, model, data, val)
+    task = open_task(recipe, model, data, val, open_teacher(recipe, model, teacher))
     given = describe(recipe, first, (*data, *val))
     try:
         with _Progress(out) as progress:
