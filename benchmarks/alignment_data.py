@@ -49,8 +49,7 @@ class Site:
 def data_folder() -> Path | None:
     """The folder of the data, or None."""
     named = os.environ.get("TILEFIX_DATA")
-    folder = Path(named) if named else Path(__file__).parent.parent.parent / "shared" / "data"
-    return folder if (folder / "brighton").is_dir() else None
+    return Path(named) if named and (Path(named) / "brighton").is_dir() else None
 
 
 def read_site(
