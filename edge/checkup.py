@@ -1,161 +1,72 @@
-"""What `tilefix doctor` looks at, each check on its own, so that one failure hides no other."""
+"""What `tilefix doctor` looks at, in the order of its report; the subjects are in `checkups`."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
-from edge import __version__
-from edge.errors import TilefixError
-from edge.machine import available_memory_bytes, cameras, free_disk_bytes, usable_cores
+from edge.checkups.cameras import examine_cameras
+from edge.checkups.finding import Finding, Interpreter, State
+from edge.checkups.gpu import examine_gpu, has_gpu
+from edge.checkups.jetson import examine_jetson, read_jetson
+from edge.checkups.memory import examine_memory
+from edge.checkups.software import (
+    examine_bundle,
+    examine_executors,
+    examine_flight,
+    examine_libraries,
+    examine_python,
+    examine_video,
+    video_backends,
+)
+from edge.checkups.tensorrt import examine_tensorrt
+from edge.machine import free_disk_bytes, usable_cores
 
-NEEDED = ("numpy", "opencv-python-headless", "msgspec", "click", "rich", "onnxruntime")
-# module -> (distribution, what it is for)
-OPTIONAL = {
-    "rasterio": ("rasterio", "GeoTIFF maps, extra 'geo'"),
-    "pmtiles": ("pmtiles", "PMTiles maps, extra 'geo'"),
-    "torch": ("torch", "training, extra 'train'"),
-    "onnx": ("onnx", "export, extra 'export'"),
-}
-LOCATE_BYTES, ENCODE_BYTES, DISK_BYTES = 400 << 20, 900 << 20, 1 << 30
-ANY_OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python")
-
-
-class State(str, Enum):
-    """How a check came out."""
-
-    OK = "ok"
-    NOTE = "note"  # works, with less
-    FAILED = "failed"  # tilefix does not run like this
+ROOT = Path("/")
+DISK_BYTES = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report."""
+def examine(
+    folder: Path, root: Path | None = None, interpreter: Interpreter | None = None
+) -> list[Finding]:
+    """All checks, each on its own, so that one failure hides no other.
 
-    name: str
-    state: State
-    found: str
-    advice: str = ""
-
-
-def examine(folder: Path) -> list[Finding]:
-    """All checks; `folder` is where results would be written."""
+    Args:
+        folder: where results would be written.
+        root: of the system; for a recorded tree another one than /.
+        interpreter: the Python that would run; this one when not given.
+    """
+    root = root or ROOT
+    backends = video_backends()
+    can_build = has_gpu(root) or read_jetson(root) is not None
     checks: list[Callable[[], list[Finding]]] = [
-        _python,
-        _libraries,
-        _executors,
-        _bundle,
-        _flight,
-        _video,
-        lambda: _memory(available_memory_bytes()),
+        examine_python,
+        examine_libraries,
+        examine_executors,
+        examine_bundle,
+        examine_flight,
+        lambda: examine_jetson(root),
+        lambda: examine_gpu(root),
+        lambda: examine_tensorrt(root, interpreter, _engines() if can_build else None),
+        lambda: examine_memory(root, builds=can_build),
         lambda: _disk(folder, free_disk_bytes(folder)),
         _cores,
-        _cameras,
+        lambda: examine_video(backends),
+        lambda: examine_cameras(root, backends),
     ]
     return [finding for check in checks for finding in check()]
 
 
-def _python() -> list[Finding]:
-    version = ".".join(map(str, sys.version_info[:3]))
-    state = State.OK if sys.version_info >= (3, 10) else State.FAILED
-    return [
-        Finding("tilefix", State.OK, __version__),
-        Finding(
-            "Python", state, version, "" if state is State.OK else "install Python 3.10 or newer"
-        ),
-    ]
-
-
-def _libraries() -> list[Finding]:
-    found = []
-    for name in NEEDED:
-        version = next((v for each in _names(name) if (v := _version(each))), None)
-        if version is None:
-            advice = f"pip install {name}"
-            found.append(Finding(name, State.FAILED, "not installed", advice))
-        else:
-            found.append(Finding(name, State.OK, version))
-    for module, (name, purpose) in OPTIONAL.items():
-        there = importlib.util.find_spec(module) is not None
-        text = _version(name) or "installed" if there else f"not installed ({purpose})"
-        found.append(Finding(name, State.OK if there else State.NOTE, text))
-    return found
-
-
-def _executors() -> list[Finding]:
-    from edge.executors.base import EXECUTORS
-
-    return [_executor(name) for name in EXECUTORS]
-
-
-def _executor(name: str) -> Finding:
-    if name != "onnxruntime":
-        return Finding(f"executor {name}", State.OK, "available")
-    try:
-        import onnxruntime
-    except ImportError as error:
-        return Finding(f"executor {name}", State.FAILED, str(error), "pip install onnxruntime")
-    providers = ", ".join(onnxruntime.get_available_providers())
-    return Finding(f"executor {name}", State.OK, f"available: {providers}")
-
-
-def _bundle() -> list[Finding]:
+def _engines() -> Path | None:
+    """Where engines of the shipped bundle would be; None: it does not open, and that is said."""
     from edge.bundle import Bundle, shipped_bundle_path
-    from edge.localizer import Localizer
+    from edge.engine_manifest import engines_folder
+    from edge.errors import BundleError
 
     try:
-        bundle = Bundle.open(shipped_bundle_path())
-        Localizer.open(bundle)
-    except TilefixError as error:
-        return [Finding("shipped bundle", State.FAILED, f"{error.what}: {error.found}", error.do)]
-    manifest = bundle.manifest
-    count = len(manifest.files)
-    text = f"{manifest.name} {manifest.version}, {count} files verified, graphs load"
-    return [Finding("shipped bundle", State.OK, text)]
-
-
-def _flight() -> list[Finding]:
-    import importlib.resources
-
-    folder = Path(str(importlib.resources.files("edge"))) / "demo_data" / "flight"
-    if (folder / "truth.json").is_file():
-        return [Finding("demo flight", State.OK, "there")]
-    advice = "install tilefix from its wheel"
-    return [Finding("demo flight", State.NOTE, "not in this installation", advice)]
-
-
-def _video() -> list[Finding]:
-    try:
-        import cv2
-    except ImportError as error:
-        return [Finding("video", State.FAILED, str(error), "pip install opencv-python-headless")]
-    backends = [
-        cv2.videoio_registry.getBackendName(each) for each in cv2.videoio_registry.getBackends()
-    ]
-    text = ", ".join(dict.fromkeys(backends)) or "none"
-    if "FFMPEG" in backends or "GSTREAMER" in backends:
-        return [Finding("video", State.OK, text)]
-    advice = "videos and RTSP need an OpenCV with FFmpeg: pip install opencv-python-headless"
-    return [Finding("video", State.NOTE, text, advice)]
-
-
-def _memory(available_bytes: int | None) -> list[Finding]:
-    if available_bytes is None:
-        return [Finding("memory", State.NOTE, "this system does not say")]
-    text = f"{available_bytes / 2**20:.0f} MB available"
-    if available_bytes < LOCATE_BYTES:
-        advice = f"locating takes {LOCATE_BYTES >> 20} MB: end other programs"
-        return [Finding("memory", State.FAILED, text, advice)]
-    if available_bytes < ENCODE_BYTES:
-        advice = f"encoding windows takes {ENCODE_BYTES >> 20} MB: encode elsewhere, use --store"
-        return [Finding("memory", State.NOTE, text, advice)]
-    return [Finding("memory", State.OK, text)]
+        return engines_folder(Bundle.open(shipped_bundle_path()))
+    except BundleError:  # `examine_bundle` reports it
+        return None
 
 
 def _disk(folder: Path, free_bytes: int | None) -> list[Finding]:
@@ -172,21 +83,3 @@ def _cores() -> list[Finding]:
     if count < 2:
         return [Finding("cores", State.NOTE, "1", "alignment and locating share one core")]
     return [Finding("cores", State.OK, str(count))]
-
-
-def _cameras() -> list[Finding]:
-    found = cameras()
-    text = ", ".join(found) if found else "none; videos, folders and RTSP URLs still work"
-    return [Finding("cameras", State.OK if found else State.NOTE, text)]
-
-
-def _names(name: str) -> tuple[str, ...]:
-    """OpenCV comes under several names; any of them will do."""
-    return ANY_OPENCV if name in ANY_OPENCV else (name,)
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None

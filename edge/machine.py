@@ -1,4 +1,4 @@
-"""What this machine has: cores, memory, disk, cameras. Linux first; what is unknown is None."""
+"""What this machine has: cores, memory, disk. Linux first; what is unknown is None."""
 
 from __future__ import annotations
 
@@ -32,15 +32,3 @@ def free_disk_bytes(folder: Path) -> int | None:
         return shutil.disk_usage(folder).free
     except OSError:
         return None
-
-
-def cameras() -> list[str]:
-    """Video devices with their names, such as "/dev/video0 (USB Camera)"; they are not opened."""
-    found = []
-    for device in sorted(Path("/dev").glob("video*")):
-        try:
-            name = Path(f"/sys/class/video4linux/{device.name}/name").read_text().strip()
-        except OSError:
-            name = "unnamed"
-        found.append(f"{device} ({name})")
-    return found

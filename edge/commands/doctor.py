@@ -22,7 +22,8 @@ def doctor(as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from edge.checkup import State, examine
+    from edge.checkup import examine
+    from edge.checkups.finding import State
 
     findings = examine(Path.cwd())
     failed = [finding for finding in findings if finding.state is State.FAILED]
@@ -42,6 +43,12 @@ def doctor(as_json: bool) -> None:
         for each in findings:
             table.add_row(marks[each.state], each.name, each.found, each.advice)
         console.print(table)
+        # outside the table, where no line is broken and each can be copied
+        for each in findings:
+            if each.commands:
+                console.print(f"[bold]{each.name}[/]")
+            for command in each.commands:
+                console.print(f"    {command}", markup=False, soft_wrap=True)
         words = f"{len(failed)} of {len(findings)} checks failed" if failed else "tilefix runs here"
         console.print(f"[bold]{words}[/]")
     if failed:

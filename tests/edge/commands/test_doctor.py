@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
+from system_trees import memory, orin_jetpack_6, put, python
 
 from edge import checkup, machine
-from edge.checkup import ENCODE_BYTES, LOCATE_BYTES, State, examine
+from edge.checkup import examine
+from edge.checkups import software
+from edge.checkups.finding import State
 from edge.commands.doctor import doctor
 from edge.errors import BundleError
 
@@ -17,7 +22,9 @@ from edge.errors import BundleError
 def healthy(monkeypatch, tiny_bundle, tmp_path):
     """A machine on which all is well, whatever the test runs on."""
     monkeypatch.setattr("edge.bundle.shipped_bundle_path", lambda: tiny_bundle.path)
-    monkeypatch.setattr(checkup, "available_memory_bytes", lambda: 4 << 30)
+    monkeypatch.setattr(
+        checkup, "ROOT", put(tmp_path / "root", {"proc/meminfo": memory(8000, 4000)})
+    )
     monkeypatch.setattr(checkup, "free_disk_bytes", lambda folder: 50 << 30)
     monkeypatch.setattr(checkup, "usable_cores", lambda: 4)
     return tmp_path
@@ -62,40 +69,69 @@ def test_a_missing_bundle_and_a_missing_library(healthy, monkeypatch):
         raise BundleError("no bundle", expected="e", found="nothing", do="install again")
 
     monkeypatch.setattr("edge.bundle.shipped_bundle_path", none)
-    monkeypatch.setattr(checkup, "NEEDED", (*checkup.NEEDED, "no-such-library"))
+    monkeypatch.setattr(software, "NEEDED", (*software.NEEDED, "no-such-library"))
     found = by_name(healthy)
     assert found["shipped bundle"].state is State.FAILED
-    assert found["shipped bundle"].advice == "install again"
+    assert found["shipped bundle"].remedy == "install again"
     assert found["no-such-library"].state is State.FAILED
-    assert found["no-such-library"].advice == "pip install no-such-library"
+    assert found["no-such-library"].remedy == "pip install no-such-library"
 
 
-@pytest.mark.parametrize(
-    ("available", "state", "word"),
-    [
-        (ENCODE_BYTES, State.OK, "900 MB"),
-        (ENCODE_BYTES - 1, State.NOTE, "--store"),
-        (LOCATE_BYTES - 1, State.FAILED, "end other programs"),
-        (None, State.NOTE, "does not say"),
-    ],
-)
-def test_memory(healthy, monkeypatch, available, state, word):
-    monkeypatch.setattr(checkup, "available_memory_bytes", lambda: available)
-    finding = by_name(healthy)["memory"]
-    assert finding.state is state
-    assert word in finding.found + finding.advice
+def test_too_little_memory_is_a_failure(healthy):
+    put(healthy / "root", {"proc/meminfo": memory(8000, 300)})
+    done = CliRunner().invoke(doctor, ["--json"])
+    failed = [each for each in json.loads(done.output)["checks"] if each["state"] == "failed"]
+    assert (done.exit_code, [each["name"] for each in failed]) == (1, ["memory"])
+
+
+def test_a_whole_jetson_in_one_report(healthy):
+    """All subjects together, in the order of the report; what is missing never fails the whole."""
+    root = orin_jetpack_6(healthy / "orin")
+    hidden = python(in_venv=True, sees_system=False)
+    found = examine(healthy, root, hidden)
+    names = [each.name for each in found]
+    order = ["Python", "shipped bundle", "Jetson", "power mode", "clocks", "GPU", "CUDA driver"]
+    order += ["CUDA toolkit", "TensorRT", "CUDA for Python", "engines", "memory", "swap"]
+    order += ["engine build", "disk", "video", "cameras", "GStreamer", "CSI cameras"]
+    places = [names.index(name) for name in order]
+    assert places == sorted(places)
+    assert not [each for each in found if each.state is State.FAILED]
+    missing = {each.name for each in found if each.state is State.NOTE and each.remedy}
+    assert {"TensorRT", "CUDA for Python", "engines", "power mode"} <= missing
+
+
+def test_commands_are_printed_whole_below_the_table(healthy, monkeypatch):
+    """However narrow the screen is: a command that is broken over lines cannot be copied."""
+    monkeypatch.setattr(checkup, "ROOT", orin_jetpack_6(healthy / "orin"))
+    done = CliRunner().invoke(doctor, [], env={"COLUMNS": "60"})
+    lines = done.output.splitlines()
+    assert "    sudo nvpmodel -m 0" in lines and "power mode" in lines
+    assert "engines" in lines and "    tilefix build" in lines
+
+
+def test_no_gpu_library_is_imported():
+    """A broken TensorRT must not take the doctor down with it."""
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from edge.checkup import examine\n"
+        "examine(Path.cwd())\n"
+        "heavy = {'tensorrt', 'tensorrt_rtx', 'cuda', 'pycuda', 'torch'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {sorted(heavy)}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_full_disk_one_core_and_no_camera_are_notes(healthy, monkeypatch):
     monkeypatch.setattr(checkup, "free_disk_bytes", lambda folder: 1 << 20)
     monkeypatch.setattr(checkup, "usable_cores", lambda: 1)
-    monkeypatch.setattr(checkup, "cameras", list)
     found = by_name(healthy)
     for name, word in (("disk", "gigabytes"), ("cores", "share one core"), ("cameras", "RTSP")):
         assert found[name].state is State.NOTE
-        assert word in found[name].found + found[name].advice
-    monkeypatch.setattr(checkup, "cameras", lambda: ["/dev/video0 (USB)"])
-    assert by_name(healthy)["cameras"].state is State.OK
+        assert word in found[name].found + found[name].remedy
+    put(healthy / "root", {"dev/video0": "", "sys/class/video4linux/video0/name": "USB"})
+    assert by_name(healthy)["cameras"].found == "/dev/video0 (USB)"
 
 
 def test_what_the_machine_says_is_plausible(tmp_path):

@@ -1,0 +1,138 @@
+"""TensorRT, its Python side, the CUDA bindings, and the engines that were built; none is imported.
+
+JetPack installs TensorRT for the system's Python alone. A virtual environment does not see it
+unless it was made to, and `pip install tensorrt` brings one that does not fit a Jetson: these two
+cost more people more hours than anything else, so both are looked for by name.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from edge.checkups.finding import Finding, Interpreter, State
+from edge.checkups.gpu import has_gpu, library
+from edge.checkups.jetson import JetPack, Jetson, read_jetson
+from edge.engine_manifest import MANIFEST_FILE, read_engine
+from edge.errors import ExecutorError
+
+ROOT = Path("/")
+SYSTEM_PACKAGES = ("usr/lib/python3*/dist-packages", "usr/local/lib/python3*/dist-packages")
+HIDDEN = "make another virtual environment, one that sees the system's packages"
+
+
+def examine_tensorrt(
+    root: Path = ROOT, interpreter: Interpreter | None = None, engines: Path | None = None
+) -> list[Finding]:
+    """TensorRT or TensorRT-RTX, CUDA for Python, and engines.
+
+    Args:
+        root: of the system.
+        interpreter: the Python that would run them; this one when not given.
+        engines: folder of the engines of the shipped bundle; None: not looked at.
+    """
+    python = interpreter or Interpreter.this()
+    jetson = read_jetson(root)
+    rtx = python.version_of("tensorrt_rtx")
+    if jetson is None and not has_gpu(root):
+        text = f"TensorRT-RTX {rtx}: builds engines for other machines" if rtx else "none"
+        found = [Finding("TensorRT", State.OK if rtx else State.NOTE, text)]
+    else:
+        found = [_tensorrt(root, python, jetson, rtx), _bindings(python, jetson)]
+    return found if engines is None else [*found, *_engines(engines)]
+
+
+def system_tensorrt(root: Path = ROOT) -> dict[str, str]:
+    """The Python interpreters that TensorRT was installed for by the system, with its version."""
+    found: dict[str, str] = {}
+    for pattern in SYSTEM_PACKAGES:
+        for package in sorted(root.glob(f"{pattern}/tensorrt")):
+            infos = sorted(package.parent.glob("tensorrt-*.dist-info"))
+            version = infos[-1].name.split("-")[1].removesuffix(".dist") if infos else "?"
+            found[package.parent.parent.name] = version
+    return found
+
+
+def _tensorrt(root: Path, python: Interpreter, jetson: Jetson | None, rtx: str | None) -> Finding:
+    system = system_tensorrt(root)
+    seen = python.where("tensorrt")
+    if seen is not None and jetson is not None and "dist-packages" not in seen:
+        version = python.version_of("tensorrt") or "unknown version"
+        text = f"{version} from pip, at {Path(seen).parent}: it does not fit a Jetson"
+        commands = ("pip uninstall -y tensorrt", *new_venv(python.name, jetson))
+        return Finding("TensorRT", State.NOTE, text, HIDDEN, commands)
+    if seen is not None:
+        version = python.version_of("tensorrt") or system.get(python.name, "version unknown")
+        lacks = library("libnvinfer.so", root) is None and jetson is not None
+        if lacks:
+            text = f"{version} in Python, but libnvinfer.so is in no library folder"
+            command = "sudo apt install tensorrt-libs"
+            return Finding("TensorRT", State.NOTE, text, commands=(command,))
+        return Finding("TensorRT", State.OK, version)
+    if python.name in system and python.in_venv and not python.sees_system:
+        text = f"{system[python.name]} of the system, hidden from this virtual environment"
+        return Finding("TensorRT", State.NOTE, text, HIDDEN, new_venv(python.name, jetson))
+    if system:
+        other = ", ".join(f"{version} for {name}" for name, version in system.items())
+        text = f"{other}, and this is {python.name}"
+        advice = "make a virtual environment with that Python"
+        return Finding("TensorRT", State.NOTE, text, advice, new_venv(next(iter(system)), jetson))
+    if rtx:
+        return Finding("TensorRT", State.OK, f"TensorRT-RTX {rtx}")
+    if jetson is not None:
+        binary = library("libnvinfer.so", root)
+        text = "not installed" if binary is None else f"{binary.name}, without its Python package"
+        commands = ("sudo apt install nvidia-jetpack",)
+        return Finding("TensorRT", State.NOTE, text, commands=commands)
+    advice = "for RTX cards from PyPI; TensorRT itself from developer.nvidia.com"
+    commands = ("pip install tensorrt-rtx",)
+    return Finding("TensorRT", State.NOTE, "not installed", advice, commands)
+
+
+def new_venv(interpreter: str, jetson: Jetson | None) -> tuple[str, ...]:
+    """The commands that make an environment which sees the system's TensorRT."""
+    jetpack = jetson.jetpack if jetson else None
+    fitting = f" {_cuda_python(jetpack)}" if jetpack else ""  # newest of pip: for the newest CUDA
+    return (
+        f"{interpreter} -m venv --system-site-packages ~/tilefix",
+        f"~/tilefix/bin/pip install 'tilefix[jetson]'{fitting}",
+    )
+
+
+def _cuda_python(jetpack: JetPack) -> str:
+    return f"'cuda-python=={jetpack.cuda_major}.*'"
+
+
+def _bindings(python: Interpreter, jetson: Jetson | None) -> Finding:
+    """cuda-python by default, pycuda by choice."""
+    version = python.version_of("cuda-python") or python.version_of("cuda-bindings")
+    pycuda = python.version_of("pycuda")
+    jetpack = jetson.jetpack if jetson else None
+    wanted = _cuda_python(jetpack) if jetpack else "'tilefix[jetson]'"
+    beside = f", pycuda {pycuda}" if pycuda else ""
+    name = "CUDA for Python"
+    if version is None:
+        text = f"no cuda-python{beside}"
+        return Finding(name, State.NOTE, text, commands=(f"pip install {wanted}",))
+    major = re.match(r"\d+", version)
+    if jetpack is not None and (major is None or int(major[0]) != jetpack.cuda_major):
+        text = f"cuda-python {version}{beside}, but {jetpack.name} has CUDA {jetpack.cuda_major}"
+        return Finding(name, State.NOTE, text, commands=(f"pip install {wanted}",))
+    return Finding(name, State.OK, f"cuda-python {version}{beside}")
+
+
+def _engines(folder: Path) -> list[Finding]:
+    """The engines of the shipped bundle: whole, or the first that is not."""
+    found = sorted(folder.glob(f"*/{MANIFEST_FILE}"))
+    if not found:
+        advice = "build them on the device that shall run them"
+        command = "tilefix build"
+        return [Finding("engines", State.NOTE, f"none in {folder}", advice, (command,))]
+    kinds = []
+    for path in found:
+        try:
+            key = read_engine(path.parent).key
+        except ExecutorError as error:
+            return [Finding("engines", State.FAILED, f"{error.what}: {error.found}", error.do)]
+        kinds.append(f"{key.kind} {key.precision} for {', '.join(key.compute_capabilities)}")
+    return [Finding("engines", State.OK, "; ".join(kinds))]

@@ -1,0 +1,132 @@
+"""TensorRT as this Python sees it, or does not; nothing of it is imported."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from system_trees import desktop, orin_jetpack_6, put, python, thor_jetpack_7
+
+from edge.checkups.finding import Interpreter, State
+from edge.checkups.tensorrt import examine_tensorrt
+
+SYSTEM = "/usr/lib/python3.10/dist-packages/tensorrt/__init__.py"
+WHOLE = python(
+    modules={"tensorrt": SYSTEM}, distributions={"tensorrt": "10.3.0", "cuda-python": "12.9.1"}
+)
+
+
+def by_name(root, interpreter, engines=None):
+    return {each.name: each for each in examine_tensorrt(root, interpreter, engines)}
+
+
+def test_jetpack_6_in_order(tmp_path):
+    found = by_name(orin_jetpack_6(tmp_path), WHOLE)
+    assert found["TensorRT"].found == "10.3.0"
+    assert found["CUDA for Python"].found == "cuda-python 12.9.1"
+    assert {each.state for each in found.values()} == {State.OK}
+
+
+def test_a_venv_that_hides_the_systems_tensorrt_is_explained(tmp_path):
+    root = orin_jetpack_6(tmp_path)
+    found = by_name(root, python(in_venv=True, sees_system=False))["TensorRT"]
+    assert found.state is State.NOTE
+    assert found.found == "10.3.0 of the system, hidden from this virtual environment"
+    assert found.commands == (
+        "python3.10 -m venv --system-site-packages ~/tilefix",
+        "~/tilefix/bin/pip install 'tilefix[jetson]' 'cuda-python==12.*'",
+    )
+
+
+def test_another_python_than_the_one_of_jetpack(tmp_path):
+    found = by_name(thor_jetpack_7(tmp_path), python((3, 11), in_venv=True))["TensorRT"]
+    assert found.found == "10.13.3.9 for python3.12, and this is python3.11"
+    assert found.commands[0] == "python3.12 -m venv --system-site-packages ~/tilefix"
+    assert found.commands[1].endswith("'cuda-python==13.*'")
+
+
+def test_a_tensorrt_from_pip_does_not_fit_a_jetson(tmp_path):
+    there = python(
+        in_venv=True,
+        modules={"tensorrt": "/home/u/v/lib/python3.10/site-packages/tensorrt/__init__.py"},
+        distributions={"tensorrt": "10.15.1"},
+    )
+    found = by_name(orin_jetpack_6(tmp_path), there)["TensorRT"]
+    assert found.state is State.NOTE and "10.15.1 from pip" in found.found
+    assert found.commands[0] == "pip uninstall -y tensorrt"
+
+
+def test_nothing_installed_names_the_package(tmp_path):
+    root = put(tmp_path, {"etc/nv_tegra_release": "# R36 (release), REVISION: 4.3\n"})
+    found = by_name(root, python())
+    assert found["TensorRT"].found == "not installed"
+    assert "sudo apt install nvidia-jetpack" in found["TensorRT"].remedy
+    put(root, {"usr/lib/aarch64-linux-gnu/libnvinfer.so.10.3.0": ""})
+    assert "without its Python package" in by_name(root, python())["TensorRT"].found
+
+
+def test_python_without_the_library(tmp_path):
+    root = orin_jetpack_6(tmp_path)
+    for path in root.glob("usr/lib/aarch64-linux-gnu/libnvinfer*"):
+        path.unlink()
+    found = by_name(root, WHOLE)["TensorRT"]
+    assert (found.state, found.remedy) == (State.NOTE, "sudo apt install tensorrt-libs")
+
+
+@pytest.mark.parametrize(
+    ("make", "version", "advice"),
+    [
+        (orin_jetpack_6, None, "pip install 'cuda-python==12.*'"),
+        (orin_jetpack_6, "13.0.1", "pip install 'cuda-python==12.*'"),
+        (thor_jetpack_7, "12.9.1", "pip install 'cuda-python==13.*'"),
+        (thor_jetpack_7, "13.4.4", ""),
+        (desktop, None, "pip install 'tilefix[jetson]'"),
+        (desktop, "12.9.1", ""),
+    ],
+)
+def test_cuda_for_python_has_to_fit_the_release(tmp_path, make, version, advice):
+    there = {"cuda-python": version, "pycuda": "2025.1"} if version else {"pycuda": "2025.1"}
+    found = by_name(make(tmp_path), python(distributions=there))["CUDA for Python"]
+    assert found.remedy == advice
+    assert "pycuda 2025.1" in found.found
+    assert (found.state is State.OK) == (advice == "")
+
+
+def test_a_desktop_with_tensorrt_rtx_and_one_without(tmp_path):
+    root = desktop(tmp_path)
+    rtx = by_name(root, python(distributions={"tensorrt_rtx": "1.7.1.116"}))["TensorRT"]
+    assert (rtx.state, rtx.found) == (State.OK, "TensorRT-RTX 1.7.1.116")
+    none = by_name(root, python())["TensorRT"]
+    assert "pip install tensorrt-rtx" in none.remedy
+
+
+def test_a_machine_without_a_gpu_may_still_build_ahead(tmp_path):
+    (rtx,) = examine_tensorrt(tmp_path, python(distributions={"tensorrt_rtx": "1.7.1.116"}))
+    assert (rtx.state, "builds engines for other machines" in rtx.found) == (State.OK, True)
+    (none,) = examine_tensorrt(tmp_path, python())
+    assert (none.state, none.found) == (State.NOTE, "none")
+
+
+def test_no_engine_yet_and_a_damaged_one(tmp_path):
+    root, engines = orin_jetpack_6(tmp_path / "root"), tmp_path / "engines"
+    none = by_name(root, WHOLE, engines)["engines"]
+    assert none.state is State.NOTE and none.commands == ("tilefix build",)
+    put(engines, {"0123456789abcdef/engine.json": "{"})
+    broken = by_name(root, WHOLE, engines)["engines"]
+    assert broken.state is State.FAILED
+    assert "0123456789abcdef" in broken.found and "tilefix build" in broken.remedy
+
+
+def test_the_running_python_and_its_virtual_environment(tmp_path, monkeypatch):
+    put(tmp_path, {"pyvenv.cfg": "home = /usr/bin\ninclude-system-site-packages = false\n"})
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
+    hidden = Interpreter.this()
+    assert (hidden.in_venv, hidden.sees_system) == (True, False)
+    put(tmp_path, {"pyvenv.cfg": "Include-System-Site-Packages=TRUE\n"})
+    assert Interpreter.this().sees_system
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path))
+    plain = Interpreter.this()
+    assert (plain.in_venv, plain.sees_system) == (False, True)
+    assert plain.where("json").endswith("__init__.py") and plain.where("no_such") is None
+    assert plain.version_of("numpy") and plain.version_of("no-such") is None
