@@ -1,0 +1,1 @@
+"""Compares a bundle's runs with each other: `tilefix verify`."""

@@ -1,0 +1,139 @@
+"""`tilefix verify`: do two ways to run a bundle agree, and where do they part?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge.commands.options import FilledCommand, check_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from edge.bundle import Bundle
+    from export.verification.cases import Case
+    from export.verification.runs import RunName
+    from export.verification.verdict import Verification
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command(cls=FilledCommand)
+@click.argument("bundle", type=PATH, required=False)
+@click.option("--executors", default="onnxruntime,tensorrt,torch", show_default=True)
+@click.option("--precision", default="fp32,fp16", show_default=True)
+@click.option("--reference", default="onnxruntime/fp32", show_default=True)
+@click.option("--taps", is_flag=True, help="Compare interior tensors too; needs the extra export.")
+@click.option("--inputs", default="demo", show_default=True, help="demo, random, or a folder.")
+@click.option("--count", type=click.IntRange(1), help="Frames to compare on; all when not given.")
+@click.option("--seed", default=0, show_default=True, help="Of random clicks, pictures, priors.")
+@click.option("--tolerance", multiple=True, help="LIMIT=VALUE or PRECISION.LIMIT=VALUE.")
+@click.option("--threads", default=2, show_default=True)
+@click.option("--out", type=PATH, help="Folder for verification.json.")
+def verify(
+    bundle: Path | None,
+    executors: str,
+    precision: str,
+    reference: str,
+    taps: bool,
+    inputs: str,
+    count: int | None,
+    seed: int,
+    tolerance: tuple[str, ...],
+    threads: int,
+    out: Path | None,
+) -> None:
+    """Compare the runs of BUNDLE, or of the shipped one, on the same inputs.
+
+    Every executor in every precision is compared with the reference: boxes, outputs, values that
+    are no numbers, and with --taps a dozen interior tensors, of which the first that diverges is
+    named. What is not there is skipped, with the reason. Exit code 0: all that was compared
+    agrees. 1: something does not. Others: see the README.
+    """
+    from rich.console import Console
+
+    from edge.assembly import open_bundle
+    from export.verification.report import show, write_json
+    from export.verification.runs import RunName
+    from export.verification.tolerances import tolerances
+
+    if out is not None:
+        check_folder(out)
+    limits = tolerances(tolerance)
+    opened = open_bundle(bundle)
+    base = RunName.parse(reference)
+    pairs = [f"{e.strip()}/{p.strip()}" for e in executors.split(",") for p in precision.split(",")]
+    asked = [name for name in map(RunName.parse, pairs) if name != base]
+    cases = _cases(opened, inputs, count, seed)
+
+    def compare(prepared: Bundle) -> Verification:
+        from export.verification.cases import probe_cases
+        from export.verification.verify import verify as compare_runs
+
+        return compare_runs(
+            prepared,
+            base,
+            asked,
+            cases,
+            probe_cases(prepared, seed),
+            limits,
+            inputs=inputs,
+            threads=threads,
+            progress=_progress(count),
+        )
+
+    found = _with_taps(opened, base, asked, compare) if taps else compare(opened)
+    show(found, Console(highlight=False))
+    if out is not None:
+        click.echo(str(write_json(found, out)))
+    if not found.passed:
+        sys.exit(1)
+
+
+def _cases(bundle: Bundle, inputs: str, count: int | None, seed: int) -> Iterator[Case]:
+    from export.verification.cases import demo_cases, folder_cases, random_cases
+
+    if inputs == "demo":
+        return demo_cases(bundle, count, seed)
+    if inputs == "random":
+        return random_cases(bundle, count, seed)
+    return folder_cases(bundle, Path(inputs), count, seed)
+
+
+def _with_taps(
+    bundle: Bundle,
+    base: RunName,
+    asked: list[RunName],
+    compare: Callable[[Bundle], Verification],
+) -> Verification:
+    """Compare in a temporary copy of the bundle whose graphs put out their taps."""
+    import tempfile
+
+    from export.verification.tapped import tapped_bundle
+
+    wanted = dict.fromkeys(name.precision for name in (base, *asked))
+    there = tuple(name for name in wanted if name in bundle.precisions)
+    with tempfile.TemporaryDirectory(prefix="tilefix-taps-") as scratch:
+        return compare(tapped_bundle(bundle, there, Path(scratch) / bundle.path.name))
+
+
+def _progress(count: int | None) -> Callable[[Iterable[Case]], Iterable[Case]]:
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+
+    def wrap(cases: Iterable[Case]) -> Iterable[Case]:
+        return track(
+            cases,
+            description="compare",
+            total=count,
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+
+    return wrap

@@ -1,0 +1,145 @@
+"""One way to run a bundle: an executor in a precision. All take the same inputs."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge.bundle import ENCODER, LOCALIZER, Bundle
+from edge.checkups.gpu import has_gpu
+from edge.errors import UsageError
+from edge.executors.base import EXECUTORS, open_executor
+from edge.types import Array
+from export.verification.cases import Case
+from export.verification.tapped import TAP
+
+TORCH = "torch"
+NUMPY = "reference"
+TENSORRT = "tensorrt"
+# executor -> modules of which one must be there, for those that come with no extra of the runtime
+MODULES = {TORCH: ("torch",), TENSORRT: ("tensorrt", "tensorrt_rtx")}
+FP32_ONLY = {TORCH: "torch runs the bundle's weights in float32", NUMPY: "numpy in float64"}
+Answer = dict[tuple[str, str], Array]  # (graph, tensor) -> value
+
+
+@dataclass(frozen=True, slots=True)
+class RunName:
+    """Executor and precision, as "onnxruntime/fp16"."""
+
+    executor: str
+    precision: str
+
+    def __str__(self) -> str:
+        return f"{self.executor}/{self.precision}"
+
+    @staticmethod
+    def parse(text: str) -> RunName:
+        """Read "onnxruntime/fp32".
+
+        Raises:
+            UsageError: an unknown executor, or no precision.
+        """
+        executor, slash, precision = text.strip().partition("/")
+        if executor not in known_executors() or not slash or not precision:
+            raise UsageError(
+                f"{text!r} does not name a run",
+                expected=f"EXECUTOR/PRECISION, executor one of {', '.join(known_executors())}",
+                found=repr(text),
+                do="write for example onnxruntime/fp32",
+            )
+        return RunName(executor, precision)
+
+
+class Run(Protocol):
+    """A bundle, opened one way."""
+
+    def answer(self, case: Case) -> Answer:
+        """All outputs of both graphs, taps among them, for one input.
+
+        Raises:
+            TilefixError: the graph refuses it, or fails.
+        """
+        ...
+
+
+def known_executors() -> tuple[str, ...]:
+    """All that can be named with --executors."""
+    return tuple(dict.fromkeys((*EXECUTORS, TENSORRT, TORCH)))
+
+
+def absence(
+    name: RunName,
+    bundle: Bundle,
+    has_module: Callable[[str], bool] | None = None,
+    has_device: Callable[[], bool] | None = None,
+) -> str:
+    """Why this run cannot be had here at all; empty where it can.
+
+    A run that could be had and fails is no absence, but a failure. An engine that was not built is
+    one too: the executor's error says how to build it.
+    """
+    there = has_module or (lambda module: importlib.util.find_spec(module) is not None)
+    modules = MODULES.get(name.executor, ())
+    if modules and not any(map(there, modules)):
+        return f"no {' or '.join(modules)} in this Python"
+    if name.executor == TENSORRT and not (has_device or has_gpu)():
+        return "no CUDA device"
+    if name.executor in FP32_ONLY and name.precision != "fp32":
+        return FP32_ONLY[name.executor]
+    if name.precision not in bundle.precisions:
+        return f"the bundle has no {name.precision} graphs, only {', '.join(bundle.precisions)}"
+    return ""
+
+
+def open_run(name: RunName, bundle: Bundle, threads: int) -> Run:
+    """Open a run.
+
+    Raises:
+        ExecutorError: its library is missing, or it refuses the graph or engine.
+        BundleError: the bundle has no such graph, or no weights that torch could take.
+    """
+    if name.executor == TORCH:
+        from export.verification.torch_run import TorchRun
+
+        return TorchRun(bundle)
+    return ExecutorRun(name, bundle, threads)
+
+
+class ExecutorRun:
+    """Both graphs in one executor, the localizer fed with what its own encoder makes."""
+
+    def __init__(self, name: RunName, bundle: Bundle, threads: int) -> None:
+        arguments = name.precision, threads
+        self._encoder = open_executor(name.executor, bundle, ENCODER, *arguments)
+        self._localizer = open_executor(name.executor, bundle, LOCALIZER, *arguments)
+        # numpy has no interior of the graph to hand out
+        self._asked = [
+            spec.name
+            for spec in self._localizer.outputs
+            if name.executor != NUMPY or not spec.name.startswith(TAP)
+        ]
+        self._window = ""
+        self._encoded: dict[str, Array] = {}
+
+    def answer(self, case: Case) -> Answer:
+        """See `Run.answer`; a window equal to the last one is not encoded again."""
+        if case.window_name != self._window or not self._encoded:
+            # Copies: an executor may hand out its own memory, and use it again in the next run.
+            answer = self._encoder.run({"image": case.window})
+            self._encoded = {key: value.copy() for key, value in answer.items()}
+            self._window = case.window_name
+            taken = {spec.name for spec in self._localizer.inputs}
+            self._localizer.bind({k: v for k, v in self._encoded.items() if k in taken})
+        inputs: dict[str, Array] = {
+            "frame": case.frame,
+            "frame_affine": case.frame_affine,
+            "click_xy_px": case.click_xy_px,
+            "prior_xy_px": case.prior.xy_px,
+            "prior_inv_var": case.prior.inv_var,
+        }
+        known = {spec.name for spec in self._localizer.inputs}
+        found = self._localizer.run({k: v for k, v in inputs.items() if k in known}, self._asked)
+        answer: Answer = {(ENCODER, key): value for key, value in self._encoded.items()}
+        return answer | {(LOCALIZER, key): value for key, value in found.items()}

@@ -1,0 +1,86 @@
+"""How far a run may be from the reference and still pass: data, with the reason for each line."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+from edge.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """The limits for one precision; each holds for the worst case of all inputs."""
+
+    cosine_min: float  # of a whole tensor against the reference's
+    relative_max: float  # |candidate - reference| / |reference|, Euclidean
+    iou_median_min: float  # of the boxes of all clicks
+    iou_share_min: float  # share of clicks whose boxes overlap by IoU >= 0.99
+    same_cell_min: float  # share of clicks without a prior whose winning cell is equal
+    reason: str
+
+
+TOLERANCES: dict[str, Tolerance] = {
+    "fp32": Tolerance(
+        cosine_min=0.99999,
+        relative_max=2e-3,
+        iou_median_min=0.999,
+        iou_share_min=0.98,
+        same_cell_min=0.98,
+        reason="two orders of summation; features are stored in float16, whose step is 5e-4, and "
+        "where two cells nearly tie, a click in fifty may go to the other one",
+    ),
+    "fp16": Tolerance(
+        cosine_min=0.999,
+        relative_max=0.03,
+        iou_median_min=0.99,
+        iou_share_min=0.80,
+        same_cell_min=0.90,
+        reason="each of some sixty layers rounds to 11 bits, which adds up to less than one per "
+        "cent in the mean; without a prior the best cells of weak clicks lie that near together",
+    ),
+}
+
+
+def tolerances(overrides: Sequence[str]) -> dict[str, Tolerance]:
+    """The table above with values changed: "cosine_min=0.99" or "fp16.cosine_min=0.99".
+
+    Raises:
+        UsageError: an unknown precision or limit, or a value that is not a number.
+    """
+    table = dict(TOLERANCES)
+    limits = [field.name for field in fields(Tolerance) if field.name != "reason"]
+    for text in overrides:
+        name, equals, number = text.partition("=")
+        precision, dot, limit = name.strip().rpartition(".")
+        if dot and precision not in table:
+            raise _refused(text, precision, list(table), "precisions")
+        if limit not in limits:
+            raise _refused(text, limit, limits, "limits")
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if not equals or not math.isfinite(value):
+            raise UsageError(
+                f"--tolerance {text} has no number",
+                expected=f"{name.strip()}=NUMBER",
+                found=repr(number),
+                do="give it a finite number",
+            )
+        for each in (precision,) if dot else tuple(table):
+            note = f"{limit} was set to {value:g} by hand; otherwise: {table[each].reason}"
+            table[each] = replace(table[each], **{limit: value}, reason=note)
+    return table
+
+
+def _refused(text: str, found: str, known: list[str], what: str) -> UsageError:
+    near = difflib.get_close_matches(found, known, n=1, cutoff=0.0)
+    return UsageError(
+        f"--tolerance {text} cannot be understood",
+        expected=f"one of the {what} {', '.join(known)}",
+        found=repr(found),
+        do=f"write {near[0]} if that was meant" if near else f"name one of the {what}",
+    )

@@ -1,0 +1,59 @@
+"""Agreement of boxes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from export.verification.boxes import BoxTally
+from export.verification.tolerances import TOLERANCES
+
+BOXES = np.float32([[0, 0, 16, 16], [32, 32, 64, 64], [100, 100, 110, 120], [5, 5, 9, 9]])
+
+
+def tallied(candidate, free=(True,) * 4):
+    tally = BoxTally(stride_px=16)
+    tally.add(BOXES, np.float32(candidate), np.array(free))
+    return tally.agreement()
+
+
+def test_equal_boxes_pass_every_precision():
+    found = tallied(BOXES)
+    assert (found.clicks, found.iou_median, found.iou_min, found.iou_share) == (4, 1, 1, 1)
+    assert found.same_cell == 1
+    for limit in TOLERANCES.values():
+        assert found.faults(limit) == []
+
+
+def test_a_box_in_another_cell_counts_in_each_measure():
+    moved = BOXES.copy()
+    moved[0] += 16  # a cell further, and off its own place
+    moved[1] += 0.125  # within its cell: IoU a little below 0.99
+    found = tallied(moved)
+    assert found.iou_min == 0
+    inner = (32 - 0.125) ** 2
+    assert found.iou_median == pytest.approx((1 + inner / (2 * 32**2 - inner)) / 2)
+    assert (found.iou_share, found.same_cell) == (0.5, 0.75)
+    faults = found.faults(TOLERANCES["fp16"])
+    assert faults == [
+        "50.0% of the boxes with IoU >= 0.99, at least 80.0%",
+        "75.0% of the winning cells equal, at least 90.0%",
+    ]
+
+
+def test_clicks_with_a_prior_say_nothing_of_the_cell():
+    moved = BOXES.copy()
+    moved[0] += 16
+    assert tallied(moved, free=(False, True, True, True)).same_cell == 1
+    assert tallied(moved, free=(False,) * 4).same_cell is None
+
+
+def test_a_box_that_is_no_number_agrees_with_nothing():
+    broken = BOXES.copy()
+    broken[:, 0] = np.nan
+    found = tallied(broken)
+    assert (found.iou_median, found.same_cell) == (0, 0)
+
+
+def test_no_box_at_all_is_no_pass():
+    assert BoxTally(stride_px=16).agreement().faults(TOLERANCES["fp32"])

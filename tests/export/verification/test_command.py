@@ -1,0 +1,117 @@
+"""`tilefix verify` as it is typed: tables, JSON, exit codes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from edge.bundle import LOCALIZER
+from edge.cli import VERBS
+from edge.errors import BundleError, ExecutorError, OutputError, UsageError
+from export.verification.command import verify
+
+FAST = ("--inputs", "random", "--count", "1", "--threads", "1", "--executors", "onnxruntime")
+
+
+def typed(*arguments):
+    return CliRunner().invoke(verify, [str(each) for each in arguments], env={"COLUMNS": "160"})
+
+
+def refusal(*arguments):
+    done = typed(*arguments)
+    assert done.exception is not None
+    return done.exception
+
+
+def test_the_verb_is_in_the_table():
+    assert VERBS["verify"][0] == "export.verification.command:verify"
+
+
+def test_a_pass_with_taps_is_shown_and_written(tapped_tiny, tmp_path):
+    done = typed(tapped_tiny.path, *FAST, "--taps", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert "PASSED: onnxruntime/fp16 against onnxruntime/fp32" in done.output
+    assert done.output.index("tap.stem") < done.output.index("tap.similarity_map")
+    report = json.loads((tmp_path / "out/verification.json").read_text())
+    assert report["schema"] == "tilefix-verification/1"
+    assert report["passed"] is True
+    assert report["bundle_sha256"] == tapped_tiny.manifest.manifest_sha256 or report["bundle"]
+    (comparison,) = report["comparisons"]
+    assert comparison["run"] == "onnxruntime/fp16"
+    assert comparison["limit"]["reason"]
+    taps = [each["name"] for each in comparison["tensors"] if each["name"].startswith("tap.")]
+    assert taps[0] == "tap.stem" and len(taps) == 7
+    assert comparison["boxes"]["clicks"] == report["clicks"] == 16
+    assert list((tmp_path / "out").iterdir()) == [tmp_path / "out/verification.json"]
+
+
+def test_a_failure_names_the_tap_and_ends_with_1(make_tapped, conftest_parts, tmp_path):
+    def spoil(kind, model):
+        if kind == LOCALIZER:
+            name = conftest_parts.weight_of(model, "tap.hidden")
+            conftest_parts.change(model, name, lambda weight: -3 * weight)
+
+    bundle = make_tapped(tmp_path, spoil)
+    done = typed(bundle.path, *FAST, "--taps", "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    words = "onnxruntime/fp16 first diverges from onnxruntime/fp32 at tap.hidden of the localizer"
+    assert words in done.output
+    report = json.loads((tmp_path / "out/verification.json").read_text())
+    assert report["passed"] is False and words in report["sentence"]
+    faults = [each["name"] for each in report["comparisons"][0]["tensors"] if each["fault"]]
+    assert faults[0] == "tap.hidden"
+
+
+def test_a_wider_tolerance_lets_the_same_bundle_pass(make_tapped, conftest_parts, tmp_path):
+    def spoil(kind, model):
+        if kind == LOCALIZER:
+            name = conftest_parts.weight_of(model, "tap.query_stem")
+            conftest_parts.change(model, name, lambda weight: 1.05 * weight)
+
+    bundle = make_tapped(tmp_path, spoil)
+    assert typed(bundle.path, *FAST, "--taps").exit_code == 1
+    done = typed(bundle.path, *FAST, "--taps", "--tolerance", "fp16.relative_max=0.1")
+    assert done.exit_code == 0, done.output
+
+
+def test_without_fp16_there_is_nothing_to_compare(tiny_bundle):
+    error = refusal(tiny_bundle.path, *FAST)
+    assert isinstance(error, ExecutorError)
+    assert "nothing was compared" in str(error)
+    assert "onnxruntime/fp16: the bundle has no fp16 graphs, only fp32" in str(error)
+
+
+def test_tensorrt_alone_where_there_is_none_is_an_error(tapped_tiny, monkeypatch):
+    monkeypatch.setattr("export.verification.runs.has_gpu", lambda: False)
+    arguments = ("--executors", "tensorrt", "--inputs", "random", "--count", "1")
+    error = refusal(tapped_tiny.path, *arguments)
+    assert isinstance(error, ExecutorError) and "nothing was compared" in str(error)
+    assert "tensorrt/fp16: no " in str(error)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "words"),
+    [
+        (("--precision", "fp32"), UsageError, "compared with itself"),
+        (("--executors", "onnx"), UsageError, "does not name a run"),
+        (("--reference", "onnxruntime"), UsageError, "does not name a run"),
+        (("--tolerance", "cosine_min=x"), UsageError, "has no number"),
+        (("--executors", ""), UsageError, "--executors is empty"),
+    ],
+)
+def test_requests_that_mean_nothing(tapped_tiny, arguments, kind, words):
+    error = refusal(tapped_tiny.path, *FAST, *arguments)
+    assert isinstance(error, kind) and words in str(error)
+
+
+def test_taps_of_an_old_bundle(tiny_bundle):
+    error = refusal(tiny_bundle.path, *FAST, "--taps")
+    assert isinstance(error, BundleError) and "tilefix export" in str(error)
+
+
+def test_an_out_that_is_a_file_is_refused_before_any_work(tapped_tiny, tmp_path):
+    (tmp_path / "out").write_text("")
+    error = refusal(tapped_tiny.path, *FAST, "--out", tmp_path / "out")
+    assert isinstance(error, OutputError)

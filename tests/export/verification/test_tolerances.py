@@ -1,0 +1,42 @@
+"""The table of tolerances and its changes by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.errors import UsageError
+from export.verification.tolerances import TOLERANCES, tolerances
+
+
+def test_every_precision_says_why_and_a_wider_one_allows_more():
+    assert all(len(limit.reason) > 40 for limit in TOLERANCES.values())
+    wide, narrow = TOLERANCES["fp32"], TOLERANCES["fp16"]
+    assert wide.cosine_min > narrow.cosine_min
+    assert wide.relative_max < narrow.relative_max
+    assert narrow.iou_median_min >= 0.99
+
+
+def test_a_change_for_one_precision_and_for_all():
+    one = tolerances(["fp16.cosine_min=0.5"])
+    assert (one["fp16"].cosine_min, one["fp32"]) == (0.5, TOLERANCES["fp32"])
+    assert "cosine_min was set to 0.5 by hand" in one["fp16"].reason
+    every = tolerances(["relative_max=0.5", "fp32.relative_max=0.25"])
+    assert (every["fp16"].relative_max, every["fp32"].relative_max) == (0.5, 0.25)
+    assert tolerances([]) == TOLERANCES
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("fp61.cosine_min=0.5", ("precisions fp32, fp16", "write fp16")),
+        ("cosine=0.5", ("limits cosine_min", "write cosine_min")),
+        ("cosine_min", ("has no number", "''")),
+        ("cosine_min=much", ("has no number", "'much'")),
+        ("cosine_min=nan", ("has no number",)),
+    ],
+)
+def test_what_cannot_be_understood(text, words):
+    with pytest.raises(UsageError) as error:
+        tolerances([text])
+    for word in words:
+        assert word in str(error.value)

@@ -1,0 +1,223 @@
+"""What is compared, what is named first, what is skipped and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from edge.bundle import ENCODER, LOCALIZER
+from edge.errors import BundleError, ExecutorError, UsageError
+from export.verification.cases import probe_cases, random_cases
+from export.verification.runs import RunName, absence, open_run
+from export.verification.tapped import tap_names, tapped_bundle, with_taps
+from export.verification.tolerances import TOLERANCES
+from export.verification.verify import verify
+
+FP32, FP16 = RunName("onnxruntime", "fp32"), RunName("onnxruntime", "fp16")
+NUMPY = RunName("reference", "fp32")
+ENCODER_TAPS = ["tap.stem", "tap.unit", "tap.folded"]
+LOCALIZER_TAPS = ["tap.query_stem", "tap.query_unit", "tap.similarity_map", "tap.hidden"]
+
+
+def run(bundle, *candidates, reference=FP32, cases=None, **options):
+    cases = random_cases(bundle, 2) if cases is None else cases
+    probes = probe_cases(bundle)
+    return verify(
+        bundle, reference, candidates, cases, probes, TOLERANCES, inputs="random", **options
+    )
+
+
+def with_tap_outputs(bundle, folder):
+    return tapped_bundle(bundle, bundle.precisions, folder / "copy")
+
+
+def test_two_precisions_that_agree(tapped_tiny, tmp_path):
+    found = run(with_tap_outputs(tapped_tiny, tmp_path), FP16, NUMPY)
+    assert found.passed, found.sentence
+    assert found.sentence == "PASSED: onnxruntime/fp16, reference/fp32 against onnxruntime/fp32"
+    assert (found.frames, found.clicks) == (2, 32)
+    names = [(each.graph, each.name) for each in found.comparisons[0].tensors]
+    encoder = [name for graph, name in names if graph == ENCODER]
+    localizer = [name for graph, name in names if graph == LOCALIZER]
+    assert names == [(ENCODER, n) for n in encoder] + [(LOCALIZER, n) for n in localizer]
+    assert encoder == [*ENCODER_TAPS, "v", "u"]
+    assert localizer[:4] == LOCALIZER_TAPS
+    assert {"query_vector", "attention", "box_xyxy_px"} < set(localizer[4:])
+    assert any(each.relative > 0 for each in found.comparisons[0].tensors), "not the same graph"
+    numpy = found.comparisons[1]
+    assert set(LOCALIZER_TAPS) == set(numpy.only_reference)
+    assert numpy.boxes.iou_share == 1
+
+
+def disturbed(weight, factor):
+    flat = weight.reshape(-1)
+    flat[np.argmax(np.abs(flat))] *= factor
+    return weight
+
+
+@pytest.mark.parametrize(
+    ("kind", "tap"),
+    [
+        (ENCODER, "tap.stem"),
+        (ENCODER, "tap.folded"),
+        (LOCALIZER, "tap.query_stem"),
+        (LOCALIZER, "tap.hidden"),
+    ],
+)
+def test_one_perturbed_weight_names_the_tap_of_its_stage_first(
+    make_tapped, conftest_parts, tmp_path, kind, tap
+):
+    def spoil(found_kind, model):
+        if found_kind == kind:
+            name = conftest_parts.weight_of(model, tap)
+            conftest_parts.change(model, name, lambda w: disturbed(w, -20.0))
+
+    bundle = with_tap_outputs(make_tapped(tmp_path, spoil), tmp_path)
+    found = run(bundle, FP16)
+    (comparison,) = found.comparisons
+    first = comparison.first_divergence
+    assert not found.passed
+    assert (first.graph, first.name) == (kind, tap)
+    assert f"first diverges from onnxruntime/fp32 at {tap} of the {kind}: " in found.sentence
+    before = comparison.tensors[: comparison.tensors.index(first)]
+    assert all(each.fault(comparison.limit) == "" for each in before)
+
+
+def test_a_weight_that_is_no_number_names_its_tap(make_tapped, conftest_parts, tmp_path):
+    def spoil(kind, model):
+        if kind == LOCALIZER:
+            name = conftest_parts.weight_of(model, "tap.hidden")
+            conftest_parts.change(model, name, lambda w: np.full_like(w, np.nan))
+
+    found = run(with_tap_outputs(make_tapped(tmp_path, spoil), tmp_path), FP16)
+    first = found.comparisons[0].first_divergence
+    assert first.name == "tap.hidden"
+    assert "NaN or infinite values" in first.fault(found.comparisons[0].limit)
+    assert found.comparisons[0].probes
+
+
+def test_without_taps_the_outputs_alone_are_compared(tapped_tiny):
+    found = run(tapped_tiny, FP16)
+    assert found.passed
+    assert not any(each.name.startswith("tap.") for each in found.comparisons[0].tensors)
+
+
+class BlindToBlack:
+    """A run that divides by zero on a black picture only."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def answer(self, case):
+        answer = self.inner.answer(case)
+        if case.name == "all black":
+            answer[LOCALIZER, "query_vector"] = answer[LOCALIZER, "query_vector"] * np.nan
+        return answer
+
+
+@pytest.mark.parametrize("blind", [FP16, FP32])
+def test_a_nan_on_a_flat_picture_fails_whoever_has_it(tapped_tiny, blind):
+    def opener(name):
+        inner = open_run(name, tapped_tiny, 1)
+        return BlindToBlack(inner) if name == blind else inner
+
+    found = run(tapped_tiny, FP16, opener=opener)
+    assert not found.passed
+    assert "values in query_vector of the localizer on an input that is all black" in found.sentence
+    assert ("the reference onnxruntime/fp32 itself" in found.sentence) == (blind == FP32)
+
+
+class Failing:
+    def answer(self, case):
+        raise ExecutorError(f"broke on {case.name}", expected="e", found="f", do="build it again")
+
+
+def test_a_run_that_breaks_on_the_way_fails_and_the_others_go_on(tapped_tiny):
+    def opener(name):
+        return Failing() if name == NUMPY else open_run(name, tapped_tiny, 1)
+
+    found = run(tapped_tiny, NUMPY, FP16, opener=opener)
+    assert [each.run for each in found.comparisons] == ["onnxruntime/fp16"]
+    assert found.comparisons[0].passed and not found.passed
+    assert "broke on random 0" in found.failed[0].error
+    assert "build it again" in found.failed[0].error
+
+
+def test_a_run_that_is_not_there_is_skipped_with_the_reason(tapped_tiny):
+    away = RunName("torch", "fp16")
+    found = run(tapped_tiny, FP16, away)
+    assert found.passed
+    assert [(each.run, each.reason) for each in found.skipped] == [
+        ("torch/fp16", "torch runs the bundle's weights in float32")
+    ]
+
+
+def test_nothing_left_to_compare_is_an_error_and_no_pass(tapped_tiny):
+    with pytest.raises(ExecutorError) as error:
+        run(tapped_tiny, RunName("tensorrt", "fp16"), absent=lambda name: "no tensorrt here")
+    assert "nothing was compared" in str(error.value)
+    assert "tensorrt/fp16: no tensorrt here" in str(error.value)
+    assert "tilefix doctor" in str(error.value)
+
+
+def test_a_run_against_itself_is_refused(tapped_tiny):
+    for candidates in ((FP32,), (FP16, FP32), ()):
+        with pytest.raises(UsageError, match="compared with itself always agrees"):
+            run(tapped_tiny, *candidates)
+
+
+def test_a_precision_without_tolerances_is_refused(tapped_tiny):
+    with pytest.raises(UsageError) as error:
+        run(tapped_tiny, RunName("onnxruntime", "int4"))
+    assert "a precision out of fp32, fp16" in str(error.value)
+
+
+def test_no_inputs_is_no_pass(tapped_tiny):
+    with pytest.raises(UsageError, match="no inputs to compare on"):
+        run(tapped_tiny, FP16, cases=[])
+
+
+def test_what_is_absent(tapped_tiny, tiny_bundle):
+    trt = RunName("tensorrt", "fp16")
+    assert absence(trt, tapped_tiny, lambda m: False, lambda: True) == (
+        "no tensorrt or tensorrt_rtx in this Python"
+    )
+    assert "no CUDA device" in absence(trt, tapped_tiny, lambda m: True, lambda: False)
+    assert absence(trt, tapped_tiny, lambda m: m == "tensorrt_rtx", lambda: True) == ""
+    assert absence(FP16, tapped_tiny) == absence(NUMPY, tapped_tiny) == ""
+    assert absence(FP16, tiny_bundle) == "the bundle has no fp16 graphs, only fp32"
+
+
+def test_names_of_runs():
+    assert RunName.parse(" onnxruntime/fp16") == FP16
+    for text in ("onnxruntime", "onnx/fp16", "onnxruntime/", ""):
+        with pytest.raises(UsageError, match="does not name a run"):
+            RunName.parse(text)
+
+
+def test_an_old_bundle_without_taps_says_export_again(tiny_bundle, tmp_path):
+    with pytest.raises(BundleError) as error:
+        tapped_bundle(tiny_bundle, ("fp32",), tmp_path / "copy")
+    assert "has no taps" in str(error.value) or "have no taps" in str(error.value)
+    assert "tilefix export" in str(error.value)
+
+
+def test_taps_keep_their_types_and_what_is_an_output_already(tapped_tiny):
+    model = onnx.load(str(tapped_tiny.graph(LOCALIZER)))
+    before = [each.name for each in model.graph.output]
+    assert list(with_taps(model)) == LOCALIZER_TAPS == list(tap_names(model))
+    assert [each.name for each in model.graph.output] == before + LOCALIZER_TAPS
+    kinds = {each.type.tensor_type.elem_type for each in model.graph.output[len(before) :]}
+    assert kinds == {onnx.TensorProto.FLOAT}
+    assert list(with_taps(model)) == LOCALIZER_TAPS, "twice is as once"
+    assert len(model.graph.output) == len(before) + len(LOCALIZER_TAPS)
+    onnx.checker.check_model(model)
+
+
+def test_the_copy_leaves_the_bundle_alone_and_has_another_name(tapped_tiny, tmp_path):
+    copy = with_tap_outputs(tapped_tiny, tmp_path)
+    assert copy.manifest.name == "tiny-taps"
+    assert tapped_tiny.manifest.name == "tiny"
+    assert "graphs/fp32/head.npz" in copy.manifest.files
+    assert copy.model_id != tapped_tiny.model_id
