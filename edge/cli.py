@@ -34,6 +34,11 @@ VERBS: dict[str, tuple[str, str]] = {
         "Take weights that others published (needs the extra 'train').",
     ),
     "export": ("export.command:export", "Checkpoint to bundle (needs the extra 'export')."),
+    "build": ("export.engines.command:build", "Bundle to TensorRT engines (needs TensorRT)."),
+    "verify": (
+        "export.verification.command:verify",
+        "Do the runs of a bundle agree, and where do they part (needs 'export' for taps)?",
+    ),
     "plugin": ("export.plugin.command:plugin", "Build the TensorRT plugin (needs nvcc)."),
 }
 
