@@ -10,12 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.cli import tilefix
-from edge.errors import MissingLibraryError
-from export.plugin.build import LIBRARY, SHELL, SOURCES
+from export.plugin.build import SHELL, SOURCES
 from export.plugin.launcher import KernelLibrary
 from export.plugin.random_cases import VARIANTS, TileCase, random_case
-from export.plugin.toolchain import Nvcc, tensorrt_headers
+from export.plugin.toolchain import Nvcc
 
 # name -> N, D, C, grid, anchors, priors
 SHAPES = {
@@ -92,23 +90,6 @@ def host_kernels(host_object: Path) -> KernelLibrary:
 
 
 @pytest.fixture(scope="session")
-def trt_headers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """TensorRT's headers, where the machine has them or PyPI gives them."""
-    try:
-        return tensorrt_headers()
-    except MissingLibraryError as error:
-        pytest.skip(f"no TensorRT headers: {error.found}")
-
-
-@pytest.fixture(scope="session")
-def nvcc() -> Nvcc:
-    try:
-        return Nvcc.find()
-    except MissingLibraryError as error:
-        pytest.skip(error.what)
-
-
-@pytest.fixture(scope="session")
 def host_plugin(host_object: Path, trt_headers: Path, nvcc: Nvcc) -> KernelLibrary:
     """The TensorRT shell, as it is, around the kernels of the host."""
     includes = ("-isystem", trt_headers, "-isystem", nvcc.include())
@@ -117,13 +98,3 @@ def host_plugin(host_object: Path, trt_headers: Path, nvcc: Nvcc) -> KernelLibra
     flags = (*FLAGS, "-fvisibility=hidden", "-shared", "-Wl,-z,defs", *includes)
     subprocess.run([host_compiler(), *flags, *sources, host_object, "-o", library], check=True)
     return KernelLibrary(library)
-
-
-@pytest.fixture(scope="session")
-def built_plugin(nvcc: Nvcc, trt_headers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The plugin as nvcc compiles it, for one architecture."""
-    folder = tmp_path_factory.mktemp("built")
-    arch = 87 if 87 in nvcc.archs else nvcc.archs[-1]
-    main = ["plugin", "build", "--arch", str(arch), "--out", str(folder)]
-    tilefix(main, standalone_mode=False)
-    return folder / LIBRARY

@@ -1,0 +1,91 @@
+"""Builds every precision that a bundle has, and keeps one of them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from edge.bundle import Bundle
+from edge.engine_manifest import (
+    ENGINE_FILE,
+    PLUGIN_FILE,
+    TIMING_CACHE_FILE,
+    engines_folder,
+    write_engine,
+)
+from export.engines.build import BuildSettings, BuiltEngine, build_engine
+from export.engines.choice import Candidate, Choice, choose, measure
+from export.engines.measuring import Measurer
+
+ALLOWED = ("fp32", "fp16", "int8")
+NOTE = "auto: "
+
+
+@dataclass(frozen=True, slots=True)
+class AutoBuild:
+    """What `auto` left on disk."""
+
+    choice: Choice
+    kept: tuple[BuiltEngine, ...]
+    removed: tuple[str, ...]  # precisions whose new engines are gone again
+
+
+def build_auto(
+    bundle: Bundle,
+    kinds: tuple[str, ...],
+    settings: BuildSettings,
+    measurer: Measurer | str,
+    progress: Callable[[str], None] = lambda line: None,
+) -> AutoBuild:
+    """Build each precision of a bundle, measure it, and keep the fastest that passes.
+
+    Engines that this call built and that lose are removed. Where nothing can be measured all stay.
+
+    Args:
+        bundle: the model.
+        kinds: graphs to build.
+        settings: as for `build_engine`.
+        measurer: measures on this device; a text says why nothing can be measured.
+        progress: takes lines for people.
+
+    Raises:
+        ExecutorError: a build fails, or no precision passes.
+        OutputError: the engines' folder cannot be written.
+    """
+    precisions = [name for name in ALLOWED if name in bundle.precisions]
+    built = {
+        name: [build_engine(bundle, kind, name, settings, progress) for kind in kinds]
+        for name in precisions
+    }
+    if isinstance(measurer, str):
+        choice = choose([Candidate(name) for name in precisions], cannot_measure=measurer)
+    else:
+        found = []
+        for name in precisions:
+            progress(f"measuring {name}")
+            found.append(measure(name, measurer))
+        choice = choose(found)
+    kept = tuple(_noted(bundle, engine, choice) for engine in built[choice.precision])
+    removed = []
+    for name in precisions:
+        losers = [each for each in built[name] if each.new and choice.measured]
+        if name == choice.precision or not losers:
+            continue
+        for each in losers:
+            shutil.rmtree(each.folder)
+        removed.append(name)
+    return AutoBuild(choice, kept, tuple(removed))
+
+
+def _noted(bundle: Bundle, engine: BuiltEngine, choice: Choice) -> BuiltEngine:
+    """Write the decision into an engine's manifest, in place of an earlier one."""
+    notes = [note for note in engine.manifest.notes if not note.startswith(NOTE)]
+    notes += [NOTE + line for line in choice.lines]
+    manifest = msgspec.structs.replace(engine.manifest, notes=tuple(notes))
+    names = (ENGINE_FILE, TIMING_CACHE_FILE, PLUGIN_FILE)
+    files = {name: engine.folder / name for name in names if (engine.folder / name).is_file()}
+    folder = write_engine(engines_folder(bundle), manifest, files)
+    return BuiltEngine(folder, manifest, engine.new)

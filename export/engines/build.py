@@ -1,0 +1,193 @@
+"""Builds one engine of a bundle, holds it to its graph's promises, and writes it down."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.bundle import LOCALIZER, Bundle, sha256_of
+from edge.engine_manifest import (
+    ENGINE_FILE,
+    MANIFEST_FILE,
+    PLUGIN_FILE,
+    SCHEMA,
+    TIMING_CACHE_FILE,
+    EngineKey,
+    EngineManifest,
+    engines_folder,
+    read_engine,
+    write_engine,
+)
+from edge.errors import BundleError
+from edge.machine import available_memory_bytes
+from export.engines.child import WORKER, run_job
+from export.engines.duration import expected_s
+from export.engines.engine_files import check_writable, earlier_timing_cache, keep_log
+from export.engines.graph_facts import GraphFacts, check_opset, read_graph
+from export.engines.job import LOG_FILE, BuildJob, BuildReport
+from export.engines.layer_checks import check_layers, summarise
+from export.engines.memory import plan_memory
+from export.engines.plugin_choice import ChosenPlugin, choose_plugin, plugin_advice
+from export.engines.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSettings:
+    """What is the same for all engines of one command."""
+
+    target: Target
+    plugin: Path | None = None  # folder of `tilefix plugin build`
+    click_buckets: tuple[int, ...] = (1, 4, 16, 64)
+    force: bool = False  # build even what is already there
+    memory_mb: int | None = None
+    logs: Path | None = None  # folder to keep the builders' verbose logs in
+    worker: str = WORKER
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltEngine:
+    """One engine on disk."""
+
+    folder: Path
+    manifest: EngineManifest
+    new: bool  # False: it was already there
+
+
+def build_engine(
+    bundle: Bundle,
+    kind: str,
+    precision: str,
+    settings: BuildSettings,
+    progress: Callable[[str], None] = lambda line: None,
+) -> BuiltEngine:
+    """Build the graph `kind` of a bundle in one precision, or find it already built.
+
+    Raises:
+        BundleError: the bundle has no such graph, or a broken one.
+        ExecutorError: the graph, the plugin, the memory or the builder will not do, or the engine
+            does not keep the graph's promises.
+        OutputError: the engines' folder cannot be written.
+    """
+    path = bundle.graph(kind, precision).resolve()
+    model, facts = read_graph(path)
+    target = settings.target
+    check_opset(model, path, target.toolkit)
+    plugin = choose_plugin(settings.plugin, facts, target)
+    key = EngineKey(
+        kind=kind,
+        toolkit=target.toolkit.name,
+        toolkit_version=target.toolkit.version,
+        onnx_sha256=bundle.manifest.files[f"graphs/{precision}/{kind}.onnx"],
+        precision=precision,
+        compute_capabilities=target.dotted,
+        gpu_name=target.gpu_name,
+        plugin_sha256=plugin.sha256 if plugin is not None else "",
+        click_buckets=settings.click_buckets if kind == LOCALIZER else (),
+    )
+    engines = engines_folder(bundle)
+    there = engines / key.digest()
+    if not settings.force and (there / MANIFEST_FILE).is_file():
+        return BuiltEngine(there, read_engine(there), new=False)
+    check_writable(engines)
+    title = f"{kind} {precision}"
+    seconds, reason = expected_s(engines, key, facts.size_bytes)
+    progress(
+        f"{title}: {target.toolkit.title} builds for {target.names}; expected {seconds:.0f} s "
+        f"({reason})"
+    )
+    memory = plan_memory(
+        target.toolkit.name, facts.size_bytes, available_memory_bytes(), settings.memory_mb
+    )
+    advice = plugin_advice(settings.plugin, target)
+    with tempfile.TemporaryDirectory(prefix="tilefix-build-") as scratch:
+        folder, links = Path(scratch, "job"), Path(scratch, "links")
+        folder.mkdir()
+        links.mkdir()
+        job = BuildJob(
+            folder=str(folder),
+            toolkit=target.toolkit.name,
+            graph=str(path),
+            kind=kind,
+            capabilities=target.capabilities,
+            click_buckets=key.click_buckets,
+            custom_operators=facts.custom_operators,
+            plugin=str(plugin.library) if plugin is not None else "",
+            timing_cache=earlier_timing_cache(engines, key),
+            workspace_bytes=memory.workspace_bytes,
+            limit_bytes=memory.limit_bytes,
+            advice=advice,
+        )
+        environment = target.toolkit.environment(links)
+        try:
+            report = run_job(
+                job,
+                environment,
+                title=title,
+                expected_s=seconds,
+                progress=progress,
+                worker=settings.worker,
+            )
+        finally:
+            if settings.logs is not None:
+                keep_log(folder / LOG_FILE, settings.logs, f"{kind}_{precision}")
+        check_layers(report.layers, facts, precision, report.profiles, advice)
+        return write_built(engines, key, facts, report, folder, plugin)
+
+
+def write_built(
+    engines: Path,
+    key: EngineKey,
+    facts: GraphFacts,
+    report: BuildReport,
+    folder: Path,
+    plugin: ChosenPlugin | None,
+) -> BuiltEngine:
+    """Move what a worker left into the engines' folder, with the manifest.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    engine, cache = folder / ENGINE_FILE, folder / TIMING_CACHE_FILE
+    files: dict[str, Path | bytes] = {ENGINE_FILE: engine}
+    notes = [*report.notes, *(plugin.notes if plugin is not None else ())]
+    notes.append(f"the build took {report.peak_bytes / 1e6:.0f} MB of memory at most")
+    if cache.is_file():
+        files[TIMING_CACHE_FILE] = cache
+    else:
+        notes.append("timing cache: none, this toolkit has none at build time")
+    if plugin is not None:
+        files[PLUGIN_FILE] = plugin.library
+    manifest = EngineManifest(
+        schema=SCHEMA,
+        key=key,
+        engine_sha256=sha256_of(engine),
+        engine_bytes=engine.stat().st_size,
+        inputs=report.inputs,
+        outputs=report.outputs,
+        layers=summarise(report.layers, facts, report.source),
+        timing_cache_sha256=sha256_of(cache) if cache.is_file() else "",
+        build_s=round(report.build_s, 3),
+        device_memory_bytes=report.device_memory_bytes,
+        notes=tuple(notes),
+    )
+    return BuiltEngine(write_engine(engines, manifest, files), manifest, new=True)
+
+
+def check_precision(bundle: Bundle, precision: str) -> None:
+    """Refuse a precision that the bundle has no graphs for, before anything is built.
+
+    Raises:
+        BundleError: it has none.
+    """
+    if precision in bundle.precisions:
+        return
+    there = ", ".join(bundle.precisions)
+    raise BundleError(
+        f"the bundle {bundle.manifest.name} has no {precision} graphs",
+        expected=f"one of: {there}",
+        found=precision,
+        do=f"choose --precision {bundle.precisions[-1]}, or make {precision}: "
+        + ("tilefix calibrate" if precision == "int8" else "tilefix export"),
+    )

@@ -1,0 +1,119 @@
+"""`--precision auto`: which of the built precisions is kept, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge.errors import ExecutorError, TilefixError
+from export.engines.measuring import Latency, Measurer
+from export.verification.boxes import BoxAgreement
+from export.verification.tolerances import TOLERANCES, Tolerance
+
+BY_RULE = ("fp16", "fp32", "int8")  # without a measurement: the first of these that there is
+INT8 = Tolerance(
+    cosine_min=0.99,
+    relative_max=0.15,
+    iou_median_min=0.95,
+    iou_share_min=0.0,
+    same_cell_min=0.85,
+    reason="eight bits move most boxes by a pixel; whether that costs right answers is for scores "
+    "on labelled pairs to say",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One precision, built and perhaps measured."""
+
+    precision: str
+    latency: Latency | None = None
+    agreement: BoxAgreement | None = None
+    faults: tuple[str, ...] = ()  # why it may not be used
+
+    @property
+    def words(self) -> str:
+        """One line for people."""
+        if self.latency is None or self.agreement is None:
+            return "; ".join(self.faults) or "not measured"
+        timed = f"{self.latency.p50_ms:.2f} ms (p99 {self.latency.p99_ms:.2f}) for "
+        timed += f"{self.latency.clicks} clicks, median IoU {self.agreement.iou_median:.4f}"
+        return f"{timed}; fails: {'; '.join(self.faults)}" if self.faults else f"{timed}, passes"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is kept."""
+
+    precision: str
+    why: str
+    measured: bool
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """For people: every candidate, and the decision."""
+        rows = [f"{each.precision:5} {each.words}" for each in self.candidates]
+        return (*rows, f"kept: {self.precision}, {self.why}")
+
+
+def measure(precision: str, measurer: Measurer) -> Candidate:
+    """Time one precision and compare its boxes; what fails on the way is a fault, not the end."""
+    try:
+        agreement = measurer.agreement(precision)
+        latency = measurer.latency(precision)
+    except TilefixError as error:
+        return Candidate(precision, faults=(f"{error.what}: {error.found}",))
+    limit = INT8 if precision == "int8" else TOLERANCES[precision]
+    return Candidate(precision, latency, agreement, tuple(agreement.faults(limit)))
+
+
+def choose(candidates: Sequence[Candidate], cannot_measure: str = "") -> Choice:
+    """The fastest candidate that passes; without measurements the one that the rule names.
+
+    Args:
+        candidates: at least one.
+        cannot_measure: why nothing was measured; empty where it was.
+
+    Raises:
+        ExecutorError: all were measured, and none passes.
+    """
+    listed = tuple(candidates)
+    if cannot_measure:
+        names = [each.precision for each in listed]
+        kept = next(name for name in BY_RULE if name in names)
+        why = f"by rule, not by measurement: {cannot_measure}"
+        return Choice(kept, why, False, listed)
+    passing = [each for each in listed if not each.faults and each.latency is not None]
+    if not passing:
+        raise ExecutorError(
+            "no precision passes on this device",
+            expected="one whose boxes are those of the fp32 graphs in ONNX Runtime",
+            found="; ".join(f"{each.precision} {each.words}" for each in listed),
+            do="run `tilefix verify BUNDLE --taps`: it names the first tensor that diverges",
+        )
+    best = min(passing, key=lambda each: each.latency.p50_ms if each.latency else 0.0)
+    others = [each for each in listed if each is not best]
+    because = [f"{each.precision} {_against(best, each)}" for each in others]
+    why = "; ".join(["the fastest that passes", *because])
+    return Choice(best.precision, why, True, listed)
+
+
+def pair(candidates: Sequence[Candidate]) -> str:
+    """The line "fp16 / int8" where both exist: INT8 is often the slower one. Else empty."""
+    both = {each.precision: each for each in candidates if each.precision in ("fp16", "int8")}
+    if len(both) < 2:
+        return ""
+    times = [
+        f"{both[name].latency.p50_ms:.2f} ms" if both[name].latency else "not measured"
+        for name in ("fp16", "int8")
+    ]
+    return f"fp16 / int8: {times[0]} / {times[1]}"
+
+
+def _against(best: Candidate, other: Candidate) -> str:
+    if other.faults:
+        return f"fails ({'; '.join(other.faults)})"
+    if best.latency is None or other.latency is None:
+        return "was not measured"
+    return f"takes {other.latency.p50_ms / best.latency.p50_ms:.2f} times as long"

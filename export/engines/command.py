@@ -1,0 +1,166 @@
+"""`tilefix build`: the graphs of a bundle become TensorRT engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge.commands.options import FilledCommand, check_folder
+
+if TYPE_CHECKING:
+    from edge.bundle import Bundle
+    from export.engines.build import BuiltEngine
+    from export.engines.measuring import Measurer
+    from export.engines.targets import Target
+
+PATH = click.Path(path_type=Path)
+AUTO = "auto"
+PRECISIONS = ("fp32", "fp16", "int8", AUTO)
+GRAPHS = {"encoder": "reference_encoder", "localizer": "localizer"}
+
+
+@click.command(cls=FilledCommand)
+@click.argument("bundle", type=PATH, required=False)
+@click.option("--precision", type=click.Choice(PRECISIONS), default="fp16", show_default=True)
+@click.option(
+    "--target",
+    default="local",
+    show_default=True,
+    help="local, or compute capabilities: sm80,sm86,sm89,sm120 (TensorRT-RTX, no GPU needed).",
+)
+@click.option("--toolkit", help="tensorrt or tensorrt_rtx; the one that is there when not given.")
+@click.option("--plugin", type=PATH, help="Folder of `tilefix plugin build`; fp32 needs none.")
+@click.option(
+    "--buckets", default="1,4,16,64", show_default=True, help="Numbers of clicks to build for."
+)
+@click.option("--graph", type=click.Choice(tuple(GRAPHS)), help="Only this one; both by default.")
+@click.option("--force", is_flag=True, help="Build even what is already there.")
+@click.option("--memory-mb", type=int, help="Limit of a build; 90 % of what is free by default.")
+@click.option("--logs", type=PATH, help="Folder to keep the builder's verbose logs in.")
+@click.option(
+    "--inputs",
+    default="demo",
+    show_default=True,
+    help="What auto measures on: demo, random, or a folder of pictures.",
+)
+def build(
+    bundle: Path | None,
+    precision: str,
+    target: str,
+    toolkit: str | None,
+    plugin: Path | None,
+    buckets: str,
+    graph: str | None,
+    force: bool,
+    memory_mb: int | None,
+    logs: Path | None,
+    inputs: str,
+) -> None:
+    """Build the engines of BUNDLE, or of the shipped one.
+
+    Both graphs, in one precision, with one optimisation profile for each number of clicks. Every
+    engine is proved by its layer table before it is kept: the plugin is in it, and its convolutions
+    run in the promised type. `auto` builds every precision of the bundle, measures each on this
+    device, compares its boxes with fp32 in ONNX Runtime, and keeps the fastest that passes.
+
+    Engines go to BUNDLE/engines, or to $TILEFIX_ENGINES/NAME where that is set.
+    """
+    from edge.assembly import open_bundle
+    from export.engines.auto import build_auto
+    from export.engines.build import BuildSettings, build_engine, check_precision
+    from export.engines.choice import pair
+    from export.engines.device import local_gpu
+    from export.engines.targets import choose_target
+
+    if logs is not None:
+        check_folder(logs)
+    clicks = read_buckets(buckets)
+    chosen = choose_target(target, toolkit, local_gpu())
+    opened = open_bundle(bundle)
+    if precision != AUTO:
+        check_precision(opened, precision)
+    settings = BuildSettings(chosen, plugin, clicks, force, memory_mb, logs)
+    kinds = (GRAPHS[graph],) if graph else tuple(GRAPHS.values())
+    if precision != AUTO:
+        for kind in kinds:
+            _show(build_engine(opened, kind, precision, settings, click.echo))
+        _show_pair(opened, precision)
+        return
+    measurer = _measurer(opened, chosen, kinds, inputs)
+    made = build_auto(opened, kinds, settings, measurer, click.echo)
+    for each in made.kept:
+        _show(each)
+    for line in (*made.choice.lines, pair(made.choice.candidates)):
+        if line:
+            click.echo(line)
+    if made.removed:
+        click.echo(f"removed again: {', '.join(made.removed)}")
+
+
+def read_buckets(text: str) -> tuple[int, ...]:
+    """ "16, 1,4" -> (1, 4, 16).
+
+    Raises:
+        UsageError: something that is no number of clicks from 1 to 64.
+    """
+    from edge.errors import UsageError
+    from export.plugin.tile_attention import CLICK_LIMIT
+
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    numbers = [int(part) for part in parts if part.isdecimal()]
+    bad = len(numbers) < len(parts) or not all(1 <= each <= CLICK_LIMIT for each in numbers)
+    if bad or not numbers:
+        raise UsageError(
+            "--buckets cannot be read",
+            expected=f"numbers of clicks from 1 to {CLICK_LIMIT}, with commas between: 1,4,16,64",
+            found=repr(text),
+            do=f"split frames with more clicks: the kernel takes {CLICK_LIMIT} at once",
+        )
+    return tuple(sorted(set(numbers)))
+
+
+def _measurer(
+    bundle: Bundle, target: Target, kinds: tuple[str, ...], inputs: str
+) -> Measurer | str:
+    """What measures the engines here, or why nothing can."""
+    from edge.executors.base import EXECUTORS
+    from export.engines.measuring import EXECUTOR, DeviceMeasurer
+    from export.verification.cases import demo_cases, folder_cases, random_cases
+
+    if not target.present:
+        return f"this machine has no GPU of {target.names}"
+    if len(kinds) < len(GRAPHS):
+        return "one graph alone cannot be measured"
+    if EXECUTOR not in EXECUTORS:
+        return f"this version of tilefix has no executor {EXECUTOR}"
+    if inputs == "demo":
+        return DeviceMeasurer(bundle, list(demo_cases(bundle)))
+    if inputs == "random":
+        return DeviceMeasurer(bundle, list(random_cases(bundle)))
+    return DeviceMeasurer(bundle, list(folder_cases(bundle, Path(inputs))))
+
+
+def _show(engine: BuiltEngine) -> None:
+    key, layers = engine.manifest.key, engine.manifest.layers
+    state = "built" if engine.new else "already built"
+    size = engine.manifest.engine_bytes / 1e6
+    took = f" in {engine.manifest.build_s:.1f} s" if engine.new and engine.manifest.build_s else ""
+    click.echo(f"{key.kind} {key.precision}: {state}{took}, {size:.1f} MB, {engine.folder}")
+    types = ", ".join(f"{count} {kind}" for kind, count in layers.convolutions.items())
+    click.echo(
+        f"  {layers.layers} layers ({layers.source}): convolutions {types or 'none'}; "
+        f"plugin layers {layers.plugin_layers}; float32 layers {len(layers.float32_layers)}"
+    )
+    for note in engine.manifest.notes:
+        click.echo(f"  {note}")
+
+
+def _show_pair(bundle: Bundle, precision: str) -> None:
+    """Say that INT8 is not faster by name alone, where FP16 is there to compare with."""
+    other = {"fp16": "int8", "int8": "fp16"}.get(precision, "")
+    if other in bundle.precisions:
+        click.echo(
+            f"the bundle has {other} as well: --precision auto measures both and keeps the faster"
+        )

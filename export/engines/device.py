@@ -1,0 +1,38 @@
+"""The GPU of this machine, as the CUDA driver names it; no CUDA library is needed to ask."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+LIBRARY = "libcuda.so.1"
+MAJOR, MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR
+NAME_BYTES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One CUDA device."""
+
+    name: str  # "Orin"
+    capability: int  # 87
+
+
+def local_gpu(library: str = LIBRARY) -> Gpu | None:
+    """The first CUDA device; None where there is no driver or no device."""
+    try:
+        cuda = ctypes.CDLL(library)
+    except OSError:
+        return None
+    device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    name = ctypes.create_string_buffer(NAME_BYTES)
+    calls = (
+        lambda: cuda.cuInit(0),
+        lambda: cuda.cuDeviceGet(ctypes.byref(device), 0),
+        lambda: cuda.cuDeviceGetName(name, NAME_BYTES, device),
+        lambda: cuda.cuDeviceGetAttribute(ctypes.byref(major), MAJOR, device),
+        lambda: cuda.cuDeviceGetAttribute(ctypes.byref(minor), MINOR, device),
+    )
+    if any(call() != 0 for call in calls):
+        return None
+    return Gpu(name.value.decode(), 10 * major.value + minor.value)

@@ -1,0 +1,76 @@
+"""The files around a build: where engines go, a timing cache to start from, the kept log."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from edge.engine_manifest import (
+    ENGINES_VARIABLE,
+    MANIFEST_FILE,
+    TIMING_CACHE_FILE,
+    EngineKey,
+    parse_manifest,
+)
+from edge.errors import ExecutorError, OutputError
+
+
+def check_writable(folder: Path) -> None:
+    """Find out before a long build whether its engine can be written.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"no engine can be written into {folder}",
+            expected="a folder that can be written",
+            found=f"{type(error).__name__}: {error.strerror}",
+            do=f"set {ENGINES_VARIABLE} to a folder of yours; build and runtime both read it",
+        ) from error
+
+
+def earlier_timing_cache(folder: Path, key: EngineKey) -> str:
+    """A timing cache of the same toolkit and GPU, of this very engine first; "" where none is.
+
+    A rebuild that starts from its own cache chooses the same kernels again.
+    """
+    found = []
+    for path in sorted(folder.glob(f"*/{MANIFEST_FILE}")):
+        try:
+            earlier = parse_manifest(path).key
+        except ExecutorError:
+            continue  # damaged: not to be trusted with kernels either
+        alike = all(
+            getattr(earlier, name) == getattr(key, name)
+            for name in ("toolkit", "toolkit_version", "compute_capabilities", "gpu_name")
+        )
+        cache = path.with_name(TIMING_CACHE_FILE)
+        if alike and cache.is_file():
+            found.append((earlier != key, earlier.kind != key.kind, str(cache)))
+    return min(found)[2] if found else ""
+
+
+def keep_log(log: Path, folder: Path, name: str) -> None:
+    """Copy a builder's log to where the user wants it, `<name>.log`.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    if not log.is_file():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(log, folder / f"{name}.log")
+    except OSError as error:
+        raise OutputError(
+            f"the builder's log cannot be written into {folder}",
+            expected="a folder that can be written",
+            found=f"{type(error).__name__}: {error.strerror}",
+            do="give another folder with --logs",
+        ) from error

@@ -1,0 +1,167 @@
+"""Whether the engine is what its graph promised: plugin, types, no stray float32.
+
+1. Plugin layers = custom nodes, in every optimisation profile. Without a creator the parser inlines
+   a node's function body in silence; that is a failure here.
+2. Convolutions of the graph: at least 95 % of a precision's own type (fp32 Float, fp16 Half; of
+   int8, whose sensitive ones stay as they were, at least one is Int8).
+3. Convolutions of the engine: at least 95 % in the type that the graph gives each.
+4. Islands: where the graph gives a convolution or a matrix product another type than float32, no
+   layer does its work that reads and writes float32 alone. What shall stay float32 (normalisation,
+   min-max, sums of softmax, geometry, decoding) is a policy, `export.precision`, and the graph
+   carries it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from edge.engine_manifest import LayerSummary
+from edge.errors import ExecutorError
+from export.engines.graph_facts import UNKNOWN, GraphFacts
+from export.engines.layer_table import CONVOLUTIONS, NO_WORK, PLUGINS, Layer
+
+FLOAT32 = "Float"
+TYPE_OF = {"fp32": FLOAT32, "fp16": "Half", "int8": "Int8"}
+SHARE = 0.95
+FLOATS = ("Float", "Half", "BFloat16", "FP8", "Int8")
+SHOWN = 5
+
+
+def summarise(layers: tuple[Layer, ...], facts: GraphFacts, source: str) -> LayerSummary:
+    """Count the layers of the first optimisation profile by what they are."""
+    layers = tuple(each for each in layers if each.profile == 0)
+    working = [each for each in layers if each.kind not in NO_WORK]
+    return LayerSummary(
+        layers=len(working),
+        plugin_layers=sum(each.kind in PLUGINS for each in working),
+        convolutions=_counts(engine_types(layers, facts.convolutions)),
+        products=_counts(engine_types(layers, facts.products)),
+        float32_layers=tuple(each.name for each in working if _all_float32(each)),
+        source=source,
+    )
+
+
+def check_layers(
+    layers: tuple[Layer, ...], facts: GraphFacts, precision: str, profiles: int, advice: str
+) -> None:
+    """Hold an engine to its graph's promises.
+
+    Args:
+        layers: the engine's table.
+        facts: of the graph.
+        precision: "fp32", "fp16", "int8".
+        profiles: optimisation profiles that the table shows.
+        advice: how to build the plugin and give it, for the error.
+
+    Raises:
+        ExecutorError: one of the rules in this module's text is broken.
+    """
+    check_plugins(layers, facts, profiles, advice)
+    check_graph(facts, precision)
+    _check_convolutions(layers, facts, precision)
+    _check_islands(layers, facts, precision)
+
+
+def check_plugins(layers: tuple[Layer, ...], facts: GraphFacts, profiles: int, advice: str) -> None:
+    """Rule 1.
+
+    Raises:
+        ExecutorError: a custom node has no plugin layer.
+    """
+    for profile in range(profiles):
+        found = [each for each in layers if each.kind in PLUGINS and each.profile == profile]
+        if len(found) == len(facts.custom_nodes):
+            continue
+        names = ", ".join(each.name for each in found) or "no plugin layer"
+        raise ExecutorError(
+            "the engine does not use the plugin: TensorRT put something else in its place",
+            expected=f"{len(facts.custom_nodes)} plugin layers for {', '.join(facts.custom_nodes)}"
+            f" in profile {profile}",
+            found=f"{names}; without a creator the parser inlines a node's function body",
+            do=advice,
+        )
+
+
+def check_graph(facts: GraphFacts, precision: str) -> None:
+    """Rule 2.
+
+    Raises:
+        ExecutorError: the graph is not of the precision that its folder says.
+    """
+    wanted, counts = TYPE_OF[precision], Counter(facts.convolutions.values())
+    total = counts.total()
+    enough = counts[wanted] >= (SHARE * total if precision != "int8" else min(total, 1))
+    if enough:
+        return
+    raise ExecutorError(
+        f"the graph {facts.path} is not {precision}",
+        expected=f"at least {SHARE:.0%} of its convolutions in {wanted}"
+        if precision != "int8"
+        else "convolutions between DequantizeLinear and QuantizeLinear",
+        found=f"of {total}: {_words(dict(counts))}",
+        do="export the bundle again with this version of tilefix",
+    )
+
+
+def engine_types(layers: tuple[Layer, ...], nodes: dict[str, str]) -> dict[str, str]:
+    """The type that each node of the graph runs in: that of the first operand of its layer."""
+    found: dict[str, str] = {}
+    for sure in (True, False):  # a layer of convolutions before one that only pads for it
+        for layer in layers:
+            if sure != (layer.kind in CONVOLUTIONS or layer.kind.endswith("gemm")):
+                continue
+            for node in (*layer.nodes, *layer.name.split(" + ")):
+                if node in nodes:
+                    found.setdefault(node, _type_of(layer))
+    return {node: found.get(node, UNKNOWN) for node in nodes}
+
+
+def _check_convolutions(layers: tuple[Layer, ...], facts: GraphFacts, precision: str) -> None:
+    found = engine_types(layers, facts.convolutions)
+    wrong = {node: kind for node, kind in found.items() if kind != facts.convolutions[node]}
+    total = len(found)
+    if total - len(wrong) >= SHARE * total:
+        return
+    shown = [f"{node} in {kind}" for node, kind in list(wrong.items())[:SHOWN]]
+    raise ExecutorError(
+        f"the engine is not {precision}: convolutions run in another type than the graph's",
+        expected=f"at least {SHARE:.0%} of {_words(_counts(facts.convolutions))}",
+        found=f"{_words(_counts(found))}; {', '.join(shown)}",
+        do="report this with the version of TensorRT; the engine is not kept",
+    )
+
+
+def _check_islands(layers: tuple[Layer, ...], facts: GraphFacts, precision: str) -> None:
+    heavy = {**facts.convolutions, **facts.products}
+    islands = [
+        f"{facts.operators[node]} {node} in layer {layer.name}, {heavy[node]} in the graph"
+        for layer in layers
+        if _all_float32(layer)
+        for node in layer.nodes
+        if heavy.get(node, FLOAT32) not in (FLOAT32, UNKNOWN)
+    ]
+    if not islands:
+        return
+    raise ExecutorError(
+        f"the {precision} engine computes in float32 where its graph does not",
+        expected="float32 where the policy of the export keeps it, and nowhere else",
+        found=f"{len(islands)}: {'; '.join(islands[:SHOWN])}",
+        do="report this with the version of TensorRT; the engine is not kept",
+    )
+
+
+def _all_float32(layer: Layer) -> bool:
+    types = {each.dtype for each in (*layer.inputs, *layer.outputs)} & set(FLOATS)
+    return types == {FLOAT32} and layer.kind not in PLUGINS
+
+
+def _type_of(layer: Layer) -> str:
+    return next((each.dtype for each in layer.inputs if each.dtype in FLOATS), UNKNOWN)
+
+
+def _counts(types: dict[str, str]) -> dict[str, int]:
+    return dict(sorted(Counter(types.values()).items()))
+
+
+def _words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "none"

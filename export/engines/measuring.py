@@ -1,0 +1,97 @@
+"""How fast an engine locates, and how far its boxes are from the graph in ONNX Runtime."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from edge.bundle import ENCODER, LOCALIZER, Bundle
+from edge.executors.base import open_executor
+from export.verification.boxes import BoxAgreement, BoxTally
+from export.verification.cases import Case
+from export.verification.runs import Run, RunName, open_run
+
+EXECUTOR = "tensorrt"
+REFERENCE = RunName("onnxruntime", "fp32")
+BOXES = (LOCALIZER, "box_xyxy_px")
+WARM_UP_RUNS, RUNS = 20, 200
+THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Of one frame with all its clicks in an encoded window."""
+
+    p50_ms: float
+    p99_ms: float
+    clicks: int
+
+
+class Measurer(Protocol):
+    """Answers both questions for a precision whose engines are built."""
+
+    def latency(self, precision: str) -> Latency:
+        """Time the localizer on this device.
+
+        Raises:
+            TilefixError: the executor is not available, or the engine fails.
+        """
+        ...
+
+    def agreement(self, precision: str) -> BoxAgreement:
+        """Compare its boxes with those of the fp32 graphs in ONNX Runtime.
+
+        Raises:
+            TilefixError: as for `latency`.
+        """
+        ...
+
+
+class DeviceMeasurer:
+    """Measures with the executor `tensorrt` on this machine."""
+
+    def __init__(self, bundle: Bundle, cases: Sequence[Case]) -> None:
+        self._bundle = bundle
+        self._cases = cases
+        self._expected: list[np.ndarray] | None = None
+
+    def latency(self, precision: str) -> Latency:
+        """See `Measurer.latency`; the wall clock around one run, copies included."""
+        case = self._cases[0]
+        encoder = open_executor(EXECUTOR, self._bundle, ENCODER, precision, THREADS)
+        features = {k: v.copy() for k, v in encoder.run({"image": case.window}).items()}
+        localizer = open_executor(EXECUTOR, self._bundle, LOCALIZER, precision, THREADS)
+        known = {spec.name for spec in localizer.inputs}
+        localizer.bind({name: value for name, value in features.items() if name in known})
+        inputs = {
+            "frame": case.frame,
+            "frame_affine": case.frame_affine,
+            "click_xy_px": case.click_xy_px,
+            "prior_xy_px": case.prior.xy_px,
+            "prior_inv_var": case.prior.inv_var,
+        }
+        inputs = {name: value for name, value in inputs.items() if name in known}
+        took_ms = []
+        for _ in range(WARM_UP_RUNS + RUNS):
+            start_ns = time.perf_counter_ns()
+            localizer.run(inputs)
+            took_ms.append((time.perf_counter_ns() - start_ns) / 1e6)
+        p50_ms, p99_ms = np.percentile(took_ms[WARM_UP_RUNS:], (50, 99))
+        return Latency(float(p50_ms), float(p99_ms), len(case.click_xy_px))
+
+    def agreement(self, precision: str) -> BoxAgreement:
+        """See `Measurer.agreement`."""
+        if self._expected is None:
+            self._expected = self._boxes(open_run(REFERENCE, self._bundle, THREADS))
+        found = self._boxes(open_run(RunName(EXECUTOR, precision), self._bundle, THREADS))
+        tally = BoxTally(self._bundle.manifest.head.stride_px)
+        for case, ours, theirs in zip(self._cases, self._expected, found, strict=True):
+            tally.add(ours, theirs, case.prior.inv_var == 0)
+        return tally.agreement()
+
+    def _boxes(self, run: Run) -> list[np.ndarray]:
+        return [np.asarray(run.answer(case)[BOXES]).copy() for case in self._cases]

@@ -1,0 +1,202 @@
+"""Stands in for full TensorRT in a build: takes the same calls, in the order that it demands.
+
+The "engine" is JSON that says what was asked for; the inspector makes its layers of the graph, as
+TensorRT would: a custom node becomes a plugin layer only where a creator is registered and, before
+10.7, no function body is in its way. FAKE_VERSION and FAKE_FAULT are read from the environment.
+"""
+
+import json
+import os
+import signal
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
+
+VERSION = os.environ.get("FAKE_VERSION", "10.3.0.30")
+__version__ = VERSION
+NUMBERS = tuple(map(int, VERSION.split(".")))
+KERNELS = b"times of kernels"
+FAULT = os.environ.get("FAKE_FAULT", "")
+TYPES = {
+    onnx.TensorProto.FLOAT: np.float32,
+    onnx.TensorProto.FLOAT16: np.float16,
+    onnx.TensorProto.UINT8: np.uint8,
+}
+ProfilingVerbosity = SimpleNamespace(DETAILED="detailed")
+BuilderFlag = SimpleNamespace(TF32="tf32")
+MemoryPoolType = SimpleNamespace(WORKSPACE="workspace")
+LayerInformationFormat = SimpleNamespace(JSON="json")
+if NUMBERS < (11,):
+    NetworkDefinitionCreationFlag = SimpleNamespace(STRONGLY_TYPED=1)
+_creators = []
+
+
+class ILogger:
+    INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
+
+
+def nptype(dtype):
+    return TYPES[dtype]
+
+
+def get_plugin_registry():
+    def load(path):
+        if "altered" not in path:
+            _creators.append(SimpleNamespace(name="TileAttention"))
+
+    return SimpleNamespace(load_library=load, all_creators=_creators)
+
+
+class Builder:
+    def __init__(self, logger):
+        self.logger = logger
+
+    def create_network(self, flags):
+        return Network(flags)
+
+    def create_builder_config(self):
+        return Config()
+
+    def create_optimization_profile(self):
+        return Profile()
+
+    def build_serialized_network(self, network, config):
+        if FAULT in ("SIGKILL", "SIGABRT"):
+            os.kill(os.getpid(), getattr(signal, FAULT))
+        if FAULT == "refuse":
+            self.logger.log(ILogger.ERROR, "Error Code 10: could not find any implementation")
+            return None
+        if FAULT == "memory":
+            self.logger.log(ILogger.ERROR, "Error Code 2: OutOfMemory (Requested 8 GiB)")
+            return None
+        assert "tf32" not in config.flags and config.profiling_verbosity == "detailed"
+        assert network.model is not None, "build before parse"
+        return json.dumps(
+            {
+                "flags": network.flags,
+                "functions": [function.name for function in network.model.functions],
+                "profiles": [profile.shapes for profile in config.profiles],
+                "workspace": config.workspace,
+                "started_from": config.cache.content.decode(),
+                "layers": list(_layers(network.model)),
+            }
+        ).encode()
+
+
+class Network:
+    def __init__(self, flags):
+        self.flags = flags
+        self.model = None
+
+    def get_flag(self, flag):
+        return bool(self.flags >> flag & 1) and FAULT != "untyped"
+
+    @property
+    def num_inputs(self):
+        return len(self.model.graph.input)
+
+    @property
+    def num_outputs(self):
+        return len(self.model.graph.output)
+
+    def get_input(self, i):
+        return _tensor(self.model.graph.input[i])
+
+    def get_output(self, i):
+        return _tensor(self.model.graph.output[i])
+
+
+class OnnxParser:
+    def __init__(self, network, logger):
+        self.network = network
+        self.num_errors = 0
+
+    def parse_from_file(self, path):
+        self.network.model = onnx.load(path)
+        if FAULT == "operator":
+            self.num_errors = 1
+        return self.num_errors == 0
+
+    def get_error(self, i):
+        return "In node 0 with name: odd and operator: Det (checkDet): UNSUPPORTED_NODE: false"
+
+
+class Config:
+    def __init__(self):
+        self.flags = {"tf32"}
+        self.profiling_verbosity = ""
+        self.profiles = []
+        self.workspace = 0
+        self.cache = None
+
+    def clear_flag(self, flag):
+        self.flags.discard(flag)
+
+    def set_memory_pool_limit(self, pool, size):
+        self.workspace = size
+
+    def add_optimization_profile(self, profile):
+        self.profiles.append(profile)
+
+    def create_timing_cache(self, content):
+        return SimpleNamespace(content=content, serialize=lambda: KERNELS)
+
+    def set_timing_cache(self, cache, ignore_mismatch):
+        assert not ignore_mismatch
+        self.cache = cache
+
+    def get_timing_cache(self):
+        return self.cache
+
+
+class Profile:
+    def __init__(self):
+        self.shapes = {}
+
+    def set_shape(self, name, least, best, most):
+        assert least == best == most
+        self.shapes[name] = most
+
+
+class Runtime:
+    def __init__(self, logger):
+        pass
+
+    def deserialize_cuda_engine(self, plan):
+        if FAULT == "unloadable":
+            return None
+        rows = json.loads(plan)["layers"]
+        inspector = SimpleNamespace(
+            get_engine_information=lambda _: json.dumps({"Layers": rows, "Bindings": []})
+        )
+        return SimpleNamespace(
+            create_engine_inspector=lambda: inspector, device_memory_size_v2=12345
+        )
+
+
+def _tensor(value):
+    tensor = value.type.tensor_type
+    shape = [side.dim_value if side.HasField("dim_value") else -1 for side in tensor.shape.dim]
+    return SimpleNamespace(name=value.name, dtype=tensor.elem_type, shape=tuple(shape))
+
+
+def _layers(model):
+    known = {creator.name for creator in _creators}
+    bodies = {function.name for function in model.functions}
+    weights = {each.name: each.data_type for each in model.graph.initializer}
+    for node in model.graph.node:
+        dtype = "Half" if weights.get(node.input[-1]) == onnx.TensorProto.FLOAT16 else "Float"
+        kind = {"Conv": "CaskConvolution", "MatMul": "MatrixMultiply"}.get(node.op_type, "kgen")
+        if FAULT == "slipped" and node.op_type == "Conv":
+            dtype = "Float"
+        if node.domain == "tilefix" and node.op_type in known:
+            kind = "PluginV3" if NUMBERS >= (10, 7) or node.op_type not in bodies else "kgen"
+        tensor = {"Name": "t", "Dimensions": [1, 2], "Format/Datatype": f"Row major {dtype} format"}
+        yield {
+            "Name": node.name,
+            "LayerType": kind,
+            "Inputs": [tensor],
+            "Outputs": [tensor],
+            "Metadata": f"[ONNX Layer: {node.name}]",
+        }
