@@ -68,7 +68,7 @@ def evaluate(
     logit = logit - 0.5 * (cell_inv_var.unsqueeze(1) * square).unsqueeze(1)  # [N, A, cells]
     best = logit.flatten(1).argmax(1)
     anchor, won = best // len(cell), best % len(cell)
-    clicks = torch.arange(len(query), device=v.device)
+    clicks = torch.arange(query.shape[0], device=v.device)
     t = (boxes[anchor] @ hidden[clicks, :, won].unsqueeze(2)).squeeze(2) + anchors[anchor, 2:6]
     centre = (t[:, :2].sigmoid() + torch.stack([column[won], row[won]], 1)) * s.stride_px
     size = t[:, 2:].clamp(-s.log_size_limit, s.log_size_limit).exp() * anchors[anchor, 6:]
@@ -87,7 +87,7 @@ def evaluate(
         peak,
         second,
         similarity.gather(1, won.unsqueeze(1)).squeeze(1),
-        stretched.reshape(len(query), *grid_hw).clone(),
+        stretched.reshape(query.shape[0], *grid_hw).clone(),
     )
 
 
@@ -128,7 +128,8 @@ def tile_attention_op(
         floor_var_px2,
     )
     head = channels, confidence, boxes, anchors
-    return evaluate(query, v, u, *head, prior_xy_px, prior_inv_var, settings)
+    with torch.autocast("cpu", enabled=False):  # float32 is the operator's promise
+        return evaluate(query, v, u, *head, prior_xy_px, prior_inv_var, settings)
 
 
 @tile_attention_op.register_fake
