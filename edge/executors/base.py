@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,11 +18,17 @@ from edge.bundle import Bundle
 from edge.errors import ClickError, ExecutorError
 from edge.types import Array
 
+if TYPE_CHECKING:
+    from edge.devices.base import DeviceOptions
+
 # executor -> where its class is. Each needs its own library, so each is loaded only when chosen.
 EXECUTORS: dict[str, str] = {
     "onnxruntime": "edge.executors.onnxruntime:OnnxRuntimeExecutor",
     "reference": "edge.executors.reference:ReferenceExecutor",
+    "tensorrt": "edge.executors.tensorrt:TensorRtExecutor",
+    "tensorrt-rtx": "edge.executors.tensorrt:TensorRtRtxExecutor",
 }
+ON_DEVICE = ("tensorrt", "tensorrt-rtx")  # those that run on a GPU and take DeviceOptions
 CLICK_COUNT = "N"  # the one dynamic dimension of the localizer
 
 
@@ -31,6 +37,7 @@ class Executor(Protocol):
 
     name: str  # "onnxruntime"
     precision: str  # "fp32"
+    notes: tuple[str, ...]  # what its user should know, such as an engine tuned for another board
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
@@ -61,7 +68,7 @@ class Executor(Protocol):
 
         Raises:
             ExecutorError: a name, type or shape that the graph does not have.
-            ClickError: zero clicks.
+            ClickError: zero clicks, or more than an engine was built for.
         """
         ...
 
@@ -79,9 +86,22 @@ class TensorSpec:
 
 
 def open_executor(
-    name: str, bundle: Bundle, kind: str, precision: str = "fp32", threads: int = 2
+    name: str,
+    bundle: Bundle,
+    kind: str,
+    precision: str = "fp32",
+    threads: int = 2,
+    device: DeviceOptions | None = None,
 ) -> Executor:
     """Open the graph `kind` of a bundle in the executor called `name`; never in another one.
+
+    Args:
+        name: one of EXECUTORS.
+        bundle: an opened bundle.
+        kind: of the graph.
+        precision: of the graph.
+        threads: of the host that it may use.
+        device: how the GPU is used; None: by the defaults.
 
     Raises:
         ExecutorError: no such executor, its library is missing, or it refuses the graph.
@@ -95,8 +115,17 @@ def open_executor(
             do="choose one of these with --executor",
         )
     module_name, _, attribute = EXECUTORS[name].partition(":")
-    executor: type[Executor] = getattr(importlib.import_module(module_name), attribute)
-    return executor.open(bundle, kind, precision, threads)
+    executor: type[Any] = getattr(importlib.import_module(module_name), attribute)
+    if name not in ON_DEVICE and device is not None:
+        raise ExecutorError(
+            f"the executor {name} runs on no GPU, so there is nothing to choose about one",
+            expected=f"options of a GPU with one of: {', '.join(ON_DEVICE)}",
+            found=str(device),
+            do="leave --device-backend and --no-cuda-graphs out, or choose another --executor",
+        )
+    options = (device,) if name in ON_DEVICE else ()
+    opened: Executor = executor.open(bundle, kind, precision, threads, *options)
+    return opened
 
 
 def check_tensors(

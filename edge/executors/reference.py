@@ -22,6 +22,7 @@ class ReferenceExecutor:
     """
 
     name = "reference"
+    notes: tuple[str, ...] = ()
 
     def __init__(self, graph: OnnxRuntimeExecutor, head: Head) -> None:
         self._graph = graph

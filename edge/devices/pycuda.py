@@ -1,0 +1,173 @@
+"""The GPU through pycuda, for those whose other code uses it: `--device-backend pycuda`.
+
+pycuda raises where the driver refuses, and has no graphs (`edge.devices.driver_graphs` has them).
+It must share the primary context with TensorRT, so it is retained here and never made by
+`pycuda.autoinit`, which makes a context of its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from edge.devices.base import (
+    OUT_OF_MEMORY,
+    DeviceFacts,
+    HostBuffer,
+    cuda_failure,
+    missing_backend,
+    no_driver,
+)
+from edge.devices.driver_graphs import DriverGraphs
+from edge.types import Array
+
+MODULE = "pycuda.driver"
+NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: no implicit waiting for the default stream
+UNKNOWN = -1  # pycuda tells the routine and the text of a failure, and no number
+
+
+class PyCudaDevice:
+    """See `edge.devices.base.DeviceBackend`."""
+
+    name = "pycuda"
+
+    def __init__(self, driver: Any, graphs: DriverGraphs, ordinal: int = 0) -> None:
+        """Use `open`."""
+        self._driver = driver
+        self._graphs = graphs
+        self._streams: dict[int, Any] = {}  # handle -> pycuda's object
+        self._memory: dict[int, Any] = {}  # address -> pycuda's object
+        self._checked("cuInit", driver.init)
+        device = self._checked("cuDeviceGet", driver.Device, ordinal)
+        major, minor = device.compute_capability()
+        kind = driver.device_attribute
+        self.facts = DeviceFacts(
+            name=str(device.name()),
+            compute_capability=f"{major}.{minor}",
+            integrated=bool(device.get_attribute(kind.INTEGRATED)),
+            total_bytes=int(device.total_memory()),
+        )
+        # Released when the process ends: pycuda cannot release a primary context earlier without
+        # leaving it on the stack of the thread.
+        self._context = self._checked("cuDevicePrimaryCtxRetain", device.retain_primary_context)
+
+    @classmethod
+    def open(cls) -> PyCudaDevice:
+        """The first GPU.
+
+        Raises:
+            ExecutorError: pycuda, the driver or a GPU is missing.
+        """
+        try:
+            driver = importlib.import_module(MODULE)
+        except ImportError as error:
+            if "libcuda" in str(error):  # it is linked against the driver
+                raise no_driver(cls.name, error) from error
+            raise missing_backend(cls.name, "pycuda", error) from error
+        return cls(driver, DriverGraphs())
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """See DeviceBackend."""
+        self._checked("cuCtxPushCurrent", self._context.push)
+        try:
+            yield
+        finally:
+            self._checked("cuCtxPopCurrent", self._context.pop)
+
+    def free_bytes(self) -> int:
+        """See DeviceBackend."""
+        return int(self._checked("cuMemGetInfo", self._driver.mem_get_info)[0])
+
+    def allocate(self, size_bytes: int) -> int:
+        """See DeviceBackend."""
+        memory = self._checked("cuMemAlloc", self._driver.mem_alloc, size_bytes)
+        self._memory[int(memory)] = memory
+        return int(memory)
+
+    def free(self, address: int) -> None:
+        """See DeviceBackend."""
+        self._checked("cuMemFree", self._memory.pop(address).free)
+
+    def allocate_host(self, size_bytes: int, *, mapped: bool) -> HostBuffer:
+        """See DeviceBackend."""
+        flags = self._driver.host_alloc_flags.DEVICEMAP if mapped else 0
+        make = self._driver.pagelocked_empty
+        array = self._checked("cuMemHostAlloc", make, size_bytes, np.uint8, "C", flags)
+        memory = array.base  # owns it; the array is a view
+        device = None
+        if mapped:
+            call = "cuMemHostGetDevicePointer"
+            device = int(self._checked(call, memory.get_device_pointer))
+        return HostBuffer(array, device, memory)
+
+    def free_host(self, buffer: HostBuffer) -> None:
+        """See DeviceBackend."""
+        self._checked("cuMemFreeHost", buffer.handle.free)
+
+    def create_stream(self) -> int:
+        """See DeviceBackend."""
+        stream = self._checked("cuStreamCreate", self._driver.Stream, NON_BLOCKING)
+        self._streams[int(stream.handle)] = stream
+        return int(stream.handle)
+
+    def destroy_stream(self, stream: int) -> None:
+        """See DeviceBackend."""
+        del self._streams[stream]  # pycuda destroys it with its object
+
+    def synchronise(self, stream: int) -> None:
+        """See DeviceBackend."""
+        self._checked("cuStreamSynchronize", self._streams[stream].synchronize)
+
+    def copy_in(self, address: int, source: Array, stream: int) -> None:
+        """See DeviceBackend."""
+        call = self._driver.memcpy_htod_async
+        self._checked("cuMemcpyHtoDAsync", call, address, source, self._streams[stream])
+
+    def copy_out(self, target: Array, address: int, stream: int) -> None:
+        """See DeviceBackend."""
+        call = self._driver.memcpy_dtoh_async
+        self._checked("cuMemcpyDtoHAsync", call, target, address, self._streams[stream])
+
+    def capture(self, stream: int, work: Callable[[], None]) -> Any:
+        """See DeviceBackend."""
+        return self._graphs.capture(stream, work)
+
+    def launch(self, graph: Any, stream: int) -> None:
+        """See DeviceBackend."""
+        self._graphs.launch(graph, stream)
+
+    def destroy_graph(self, graph: Any) -> None:
+        """See DeviceBackend."""
+        self._graphs.destroy(graph)
+
+    def create_event(self) -> Any:
+        """See DeviceBackend."""
+        return self._checked("cuEventCreate", self._driver.Event)
+
+    def record(self, event: Any, stream: int) -> None:
+        """See DeviceBackend."""
+        self._checked("cuEventRecord", event.record, self._streams[stream])
+
+    def elapsed_ms(self, start: Any, end: Any) -> float:
+        """See DeviceBackend."""
+        self._checked("cuEventSynchronize", end.synchronize)
+        return float(self._checked("cuEventElapsedTime", start.time_till, end))
+
+    def destroy_event(self, event: Any) -> None:
+        """See DeviceBackend; pycuda destroys it with its object."""
+
+    def close(self) -> None:
+        """See DeviceBackend; the context stays retained until the process ends."""
+
+    def _checked(self, call: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call pycuda, and put its error into ours."""
+        try:
+            return function(*arguments)
+        except self._driver.Error as error:
+            short = isinstance(error, self._driver.MemoryError)
+            raise cuda_failure(call, OUT_OF_MEMORY if short else UNKNOWN, str(error)) from error

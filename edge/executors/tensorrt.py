@@ -1,0 +1,234 @@
+"""TensorRT and TensorRT-RTX on a GPU: an engine that was built before, at static addresses.
+
+Opening finds the engine by its manifest, checks it, deserialises it, allocates all memory, warms up
+and captures one CUDA graph for each click bucket. A run writes its inputs where that graph takes
+them from, launches it, waits, and reads the answers.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+
+from edge.bundle import LOCALIZER, Bundle
+from edge.devices.base import DeviceBackend, DeviceOptions, open_device
+from edge.errors import ExecutorError
+from edge.executors.base import TensorSpec, check_tensors
+from edge.executors.click_buckets import NO_CLICKS, is_per_click
+from edge.executors.engine_choice import choose_engine
+from edge.executors.loaded_engine import LoadedEngine
+from edge.executors.trt_runtime import FULL, RTX, load_tensorrt
+from edge.types import Array
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMemory:
+    """What an executor holds of the GPU's memory, as far as it is known."""
+
+    buffers_bytes: int  # inputs, outputs, features
+    scratch_bytes: int  # working memory of the engine, shared by all click buckets
+    weights_bytes: int  # size of the engine's file, which is nearly all weights
+    pinned_bytes: int  # page-locked memory of the host; on integrated GPUs it is the same memory
+
+    @property
+    def total_bytes(self) -> int:
+        """On the device."""
+        return self.buffers_bytes + self.scratch_bytes + self.weights_bytes
+
+
+class TensorRtExecutor:
+    """One engine on the GPU. One thread at a time; any thread.
+
+    `bind` copies features to the device, unless they are those that lie there; arrays that were
+    bound must not be written into.
+    """
+
+    name = "tensorrt"
+    toolkit = FULL
+
+    def __init__(
+        self, bundle: Bundle, kind: str, precision: str, device: DeviceBackend, *, graphs: bool
+    ) -> None:
+        """Use `open`."""
+        trt = load_tensorrt(self.toolkit, self.name)
+        chosen = choose_engine(bundle, kind, precision, self.toolkit, trt.version, device.facts)
+        features = {each.name for each in bundle.manifest.features} if kind == LOCALIZER else set()
+        self.precision = precision
+        self._device = device
+        self._lock = threading.Lock()
+        self._engine = LoadedEngine(trt, chosen, device, features, graphs=graphs)
+        self.inputs: tuple[TensorSpec, ...] = self._engine.inputs
+        self.outputs: tuple[TensorSpec, ...] = self._engine.outputs
+        self.notes = (*chosen.notes, *self._engine.notes)
+        self.device_memory = DeviceMemory(
+            self._engine.buffers.device_bytes,
+            self._engine.scratch_bytes,
+            chosen.manifest.engine_bytes,
+            self._engine.buffers.host_bytes,
+        )
+        self._features = tuple(spec.name for spec in self.inputs if spec.name in features)
+        self._bound: dict[str, Array] = {}
+        self._resident: dict[str, Array] = {}  # feature -> the array that lies on the device
+        # At the latest when the process ends, and before the libraries are torn down.
+        self._release = weakref.finalize(self, _release, self._engine, device)
+
+    @classmethod
+    def open(
+        cls,
+        bundle: Bundle,
+        kind: str,
+        precision: str,
+        threads: int = 2,
+        device: DeviceOptions | None = None,
+    ) -> TensorRtExecutor:
+        """Find, check and load the engine of a graph (see `Executor.open`).
+
+        Args:
+            bundle: an opened bundle.
+            kind: of the graph.
+            precision: of the graph.
+            threads: not used: the work is done on the GPU.
+            device: how the GPU is used; None: by the defaults.
+
+        Raises:
+            ExecutorError: no library, driver, GPU or engine; one that does not fit this device; a
+                damaged one; too little memory; a graph that cannot be captured.
+            BundleError: the bundle has no such graph.
+        """
+        bundle.graph(kind, precision)
+        options = device or DeviceOptions()
+        load_tensorrt(cls.toolkit, cls.name)  # before a context is made on the GPU
+        opened = open_device(options.backend)
+        try:
+            return cls(bundle, kind, precision, opened, graphs=options.graphs)
+        except BaseException:
+            opened.close()
+            raise
+
+    def bind(self, tensors: Mapping[str, Array]) -> None:
+        """Keep these inputs for all following runs (see `Executor.bind`).
+
+        Features go to the device here; binding the arrays that lie there already costs nothing.
+        """
+        check_tensors(self.name, self.inputs, tensors, complete=False)
+        with self._alone():
+            self._bound = dict(tensors)
+            self._upload(self._bound)
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
+    ) -> dict[str, Array]:
+        """Run once with the bound tensors and `inputs` (see `Executor.run`).
+
+        Raises:
+            ExecutorError: also when the device fails or TensorRT refuses the run; the next answers
+                are never those of an earlier run.
+            ClickError: also with more clicks than the largest bucket of the engine.
+        """
+        feed = {**self._bound, **inputs}
+        check_tensors(self.name, self.inputs, feed, complete=True)
+        names = [spec.name for spec in self.outputs] if outputs is None else list(outputs)
+        self._check_outputs(names)
+        engine, buffers = self._engine, self._engine.buffers
+        clicked = [feed[spec.name] for spec in self.inputs if is_per_click(spec)]
+        count = len(clicked[0]) if clicked else NO_CLICKS
+        bucket = engine.contexts.buckets.holding(count)
+        with self._alone():
+            try:
+                self._upload(feed)
+            finally:
+                for name in set(inputs) & set(self._features):
+                    self._resident.pop(name, None)  # lent for this run: its owner may change it
+            for name, value in feed.items():
+                if name not in self._features:
+                    buffers.stage(name, value, bucket)
+            engine.enqueue(bucket)
+            fetched = {name: buffers.fetch(name, count) for name in names}
+            engine.synchronise()
+            return {
+                name: buffers.result(name, count) if value is None else value
+                for name, value in fetched.items()
+            }
+
+    def close(self) -> None:
+        """Free everything on the GPU; the executor cannot be used after. Twice is as good as once.
+
+        Without it the same happens when the executor is forgotten, or when the process ends.
+        """
+        self._release()
+
+    def __enter__(self) -> TensorRtExecutor:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _upload(self, tensors: Mapping[str, Array]) -> None:
+        """Bring features to the device, but for those that lie there."""
+        new = {
+            name: tensors[name]
+            for name in self._features
+            if name in tensors and self._resident.get(name) is not tensors[name]
+        }
+        if not new:
+            return
+        for name in new:
+            self._resident.pop(name, None)  # half a copy is no feature
+        sources = {name: np.ascontiguousarray(value) for name, value in new.items()}
+        for name, value in sources.items():
+            self._engine.buffers.upload(name, value)
+        self._engine.synchronise()
+        self._resident.update(new)
+
+    def _check_outputs(self, names: Sequence[str]) -> None:
+        known = [spec.name for spec in self.outputs]
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise ExecutorError(
+                f"the executor {self.name} has no output {unknown[0]!r}",
+                expected=f"some of: {', '.join(known)}",
+                found=", ".join(names),
+                do="check that the bundle was exported by this version of tilefix",
+            )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The device current, this executor open, and no other thread in it."""
+        if not self._release.alive:
+            raise self._misused("an open executor", "one that was closed", "open it again")
+        if not self._lock.acquire(blocking=False):
+            found, do = "a second thread in the midst of a run", "open one executor for each thread"
+            raise self._misused("one thread at a time", found, do)
+        try:
+            with self._device.current():
+                self._engine.settle()
+                yield
+        finally:
+            self._lock.release()
+
+    def _misused(self, expected: str, found: str, do: str) -> ExecutorError:
+        what = f"the executor {self.name} cannot be used like this"
+        return ExecutorError(what, expected=expected, found=found, do=do)
+
+
+class TensorRtRtxExecutor(TensorRtExecutor):
+    """The same with TensorRT-RTX, on desktop GPUs; it keeps what it compiles beside the engine."""
+
+    name = "tensorrt-rtx"
+    toolkit = RTX
+
+
+def _release(engine: LoadedEngine, device: DeviceBackend) -> None:
+    engine.close()
+    device.close()

@@ -1,0 +1,141 @@
+"""The surface of `cuda.bindings.driver` over a FakeGpu: the names and answers of cuda-python 13."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from types import ModuleType
+from typing import Any
+
+from fake_gpu import NAMES, FakeGpu, RefusedError
+
+CUresult = IntEnum("CUresult", {"CUDA_SUCCESS": 0, **{name: code for code, name in NAMES.items()}})
+
+
+class CUdevice_attribute(IntEnum):  # noqa: N801 - its name in the real module
+    CU_DEVICE_ATTRIBUTE_INTEGRATED = 18
+    CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75
+    CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR = 76
+
+
+class CUstreamCaptureMode(IntEnum):
+    CU_STREAM_CAPTURE_MODE_GLOBAL = 0
+    CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1
+    CU_STREAM_CAPTURE_MODE_RELAXED = 2
+
+
+class _Handle:
+    """A CUstream, CUdeviceptr or the like: no integer, but turned into one by int()."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+
+def fake_cuda_driver(gpu: FakeGpu) -> ModuleType:
+    """A module to put at `cuda.bindings.driver`."""
+    module = ModuleType("cuda.bindings.driver")
+    module.gpu = gpu
+    module.CUresult, module.CUdevice_attribute = CUresult, CUdevice_attribute
+    module.CUstreamCaptureMode, module.CU_MEMHOSTALLOC_DEVICEMAP = CUstreamCaptureMode, 2
+    for name, function in _functions(gpu).items():
+        setattr(module, name, _answering(gpu, name, function))
+    return module
+
+
+def _answering(gpu: FakeGpu, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The driver's way to answer: a status first, never an exception."""
+    needs_no_context = name.startswith(("cuInit", "cuDevice", "cuCtx"))
+
+    def call(*arguments: Any) -> tuple[Any, ...]:
+        try:
+            if needs_no_context:
+                gpu.counts[name] = gpu.counts.get(name, 0) + 1
+                if name in gpu.fail:
+                    raise RefusedError(gpu.fail[name])
+            else:
+                gpu.enter(name)
+            found = function(*arguments)
+        except RefusedError as refusal:
+            return CUresult(refusal.code), *([None] * _ANSWERS.get(name, 0))
+        values = () if found is None else found if isinstance(found, tuple) else (found,)
+        return CUresult.CUDA_SUCCESS, *values
+
+    return call
+
+
+_ANSWERS = {"cuMemGetInfo": 2, "cuMemAlloc": 1, "cuMemHostAlloc": 1, "cuStreamEndCapture": 1}
+
+
+def _functions(gpu: FakeGpu) -> dict[str, Callable[..., Any]]:
+    def attribute(kind: CUdevice_attribute, _device: Any) -> int:
+        return {18: int(gpu.integrated), 75: gpu.capability[0], 76: gpu.capability[1]}[int(kind)]
+
+    def retain(_device: Any) -> _Handle:
+        gpu.retained += 1
+        return _Handle(0xC0)
+
+    def release(_device: Any) -> None:
+        if not gpu.retained:
+            raise RefusedError(201)
+        gpu.retained -= 1
+
+    def pop() -> _Handle:
+        gpu.pop()
+        return _Handle(0xC0)
+
+    def host_alloc(size: int, flags: int) -> int:
+        return int(gpu.allocate(size, host=True, mapped=bool(flags & 2)).data.ctypes.data)
+
+    def create_stream(flags: int) -> _Handle:
+        assert flags == 1, "a blocking stream waits for the default one"
+        return _Handle(gpu.create_stream())
+
+    def create_event(_flags: int) -> _Handle:
+        event = _Handle(len(gpu.events) + 1)
+        gpu.events[int(event)] = -1.0
+        return event
+
+    def record(event: _Handle, stream: Any) -> None:
+        from fake_gpu import Work
+
+        gpu.enqueue(int(stream), Work(lambda: gpu.events.update({int(event): gpu.clock_ms}), ()))
+
+    def wait(_event: _Handle) -> None:
+        for stream in list(gpu.streams):
+            gpu.synchronise(stream)
+
+    return {
+        "cuInit": lambda flags: None,
+        "cuDeviceGet": lambda ordinal: _Handle(ordinal),
+        "cuDeviceGetName": lambda size, _device: gpu.name.encode().ljust(size, b"\0"),
+        "cuDeviceGetAttribute": attribute,
+        "cuDevicePrimaryCtxRetain": retain,
+        "cuDevicePrimaryCtxRelease": release,
+        "cuCtxPushCurrent": lambda _context: gpu.push(),
+        "cuCtxPopCurrent": pop,
+        "cuMemGetInfo": lambda: (gpu.total_bytes - gpu.used_bytes, gpu.total_bytes),
+        "cuMemAlloc": lambda size: _Handle(gpu.allocate(size).address),
+        "cuMemFree": lambda address: gpu.free(int(address)),
+        "cuMemHostAlloc": host_alloc,
+        "cuMemHostGetDevicePointer": lambda p, _flags: _Handle(gpu.host_memory(int(p)).address),
+        "cuMemFreeHost": lambda p: gpu.free(gpu.host_memory(int(p)).address, host=True),
+        "cuMemcpyHtoDAsync": lambda to, p, n, stream: gpu.copy_in(int(to), p, n, int(stream)),
+        "cuMemcpyDtoHAsync": lambda p, of, n, stream: gpu.copy_out(p, int(of), n, int(stream)),
+        "cuStreamCreate": create_stream,
+        "cuStreamDestroy": lambda stream: gpu.destroy_stream(int(stream)),
+        "cuStreamSynchronize": lambda stream: gpu.synchronise(int(stream)),
+        "cuStreamBeginCapture": lambda stream, mode: gpu.begin_capture(int(stream), mode),
+        "cuStreamEndCapture": lambda stream: _Handle([gpu.end_capture(int(stream))]),
+        "cuGraphInstantiate": lambda graph, flags: _Handle(gpu.instantiate(graph.value[0])),
+        "cuGraphLaunch": lambda graph, stream: gpu.launch(int(graph), int(stream)),
+        "cuGraphExecDestroy": lambda graph: gpu.graphs.pop(int(graph)) and None,
+        "cuGraphDestroy": lambda graph: graph.value.clear(),
+        "cuEventCreate": create_event,
+        "cuEventRecord": record,
+        "cuEventSynchronize": wait,
+        "cuEventElapsedTime": lambda start, end: gpu.events[int(end)] - gpu.events[int(start)],
+        "cuEventDestroy": lambda event: gpu.events.pop(int(event)) and None,
+    }
