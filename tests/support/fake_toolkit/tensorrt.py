@@ -190,7 +190,7 @@ def _layers(model):
         kind = {"Conv": "CaskConvolution", "MatMul": "MatrixMultiply"}.get(node.op_type, "kgen")
         if FAULT == "slipped" and node.op_type == "Conv":
             dtype = "Float"
-        if node.domain == "tilefix" and node.op_type in known:
+        if node.op_type in known and FAULT != "inlines":
             kind = "PluginV3" if NUMBERS >= (10, 7) or node.op_type not in bodies else "kgen"
         tensor = {"Name": "t", "Dimensions": [1, 2], "Format/Datatype": f"Row major {dtype} format"}
         yield {

@@ -1,0 +1,207 @@
+"""The layer table as TensorRT writes it, and the rules that an engine is held to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge.errors import ExecutorError
+from export.engines.graph_facts import GraphFacts
+from export.engines.layer_checks import check_layers, engine_types, summarise
+from export.engines.layer_table import (
+    Layer,
+    LayerTensor,
+    layers_of_inspector,
+    layers_of_log,
+)
+
+
+def tensor_text(name: str, shape: str, dtype: str) -> str:
+    return (
+        f"{{ Name: {name}, Dimensions: [{shape}], Strides: [1], StrideOrder: [0], "
+        f"Datatype: {dtype}, Format: (Linear) Row major linear format }}"
+    )
+
+
+def row(name: str, kind: str, dtype: str, nodes: str, tensor: str = "x") -> str:
+    made = tensor_text(tensor, "1,4,64,64", dtype)
+    return (
+        f"Name: {name}, LayerType: {kind}, Inputs: [ {made}], Constants: [ "
+        f"{tensor_text('c', '1', 'Int32')}], Outputs: [ {made}], TacticName: t, StreamId: 0, "
+        f"Metadata: {nodes}"
+    )
+
+
+LOG = [
+    "Parsing node: conv1 [Conv]",
+    "[E] Name: no, LayerType: a complaint",
+    "Layers:",
+    row("conv1_myl0_1", "correlation", "Half", "[ONNX Layer: conv1][ONNX Layer: /relu.1]"),
+    row("__myl_Cast_myl0_2", "kgen", "Float", "[ONNX Layer: decode]"),
+    "Name: __mye1_myl0_3, LayerType: signal, Inputs: [], Outputs: [], StreamId: 0",
+    row("attend_myl0_4", "custom_layer", "Half", "[ONNX Layer: attend]"),
+    row("conv1 [profile 1]_myl1_1", "correlation", "Half", "[ONNX Layer: conv1]"),
+    row("__myl_Cast_myl1_2", "kgen", "Float", "[ONNX Layer: decode]", "x [profile 1]"),
+    row("attend [profile 1]_myl1_4", "custom_layer", "Half", "[ONNX Layer: attend]"),
+    "",
+    "I/O Tensors:",
+    " Name: frame, IOMode: Input, DataType: UInt8, Dimensions: [64,64,3]",
+]
+FACTS = GraphFacts(
+    path=Path("graph.onnx"),
+    size_bytes=1,
+    custom_nodes=("TileAttention attend",),
+    operators={"conv1": "Conv", "attend": "TileAttention", "decode": "Exp", "product": "MatMul"},
+    convolutions={"conv1": "Half"},
+    products={},
+)
+
+
+def layer(name: str, kind: str, dtype: str, *nodes: str, profile: int = 0) -> Layer:
+    tensor = (LayerTensor(dtype, (1, 2)),)
+    return Layer(name, kind, tensor, tensor, nodes, profile)
+
+
+def test_the_table_of_a_log():
+    layers = layers_of_log(LOG)
+    assert [each.profile for each in layers] == [0, 0, 0, 0, 1, 1, 1]
+    assert layers[0] == Layer(
+        "conv1_myl0_1",
+        "correlation",
+        (LayerTensor("Half", (1, 4, 64, 64)),),
+        (LayerTensor("Half", (1, 4, 64, 64)),),
+        ("conv1", "/relu.1"),
+    )
+    summary = summarise(layers, FACTS, "builder log")
+    assert (summary.layers, summary.plugin_layers) == (3, 1)
+    assert summary.convolutions == {"Half": 1}
+    assert summary.float32_layers == ("__myl_Cast_myl0_2",)
+    check_layers(layers, FACTS, "fp16", 2, "build it")
+
+
+def test_a_log_without_a_table():
+    with pytest.raises(ExecutorError) as error:
+        layers_of_log(LOG[:3])
+    assert error.value.what == "the engine was built, and its layer table cannot be read"
+    assert error.value.do.endswith("an engine that was not checked is not kept")
+
+
+def test_the_table_of_the_inspector():
+    tensor = {"Name": "x", "Dimensions": [1, 4], "Format/Datatype": "Channel major FP16 format"}
+    rows = [
+        {
+            "Name": "conv1 + relu",
+            "LayerType": "CaskConvolution",
+            "Inputs": [tensor],
+            "Outputs": [{**tensor, "Format/Datatype": "Half"}],
+            "Metadata": "[ONNX Layer: conv1]\x1e[ONNX Layer: relu]",
+        },
+        {"Name": "attend", "LayerType": "PluginV3", "Inputs": [], "Outputs": []},
+    ]
+    layers = layers_of_inspector(json.dumps({"Layers": rows}))
+    assert layers[0].nodes == ("conv1", "relu")
+    assert layers[0].inputs == layers[0].outputs == (LayerTensor("Half", (1, 4)),)
+    check_layers(layers, FACTS, "fp16", 1, "build it")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"Layers": []}', '{"Layers": ["conv1", "attend"]}', '{"Layers": [{}]}']
+)
+def test_an_inspector_that_says_too_little(text):
+    """Without detailed profiling verbosity rows are names alone."""
+    with pytest.raises(ExecutorError) as error:
+        layers_of_inspector(text)
+    assert error.value.what == "the engine was built, and its layer table cannot be read"
+
+
+def refused(layers: list[Layer], facts: GraphFacts, precision: str = "fp16") -> ExecutorError:
+    with pytest.raises(ExecutorError) as error:
+        check_layers(tuple(layers), facts, precision, 1, "build the plugin")
+    return error.value
+
+
+def test_every_custom_node_is_a_plugin_layer():
+    inlined = [layer("conv1", "correlation", "Half", "conv1"), layer("mm", "gemm", "Float")]
+    error = refused(inlined, FACTS)
+    assert error.what.startswith("the engine does not use the plugin")
+    assert error.expected == "1 plugin layers for TileAttention attend in profile 0"
+    assert error.do == "build the plugin"
+    twice = [layer(name, "custom_layer", "Half", "attend") for name in ("a", "b")]
+    assert "a, b" in refused(twice, FACTS).found
+
+
+def test_a_profile_without_the_plugin():
+    layers = layers_of_log(LOG[:-4])  # the second profile lost its plugin layer
+    with pytest.raises(ExecutorError) as error:
+        check_layers(layers, FACTS, "fp16", 2, "build it")
+    assert error.value.expected.endswith("in profile 1")
+
+
+@pytest.mark.parametrize(("wrong", "kept"), [(1, True), (2, False)])
+def test_nineteen_of_twenty_convolutions_are_enough(wrong, kept):
+    names = [f"conv{i}" for i in range(20)]
+    facts = replace(FACTS, custom_nodes=(), convolutions=dict.fromkeys(names, "Half"))
+    # Int8 where Half was promised: no island, so that the share alone decides
+    layers = [
+        layer(name, "correlation", "Int8" if i < wrong else "Half", name)
+        for i, name in enumerate(names)
+    ]
+    if kept:
+        check_layers(tuple(layers), facts, "fp16", 1, "")
+    else:
+        error = refused(layers, facts)
+        assert error.what.startswith("the engine is not fp16")
+        assert error.expected == "at least 95% of 20 Half"
+        assert error.found == "18 Half, 2 Int8; conv0 in Int8, conv1 in Int8"
+
+
+def test_convolutions_that_nothing_speaks_of_count_as_wrong():
+    facts = replace(FACTS, custom_nodes=())
+    assert "1 unknown" in refused([layer("x", "kgen", "Half")], facts).found
+
+
+def test_a_layer_of_convolutions_speaks_before_one_that_pads_for_it():
+    layers = (
+        layer("__myl_Pad", "kgen", "Float", "cast", "conv1"),
+        layer("conv1_myl0_1", "correlation", "Half", "conv1"),
+    )
+    assert engine_types(layers, FACTS.convolutions) == {"conv1": "Half"}
+
+
+def test_no_float32_island():
+    facts = replace(
+        FACTS,
+        custom_nodes=(),
+        convolutions={f"conv{i}": "Half" for i in range(20)},
+        products={"product": "Half", "geometry": "Float"},
+        operators={**FACTS.operators, "geometry": "MatMul"},
+    )
+    layers = [layer(name, "correlation", "Half", name) for name in facts.convolutions]
+    layers += [layer("g", "gemm", "Float", "geometry"), layer("d", "kgen", "Float", "decode")]
+    check_layers(tuple(layers), facts, "fp16", 1, "")
+    error = refused([*layers, layer("island", "gemm", "Float", "product")], facts)
+    assert error.what == "the fp16 engine computes in float32 where its graph does not"
+    assert error.found == "1: MatMul product in layer island, Half in the graph"
+
+
+@pytest.mark.parametrize(
+    ("types", "precision", "fits"),
+    [
+        (("Float", "Float"), "fp32", True),
+        (("Half", "Half"), "fp32", False),
+        (("Half", "Float"), "fp16", False),
+        (("Int8", "Half"), "int8", True),
+        (("Half", "Half"), "int8", False),
+    ],
+)
+def test_a_graph_is_of_its_folders_precision(types, precision, fits):
+    convolutions = {f"conv{i}": kind for i, kind in enumerate(types)}
+    facts = replace(FACTS, custom_nodes=(), convolutions=convolutions)
+    layers = [layer(name, "correlation", kind, name) for name, kind in convolutions.items()]
+    if fits:
+        check_layers(tuple(layers), facts, precision, 1, "")
+    else:
+        assert refused(layers, facts, precision).what == f"the graph graph.onnx is not {precision}"
