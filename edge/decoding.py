@@ -104,8 +104,8 @@ def decode(
         u: the folded convolution of v, [C, Hg, Wg].
         prior_xy_px: [N, 2], pixels of the window.
         prior_inv_var: [N], per square pixel; 0 is no prior.
-        min_max: the gate is alpha + beta (S - min S) / (max S - min S), as in DetGeo, and is what
-            `attention` holds; in a constant map the fraction is 0.
+        min_max: the gate is alpha + beta G with G = (S - min S) / (max S - min S), as in DetGeo,
+            and `attention` holds G; in a constant map G is 0.
         log_size_limit: the 4 of the text above; the published models have none.
 
     Returns:
@@ -119,7 +119,8 @@ def decode(
     found: dict[str, list[Float64 | float]] = {name: [] for name in DECODED}
     for vector, (x_px, y_px), inv_var in zip(q, prior_xy_px, prior_inv_var, strict=True):
         similarity = np.einsum("d,dij->ij", vector, v)  # [Hg, Wg]
-        gate = head.alpha + head.beta * (_stretched(similarity) if min_max else similarity)
+        unit = _stretched(similarity) if min_max else similarity
+        gate = head.alpha + head.beta * unit
         before = gate * (u + head.w_a[:, None, None]) + head.b[:, None, None]  # [C, Hg, Wg]
         hidden = np.where(before > 0, before, LEAK * before)
         square = (centre_x_px - x_px) ** 2 + (centre_y_px - y_px) ** 2
@@ -146,7 +147,7 @@ def decode(
         found["peak_similarity"].append(similarity[peak_row, peak_column])
         found["second_peak_similarity"].append(elsewhere.max() if elsewhere.size else -1.0)
         found["cell_similarity"].append(similarity[row, column])
-        found["attention"].append(gate if min_max else similarity)
+        found["attention"].append(unit)
     return {name: np.array(values) for name, values in found.items()}
 
 
