@@ -28,8 +28,15 @@ from export.plugin.toolchain import (
 SCHEMA_VERSION = 1
 SOURCES = Path(__file__).parent / "csrc"
 LIBRARY = "libtilefix_plugin.so"
-KERNELS = ("tile_attention.cu",)
-SHELL = ("plugin.cpp", "self_test.cpp")
+KERNELS = ("tile_attention.cu", "cross_attention.cu")
+SHELL = (
+    "plugin_library.cpp",
+    "plugin_self_test.cpp",
+    "tile_attention_plugin.cpp",
+    "tile_attention_self_test.cpp",
+    "cross_attention_plugin.cpp",
+    "cross_attention_self_test.cpp",
+)
 DEFAULT_ARCHS = (87, 90, 110)  # Orin, Hopper, Thor
 SPILL = re.compile(r"(\d+) bytes spill stores")
 TARGETS = ("x86_64", "aarch64")

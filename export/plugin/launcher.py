@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import ExecutorError
+from export.plugin.shared_library import no_plugin, open_library, refused
 from export.plugin.tile_attention import ANCHOR_LIMIT, CLICK_LIMIT, TileSettings
 
 if TYPE_CHECKING:
@@ -35,11 +36,9 @@ POINTERS = (
     "workspace",
 )
 SIZES = ("windows", "clicks", "embedding", "hidden", "rows", "columns", "anchor_count")
-REFUSALS = {
-    -1: f"a size out of range (1 to {CLICK_LIMIT} clicks, 1 to {ANCHOR_LIMIT} anchors)",
-    -2: "a null pointer",
-    -3: "a library built from another version of tile_attention.h",
-}
+REFUSALS = {-1: f"a size out of range (1 to {CLICK_LIMIT} clicks, 1 to {ANCHOR_LIMIT} anchors)"}
+LAUNCH, BYTES = "tilefix_tile_attention", "tilefix_tile_attention_workspace_bytes"
+SELF_TEST = "tilefix_tile_attention_self_test"
 
 
 class Arguments(ctypes.Structure):
@@ -73,22 +72,13 @@ class KernelLibrary:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            self._library = ctypes.CDLL(str(path.resolve()))
-            self._launch = self._library.tilefix_tile_attention
-            self._bytes = self._library.tilefix_tile_attention_workspace_bytes
-        except (OSError, AttributeError) as error:
-            raise ExecutorError(
-                f"the plugin library {path} cannot be used",
-                expected="a shared library with tilefix_tile_attention, for this machine",
-                found=str(error),
-                do="build it here: tilefix plugin build --out DIR",
-            ) from error
+        self._library = open_library(path, LAUNCH, BYTES)
+        self._launch, self._bytes = (getattr(self._library, name) for name in (LAUNCH, BYTES))
         self._launch.argtypes = (ctypes.POINTER(Arguments), ctypes.c_void_p)
         self._launch.restype = ctypes.c_int32
         self._bytes.argtypes = (ctypes.c_int32,) * 3
         self._bytes.restype = ctypes.c_size_t
-        self._self_test = getattr(self._library, "tilefix_plugin_self_test", None)
+        self._self_test = getattr(self._library, SELF_TEST, None)
         if self._self_test is not None:
             text = ctypes.POINTER(ctypes.c_char_p)
             self._self_test.argtypes = (*self._launch.argtypes, text, text)
@@ -135,12 +125,7 @@ class KernelLibrary:
         if not through_plugin:
             code = self._launch(ctypes.byref(arguments), stream)
         elif self._self_test is None:
-            raise ExecutorError(
-                f"the library {self.path} has no TensorRT plugin in it",
-                expected="tilefix_plugin_self_test",
-                found="kernels only",
-                do="build it with TensorRT's headers: tilefix plugin build --out DIR",
-            )
+            raise no_plugin(self.path, SELF_TEST)
         else:
             stage, said = ctypes.c_char_p(), ctypes.c_char_p()
             code = self._self_test(
@@ -148,13 +133,7 @@ class KernelLibrary:
             )
             where, reason = f"the plugin, at {(stage.value or b'').decode()}", said.value or b""
         if code:
-            known = REFUSALS.get(code, "a CUDA error of that number" if code > 0 else "")
-            raise ExecutorError(
-                f"a tile attention was refused by {where}",
-                expected="0",
-                found=f"{code}: {known}{reason.decode()}",
-                do="check the sizes against csrc/tile_attention.h, and the GPU with nvidia-smi",
-            )
+            raise refused("tile attention", where, code, REFUSALS, reason)
 
     def __call__(
         self,

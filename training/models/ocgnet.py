@@ -68,7 +68,7 @@ class MultiHeadCrossAttention(nn.Module):
             grid_hw: rows and columns of the query grid, which the pooled map is resized to.
 
         Returns:
-            key and value, [B, heads, T, C / heads] each, T the cells of the query grid.
+            key and value, [B, T, C] each, T the cells of the query grid.
         """
         pooled = nn.functional.max_pool2d(reference, POOL)
         if pooled.shape[-2:] != grid_hw:
@@ -76,21 +76,22 @@ class MultiHeadCrossAttention(nn.Module):
                 pooled, grid_hw, mode="bilinear", align_corners=False
             )
         tokens = pooled.flatten(2).transpose(1, 2)  # [B, T, C]
-        return {"key": self._split(self.key(tokens)), "value": self._split(self.value(tokens))}
+        return {"key": self.key(tokens), "value": self.value(tokens)}
 
     def forward(self, features: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attend.
 
         Args:
             features: [M, C, h, w] of the query.
-            key: [M, heads, T, C / heads].
+            key: [M, T, C].
             value: like key.
 
         Returns:
             [M, C, h, w].
         """
-        query = self._split(self.query(features.flatten(2).transpose(1, 2)))
-        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        query = self.query(features.flatten(2).transpose(1, 2))
+        by_heads = (self._split(tokens) for tokens in (query, key, value))
+        mixed = nn.functional.scaled_dot_product_attention(*by_heads)
         attended = self.out(mixed.transpose(1, 2).flatten(2))  # [M, h w, C]
         return attended.transpose(1, 2).unflatten(2, features.shape[-2:]) * features
 
@@ -124,7 +125,7 @@ class OCGNet(CosineLocalizer):
             self.queryreferencefusion = MultiHeadCrossAttention()
 
     def query_features(self, reference: Tensor) -> dict[str, Tensor]:
-        """key and value of MHCA, [B, 8, T, 64] each; nothing without it."""
+        """key and value of MHCA, [B, T, 512] each; nothing without it."""
         if not self.options.cross_attention:
             return {}
         height, width = self.options.frame_hw_px

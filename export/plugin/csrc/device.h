@@ -55,10 +55,46 @@ __device__ __forceinline__ void load_transposed(unsigned (&out)[4], void const* 
                  : "memory");
 }
 
+// The same without transposing: out[m] gets elements (g, 2 t) and (g, 2 t + 1).
+__device__ __forceinline__ void load_rows(unsigned (&out)[4], void const* row) {
+    auto const at = static_cast<unsigned>(__cvta_generic_to_shared(row));
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+                 : "r"(at)
+                 : "memory");
+}
+
 }  // namespace tilefix
 #endif
 
 namespace tilefix {
+
+__device__ __forceinline__ __half2 pair_of(unsigned word) {
+    __half2 pair;
+    memcpy(&pair, &word, 4);
+    return pair;
+}
+__device__ __forceinline__ unsigned word_of(__half2 pair) {
+    unsigned word;
+    memcpy(&word, &pair, 4);
+    return word;
+}
+
+__device__ __forceinline__ float warp_sum(float x) {
+#pragma unroll
+    for (int step = 16; step; step /= 2) x += __shfl_xor_sync(~0u, x, step);
+    return x;
+}
+__device__ __forceinline__ float warp_min(float x) {
+#pragma unroll
+    for (int step = 16; step; step /= 2) x = fminf(x, __shfl_xor_sync(~0u, x, step));
+    return x;
+}
+__device__ __forceinline__ float warp_max(float x) {
+#pragma unroll
+    for (int step = 16; step; step /= 2) x = fmaxf(x, __shfl_xor_sync(~0u, x, step));
+    return x;
+}
 
 // Eight neighbours in shared memory, 16-byte aligned.
 __device__ __forceinline__ void unpack(float const* from, float (&to)[8]) {
@@ -84,14 +120,19 @@ __device__ __forceinline__ float widen(float x) { return x; }
 __device__ __forceinline__ float widen(__half x) { return __half2float(x); }
 
 template <typename T>
-__device__ __forceinline__ T zero();
+__device__ __forceinline__ T narrow(float x);
 template <>
-__device__ __forceinline__ float zero<float>() {
-    return 0.f;
+__device__ __forceinline__ float narrow<float>(float x) {
+    return x;
 }
 template <>
-__device__ __forceinline__ __half zero<__half>() {
-    return __float2half(0.f);
+__device__ __forceinline__ __half narrow<__half>(float x) {
+    return __float2half(x);
+}
+
+template <typename T>
+__device__ __forceinline__ T zero() {
+    return narrow<T>(0.f);
 }
 
 }  // namespace tilefix

@@ -22,6 +22,7 @@
 
 #define __global__
 #define __device__
+#define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define TILEFIX_LAUNCH(kernel, grid, threads, shared_bytes, stream, ...) \
@@ -217,6 +218,10 @@ inline unsigned __ballot_sync(unsigned, bool said) {
     for (unsigned i = 0; i < 32; ++i) all |= lanes[i] << i;
     return all;
 }
+inline void __syncwarp() {
+    auto& b = tilefix::host::block();
+    tilefix::host::wait_at(b.warps[b.current / 32]);
+}
 inline int __ffs(unsigned x) { return __builtin_ffs(int(x)); }
 
 namespace tilefix {
@@ -240,18 +245,21 @@ inline void multiply(float (&d)[4], unsigned const (&a)[4], unsigned b0, unsigne
                     element(4 * column + k % 8 / 2, 4 + k / 8, k % 2);
     }
 }
-inline void load_transposed(unsigned (&out)[4], void const* row) {
+inline void load_matrices(unsigned (&out)[4], void const* row, bool transposed) {
     if (reinterpret_cast<uintptr_t>(row) % 16) std::abort();
     auto& b = host::block();
     auto const* const rows = host::share(b.pointers, row);
     int const g = b.current % 32 / 4, t = b.current % 4;
     for (int m = 0; m < 4; ++m) {
         auto const element = [&](int i) -> unsigned {
-            return static_cast<__half const*>(rows[8 * m + i])[g].bits;
+            int const at = transposed ? i : g, column = transposed ? g : i;
+            return static_cast<__half const*>(rows[8 * m + at])[column].bits;
         };
         out[m] = element(2 * t) | element(2 * t + 1) << 16;
     }
 }
+inline void load_transposed(unsigned (&out)[4], void const* row) { load_matrices(out, row, true); }
+inline void load_rows(unsigned (&out)[4], void const* row) { load_matrices(out, row, false); }
 inline void close_copy_group() {
     auto& b = host::block();
     b.fibers[b.current].copies.emplace_back();

@@ -39,6 +39,9 @@ inline __half __hfma(__half a, __half b, __half c) {
 inline __half2 __hfma2(__half2 a, __half2 b, __half2 c) {
     return {__hfma(a.x, b.x, c.x), __hfma(a.y, b.y, c.y)};
 }
+inline __half2 __hadd2(__half2 a, __half2 b) {  // a sum of two halves rounds once, as by __hfma
+    return {__hfma(a.x, {0x3c00}, b.x), __hfma(a.y, {0x3c00}, b.y)};
+}
 inline __half2 __hmul2(__half2 a, __half2 b) { return __hfma2(a, b, {{0}, {0}}); }
 inline __half2 __hmax2(__half2 a, __half2 b) {
     auto const larger = [](__half x, __half y) {

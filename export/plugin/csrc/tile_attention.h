@@ -5,10 +5,7 @@
 #ifndef TILEFIX_TILE_ATTENTION_H_
 #define TILEFIX_TILE_ATTENTION_H_
 
-#include <stddef.h>
-#include <stdint.h>
-
-#define TILEFIX_API __attribute__((visibility("default")))  // all else is hidden
+#include "interface.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -17,10 +14,6 @@ extern "C" {
 enum {
     TILEFIX_CLICK_LIMIT = 64,
     TILEFIX_ANCHOR_LIMIT = 9,
-    // What the launch function answers besides a cudaError_t:
-    TILEFIX_BAD_SIZE = -1,       // clicks, anchors or another size out of range
-    TILEFIX_BAD_POINTER = -2,    // a null pointer other than attention
-    TILEFIX_OTHER_VERSION = -3,  // struct_bytes is not this struct's size
 };
 
 typedef struct TileAttentionArguments {
@@ -62,7 +55,7 @@ typedef struct TileAttentionArguments {
 TILEFIX_API size_t tilefix_tile_attention_workspace_bytes(int32_t windows, int32_t clicks,
                                                           int32_t cells);
 
-// Enqueues all on a stream (a cudaStream_t). Returns 0, one of the negative numbers above, or the
+// Enqueues all on a stream (a cudaStream_t). Returns 0, a negative number of interface.h, or the
 // cudaError_t of a launch.
 TILEFIX_API int32_t tilefix_tile_attention(TileAttentionArguments const* arguments, void* stream);
 

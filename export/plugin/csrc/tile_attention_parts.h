@@ -153,21 +153,6 @@ __device__ __forceinline__ float value_of(Key key) {
 }
 __device__ __forceinline__ unsigned index_of(Key key) { return ~unsigned(key); }
 
-__device__ __forceinline__ float warp_sum(float x) {
-#pragma unroll
-    for (int step = 16; step; step /= 2) x += __shfl_xor_sync(~0u, x, step);
-    return x;
-}
-__device__ __forceinline__ float warp_min(float x) {
-#pragma unroll
-    for (int step = 16; step; step /= 2) x = fminf(x, __shfl_xor_sync(~0u, x, step));
-    return x;
-}
-__device__ __forceinline__ float warp_max(float x) {
-#pragma unroll
-    for (int step = 16; step; step /= 2) x = fmaxf(x, __shfl_xor_sync(~0u, x, step));
-    return x;
-}
 __device__ __forceinline__ Key warp_max(Key key) {
 #pragma unroll
     for (int step = 16; step; step /= 2) {

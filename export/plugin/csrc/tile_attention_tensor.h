@@ -11,17 +11,6 @@
 
 namespace tilefix {
 
-__device__ __forceinline__ __half2 pair_of(unsigned word) {
-    __half2 pair;
-    memcpy(&pair, &word, 4);
-    return pair;
-}
-__device__ __forceinline__ unsigned word_of(__half2 pair) {
-    unsigned word;
-    memcpy(&word, &pair, 4);
-    return word;
-}
-
 // S of up to 16 clicks in the block's cells, to shared memory. embedding is a multiple of 16.
 __device__ inline void tensor_cosines(TileAttentionArguments const& a, Shared& s, __half* tile,
                                       int first_click, int first_cell) {

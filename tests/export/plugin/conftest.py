@@ -1,4 +1,4 @@
-"""Cases and comparisons of the tests of TileAttention."""
+"""Cases and comparisons of the tests of the kernels, and their libraries for the host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.plugin.build import SHELL, SOURCES
+from export.plugin.build import KERNELS, SHELL, SOURCES
+from export.plugin.cross_attention_launcher import CrossAttentionLibrary
 from export.plugin.launcher import KernelLibrary
 from export.plugin.random_cases import VARIANTS, TileCase, random_case
 from export.plugin.toolchain import Nvcc
@@ -73,28 +74,49 @@ def host_compiler() -> str:
 
 
 @pytest.fixture(scope="session")
-def host_object(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The CUDA source compiled for the host, where one thread block runs at a time."""
-    made = tmp_path_factory.mktemp("host") / "kernels.o"
-    source = SOURCES / "tile_attention.cu"
+def host_objects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The CUDA sources compiled for the host, where one thread block runs at a time."""
+    made = tmp_path_factory.mktemp("host")
     flags = (*FLAGS, "-DTILEFIX_HOST", "-c", "-x", "c++")
-    subprocess.run([host_compiler(), *flags, source, "-o", made], check=True)
-    return made
+    objects = [made / f"{name}.o" for name in KERNELS]
+    for name, out in zip(KERNELS, objects, strict=True):
+        subprocess.run([host_compiler(), *flags, SOURCES / name, "-o", out], check=True)
+    return objects
 
 
 @pytest.fixture(scope="session")
-def host_kernels(host_object: Path) -> KernelLibrary:
-    library = host_object.with_name("kernels.so")
-    subprocess.run([host_compiler(), "-shared", host_object, "-o", library], check=True)
-    return KernelLibrary(library)
+def host_library(host_objects: list[Path]) -> Path:
+    library = host_objects[0].with_name("kernels.so")
+    subprocess.run([host_compiler(), "-shared", *host_objects, "-o", library], check=True)
+    return library
 
 
 @pytest.fixture(scope="session")
-def host_plugin(host_object: Path, trt_headers: Path, nvcc: Nvcc) -> KernelLibrary:
-    """The TensorRT shell, as it is, around the kernels of the host."""
+def host_kernels(host_library: Path) -> KernelLibrary:
+    return KernelLibrary(host_library)
+
+
+@pytest.fixture(scope="session")
+def host_cross(host_library: Path) -> CrossAttentionLibrary:
+    return CrossAttentionLibrary(host_library)
+
+
+@pytest.fixture(scope="session")
+def host_plugin_library(host_objects: list[Path], trt_headers: Path, nvcc: Nvcc) -> Path:
+    """The TensorRT shells, as they are, around the kernels of the host."""
     includes = ("-isystem", trt_headers, "-isystem", nvcc.include())
-    library = host_object.with_name("plugin.so")
+    library = host_objects[0].with_name("plugin.so")
     sources = [SOURCES / name for name in SHELL]
     flags = (*FLAGS, "-fvisibility=hidden", "-shared", "-Wl,-z,defs", *includes)
-    subprocess.run([host_compiler(), *flags, *sources, host_object, "-o", library], check=True)
-    return KernelLibrary(library)
+    subprocess.run([host_compiler(), *flags, *sources, *host_objects, "-o", library], check=True)
+    return library
+
+
+@pytest.fixture(scope="session")
+def host_plugin(host_plugin_library: Path) -> KernelLibrary:
+    return KernelLibrary(host_plugin_library)
+
+
+@pytest.fixture(scope="session")
+def host_cross_plugin(host_plugin_library: Path) -> CrossAttentionLibrary:
+    return CrossAttentionLibrary(host_plugin_library)

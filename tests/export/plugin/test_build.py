@@ -158,8 +158,12 @@ def exported(tool: str, library: Path) -> set[str]:
 INTERFACE = {
     "getCreators",
     "setLoggerFinder",
-    "tilefix_plugin_self_test",
+    "tilefix_cross_attention",
+    "tilefix_cross_attention_self_test",
+    "tilefix_cross_attention_splits",
+    "tilefix_cross_attention_workspace_bytes",
     "tilefix_tile_attention",
+    "tilefix_tile_attention_self_test",
     "tilefix_tile_attention_workspace_bytes",
 }
 
@@ -223,6 +227,6 @@ def test_build_for_a_jetson(tmp_path, nvcc: Nvcc, trt_headers):
     subprocess.run(["aarch64-linux-gnu-gcc", source, "-o", loader, "-ldl"], check=True)
     emulator = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"]
     said = subprocess.run([*emulator, loader, library], capture_output=True, text=True)
-    assert said.stdout == "creators: 1\n"
+    assert said.stdout == "creators: 2\n"
     if lister is None:
         pytest.skip("built and loaded; its code not listed: pip install nvidia-cuda-cuobjdump")

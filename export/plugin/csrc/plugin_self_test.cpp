@@ -1,17 +1,9 @@
-// Drives the plugin through its V3 interface as a TensorRT build and run would, without libnvinfer.
-//
-// From Python: data_ptr() of torch tensors and a stream. So the kernels and the shell around them
-// are proved on any CUDA GPU, TensorRT or not.
-#include <NvInferRuntime.h>
+#include "plugin_self_test.h"
 
 #include <algorithm>
-#include <initializer_list>
+#include <cstring>
 #include <memory>
 #include <string>
-#include <utility>
-#include <vector>
-
-#include "tile_attention.h"
 
 using namespace nvinfer1;
 
@@ -53,7 +45,25 @@ struct Numbers final : IExprBuilder, apiv::VExprBuilder {
     std::vector<std::unique_ptr<Number>> made;
 };
 
-PluginTensorDesc tensor(DataType type, std::initializer_list<int64_t> sizes) {
+DynamicPluginTensorDesc dynamic(PluginTensorDesc const& d) {
+    DynamicPluginTensorDesc out{};
+    out.desc = d, out.min = d.dims, out.max = d.dims, out.opt = d.dims;
+    return out;
+}
+
+IPluginCreatorV3One* creator_of(char const* plugin) {
+    int32_t count = 0;
+    auto* const* const creators = getCreators(count);
+    for (int32_t i = 0; i < count; ++i) {
+        auto* const creator = static_cast<IPluginCreatorV3One*>(creators[i]);
+        if (!std::strcmp(creator->getPluginName(), plugin)) return creator;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+PluginTensorDesc tilefix::self_test::tensor(DataType type, std::initializer_list<int64_t> sizes) {
     PluginTensorDesc d{};
     d.dims.nbDims = int32_t(sizes.size());
     std::copy(sizes.begin(), sizes.end(), d.dims.d);
@@ -63,19 +73,7 @@ PluginTensorDesc tensor(DataType type, std::initializer_list<int64_t> sizes) {
     return d;
 }
 
-DynamicPluginTensorDesc dynamic(PluginTensorDesc const& d) {
-    DynamicPluginTensorDesc out{};
-    out.desc = d, out.min = d.dims, out.max = d.dims, out.opt = d.dims;
-    return out;
-}
-
-}  // namespace
-
-// Builds, serialises, deserialises and enqueues a plugin of the settings, sizes and pointers of
-// `a` (windows is 1). Returns 0, or -100 or enqueue's code; `stage` then says where, and `reason`
-// what the plugin complained of.
-extern "C" TILEFIX_API int32_t tilefix_plugin_self_test(TileAttentionArguments const* a, void* stream,
-                                                        char const** stage, char const** reason) {
+int32_t tilefix::self_test::drive(Call const& call, char const** stage, char const** reason) {
     Listener listener;
     setLoggerFinder(&listener);
     struct Forget {
@@ -86,42 +84,23 @@ extern "C" TILEFIX_API int32_t tilefix_plugin_self_test(TileAttentionArguments c
         *stage = where, *reason = heard.c_str();
         return code;
     };
-    int32_t count = 0;
-    auto* const* const creators = getCreators(count);
-    if (count != 1) return fail("getCreators");
-    auto* const creator = static_cast<IPluginCreatorV3One*>(creators[0]);
-    int32_t const attention = a->attention != nullptr;
-    std::vector<PluginField> fields;
-    for (auto const& [name, value] : std::initializer_list<std::pair<char const*, float const*>>{
-             {"gate_offset", &a->gate_offset}, {"gate_slope", &a->gate_slope},
-             {"stride_px", &a->stride_px}, {"log_size_limit", &a->log_size_limit},
-             {"click_var", &a->click_var}, {"centre_var", &a->centre_var},
-             {"floor_var_px2", &a->floor_var_px2}})
-        fields.emplace_back(name, value, PluginFieldType::kFLOAT32, 1);
-    PluginFieldCollection given{int32_t(fields.size()), fields.data()};
+    IPluginCreatorV3One* const creator = creator_of(call.plugin);
+    if (!creator) return fail("getCreators");
+    int32_t const all_fields = int32_t(call.fields.size());
+    PluginFieldCollection given{all_fields - 1, call.fields.data()};
     if (creator->createPlugin("incomplete", &given, TensorRTPhase::kBUILD) ||
-        heard.find("min_max") == std::string::npos)
+        heard.find(call.fields.back().name) == std::string::npos)
         return fail("a plugin without its fields was not refused");
-    fields.emplace_back("min_max", &a->min_max, PluginFieldType::kINT32, 1);
-    fields.emplace_back("attention", &attention, PluginFieldType::kINT32, 1);
-    given = {int32_t(fields.size()), fields.data()};
-    if (creator->getFieldNames()->nbFields != given.nbFields) return fail("getFieldNames");
+    given.nbFields = all_fields;
+    if (creator->getFieldNames()->nbFields != all_fields) return fail("getFieldNames");
 
     std::unique_ptr<IPluginV3> built(creator->createPlugin("one", &given, TensorRTPhase::kBUILD));
     if (!built) return fail("createPlugin");
     std::unique_ptr<IPluginV3> cloned(built->clone());
     auto* const build = static_cast<IPluginV3OneBuild*>(
         cloned->getCapabilityInterface(PluginCapabilityType::kBUILD));
-    int64_t const n = a->clicks, d = a->embedding, c = a->hidden, h = a->rows, w = a->columns;
-    int64_t const k = a->anchor_count;
-    DataType const stored = a->half ? DataType::kHALF : DataType::kFLOAT, f = DataType::kFLOAT;
-    std::vector<PluginTensorDesc> const in = {
-        tensor(stored, {n, d}), tensor(stored, {d, h, w}), tensor(stored, {c, h, w}),
-        tensor(f, {c, 3}),      tensor(f, {k, c}),         tensor(f, {k, 4, c}),
-        tensor(f, {k, 8}),      tensor(f, {n, 2}),         tensor(f, {n})};
-    std::vector<PluginTensorDesc> out = {tensor(f, {n, 4}), tensor(f, {n}), tensor(f, {n}),
-                                         tensor(f, {n}), tensor(f, {n})};
-    if (attention) out.push_back(tensor(f, {n, h, w}));
+    auto const& in = call.in;
+    auto const& out = call.out;
     int32_t const inputs = int32_t(in.size()), outputs = int32_t(out.size());
     if (build->getNbOutputs() != outputs) return fail("getNbOutputs");
 
@@ -136,6 +115,12 @@ extern "C" TILEFIX_API int32_t tilefix_plugin_self_test(TileAttentionArguments c
             return fail("supportsFormatCombination allows INT8");
         all[i] = dynamic(i < inputs ? in[i] : out[i - inputs]);
     }
+    std::vector<DataType> in_types, out_types(outputs);
+    for (auto const& t : in) in_types.push_back(t.type);
+    if (build->getOutputDataTypes(out_types.data(), outputs, in_types.data(), inputs))
+        return fail("getOutputDataTypes");
+    for (int32_t i = 0; i < outputs; ++i)
+        if (out_types[i] != out[i].type) return fail("an output's type");
     if (build->configurePlugin(all.data(), inputs, all.data() + inputs, outputs))
         return fail("configurePlugin");
     Numbers numbers;
@@ -155,7 +140,7 @@ extern "C" TILEFIX_API int32_t tilefix_plugin_self_test(TileAttentionArguments c
                 return fail("an output's shape");
     }
     if (build->getWorkspaceSize(all.data(), inputs, all.data() + inputs, outputs) !=
-        tilefix_tile_attention_workspace_bytes(1, a->clicks, a->rows * a->columns))
+        call.workspace_bytes)
         return fail("getWorkspaceSize");
 
     // As an engine's deserialisation does: a new plugin from the bytes of the old one's fields.
@@ -180,12 +165,8 @@ extern "C" TILEFIX_API int32_t tilefix_plugin_self_test(TileAttentionArguments c
     auto* const ready = static_cast<IPluginV3OneRuntime*>(
         context->getCapabilityInterface(PluginCapabilityType::kRUNTIME));
     if (ready->onShapeChange(in.data(), inputs, out.data(), outputs)) return fail("onShapeChange");
-    void const* const given_tensors[] = {a->query,   a->v,           a->u,
-                                         a->channels, a->confidence, a->boxes,
-                                         a->anchors, a->prior_xy_px, a->prior_inv_var};
-    void* const answers[] = {a->box_xyxy_px,            a->confidence_logit, a->peak_similarity,
-                             a->second_peak_similarity, a->cell_similarity,  a->attention};
-    int32_t const code = ready->enqueue(in.data(), out.data(), given_tensors, answers, a->workspace,
-                                        static_cast<cudaStream_t>(stream));
+    int32_t const code =
+        ready->enqueue(in.data(), out.data(), call.inputs.data(), call.outputs.data(),
+                       call.workspace, static_cast<cudaStream_t>(call.stream));
     return code ? fail("enqueue", code) : 0;
 }
