@@ -11,6 +11,7 @@ from pathlib import Path
 from edge.alignment import Aligner
 from edge.alignment_worker import AlignmentWorker
 from edge.bundle import Bundle, shipped_bundle_path
+from edge.devices.base import DeviceOptions
 from edge.encoding import open_features
 from edge.errors import BundleError
 from edge.feature_cache import FeatureCache, StoredFeatures, WindowReader
@@ -30,6 +31,16 @@ class PriorChoice(str, Enum):
 
     ALIGNMENT = "alignment"  # alignment, else the tracker, else telemetry
     NONE = "none"  # nothing: the head decides alone
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorChoice:
+    """What runs the graphs."""
+
+    name: str = "onnxruntime"
+    precision: str = "fp32"
+    threads: int = 2  # of each graph on the CPU
+    device: DeviceOptions | None = None  # None: the defaults of an executor on a GPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +81,7 @@ def assemble_on_map(
     store_path: str | os.PathLike[str] | None = None,
     prior: PriorChoice = PriorChoice.ALIGNMENT,
     live: bool = False,
-    threads: int = 2,
+    executor: ExecutorChoice | None = None,
 ) -> Assembly:
     """A pipeline over a tile map.
 
@@ -80,7 +91,7 @@ def assemble_on_map(
         store_path: folder of encoded windows of that map; None: encode on demand.
         prior: see PriorChoice.
         live: alignment runs beside the frame path instead of in it.
-        threads: of each graph.
+        executor: what runs the graphs; None: ONNX Runtime in fp32.
 
     Raises:
         MapError, GeoreferenceError: the map.
@@ -89,6 +100,7 @@ def assemble_on_map(
             frames are aligned, alignment.
     """
     tiles = open_map(map_path)
+    executor = executor or ExecutorChoice()
     store = None
     try:
         size = bundle.manifest.window
@@ -105,12 +117,14 @@ def assemble_on_map(
             )
             store = open_features(
                 Path(store_path),
-                model_id=bundle.model_id,
+                model_id=bundle.encoder_id(executor.precision),
                 map_id=tiles.map_id,
                 grid=grid,
                 alignment_id=graph,
             )
-        found = assemble(bundle, grid, supply, store=store, prior=prior, live=live, threads=threads)
+        found = assemble(
+            bundle, grid, supply, store=store, prior=prior, live=live, executor=executor
+        )
         return replace(found, tiles=tiles, store=store)
     except BaseException:
         if store is not None:
@@ -128,7 +142,7 @@ def assemble(
     prior: PriorChoice = PriorChoice.ALIGNMENT,
     live: bool = False,
     track: bool = True,
-    threads: int = 2,
+    executor: ExecutorChoice | None = None,
 ) -> Assembly:
     """A pipeline over anything that windows can be read from.
 
@@ -140,13 +154,17 @@ def assemble(
         prior: see PriorChoice.
         live: alignment runs beside the frame path instead of in it.
         track: an accepted fix is a prior for the next click of its id.
-        threads: of each graph.
+        executor: what runs the graphs; None: ONNX Runtime in fp32. Alignment is always its.
 
     Raises:
-        BundleError: `prior` wants an alignment that the bundle has no graph for.
+        BundleError: `prior` wants an alignment that the bundle has no graph for, or the executor a
+            precision.
+        ExecutorError: the executor is not available, or refuses the graph.
     """
-    aligner = _aligner(bundle, prior, threads)
-    localizer = Localizer.open(bundle, threads=threads)
+    choice = executor or ExecutorChoice()
+    aligner = _aligner(bundle, prior, choice.threads)
+    chosen = choice.name, choice.precision, choice.threads, choice.device
+    localizer = Localizer.open(bundle, *chosen)
     describe = aligner.describe if aligner else None
     cache = FeatureCache(localizer, pictures, describe=describe, store=store)
     windows = supply(cache)

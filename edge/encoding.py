@@ -22,6 +22,7 @@ from edge.types import ReferenceFeature, ReferenceWindow
 
 if TYPE_CHECKING:
     from edge.bundle import Bundle
+    from edge.devices.base import DeviceOptions
 
 ALIGNMENT_FILE = "alignment/xfeat.onnx"
 
@@ -46,6 +47,7 @@ class BundleEncoder:
         executor: str = "onnxruntime",
         precision: str = "fp32",
         threads: int = 2,
+        device: DeviceOptions | None = None,
     ) -> None:
         """Open both graphs.
 
@@ -54,7 +56,7 @@ class BundleEncoder:
         """
         from edge.localizer import Localizer
 
-        self._localizer = Localizer.open(bundle, executor, precision, threads)
+        self._localizer = Localizer.open(bundle, executor, precision, threads, device)
         self.model_id = self._localizer.model_id
         self.alignment_id = bundle.manifest.files.get(ALIGNMENT_FILE)
         self._aligner = None
@@ -62,6 +64,11 @@ class BundleEncoder:
             from edge.alignment import Aligner
 
             self._aligner = Aligner.open(bundle, threads=threads)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See `Localizer.notes`."""
+        return self._localizer.notes
 
     def encode(self, window: ReferenceWindow) -> ReferenceFeature:
         """The tensors of the encoder, and the `align_*` tensors of the aligner."""

@@ -12,6 +12,7 @@ from edge.acceptance import AcceptanceModel
 from edge.bundle import ENCODER, LOCALIZER, Bundle
 from edge.centre_spread import click_sigma_px, open_spread
 from edge.coverage import TENSOR, cell_coverage, coverage_at
+from edge.devices.base import DeviceOptions
 from edge.errors import BundleError, ExecutorError, FeatureStoreError, WindowError
 from edge.executors.base import Executor, open_executor
 from edge.letterbox import Letterbox, letterbox
@@ -44,12 +45,19 @@ NUMBERS = (
 class Localizer:
     """A bundle in an executor. One thread at a time; the encoder is loaded when first needed."""
 
-    def __init__(self, bundle: Bundle, executor: str, precision: str, threads: int) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        executor: str,
+        precision: str,
+        threads: int,
+        device: DeviceOptions | None = None,
+    ) -> None:
         self.bundle = bundle
         self.model_id = bundle.encoder_id(precision)  # features must carry the same
-        self._threads = threads
+        self._threads, self._device = threads, device
         self.acceptance = AcceptanceModel.from_spec(bundle.manifest.acceptance)
-        self._executor = open_executor(executor, bundle, LOCALIZER, precision, threads)
+        self._executor = open_executor(executor, bundle, LOCALIZER, precision, threads, device)
         self._encoder: Executor | None = None
         self._bound: ReferenceFeature | None = None
         self._spread = open_spread(bundle, precision)
@@ -62,15 +70,18 @@ class Localizer:
         executor: str = "onnxruntime",
         precision: str = "fp32",
         threads: int = 2,
+        device: DeviceOptions | None = None,
     ) -> Localizer:
         """Open a bundle, or the folder of one, in the named executor and precision, or not at all.
+
+        `device` says how an executor on a GPU uses it; None: by the defaults.
 
         Raises:
             BundleError: a broken bundle, or one without that precision.
             ExecutorError: an executor that is not there, or that refuses the graph.
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        return Localizer(opened, executor, precision, threads)
+        return Localizer(opened, executor, precision, threads, device)
 
     @property
     def executor(self) -> str:
@@ -81,6 +92,11 @@ class Localizer:
     def precision(self) -> str:
         """Precision of the graphs."""
         return self._executor.precision
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the executors, such as an engine of another board."""
+        return (*self._executor.notes, *(self._encoder.notes if self._encoder else ()))
 
     def encode(self, window: ReferenceWindow) -> ReferenceFeature:
         """Run the reference encoder on one window, [H, W, 3] of exactly the bundle's size.
@@ -100,7 +116,7 @@ class Localizer:
                 do="read the window with the width and height of the bundle's manifest",
             )
         if self._encoder is None:
-            arguments = self.bundle, ENCODER, self.precision, self._threads
+            arguments = self.bundle, ENCODER, self.precision, self._threads, self._device
             self._encoder = open_executor(self._executor.name, *arguments)
         image = np.ascontiguousarray(window.image)
         tensors = self._encoder.run({"image": image}, self._feature_names)
@@ -271,8 +287,7 @@ class Localizer:
     def _check_graph(self) -> None:
         """The manifest and the graph of a bundle must mean the same inputs."""
         manifest = self.bundle.manifest
-        frame = manifest.frame.height_px, manifest.frame.width_px, 3
-        wanted = {f"frame uint8 [{', '.join(map(str, frame))}]"}
+        wanted = {f"frame uint8 [{manifest.frame.height_px}, {manifest.frame.width_px}, 3]"}
         for feature in manifest.features:
             wanted.add(f"{feature.name} {feature.dtype} [{', '.join(map(str, feature.shape))}]")
         found = {str(spec) for spec in self._executor.inputs}

@@ -15,6 +15,7 @@ from edge.pairs_images import MapWindow
 from edge.scoring import Box
 from edge.types import Click, Fix, Float64, Frame, PriorSource, ReferenceFeature
 
+DEFAULT = "onnxruntime", "fp32"  # executor and precision
 KEPT_WINDOWS = 16  # encoded windows held in memory; about 8 MB each
 
 
@@ -63,9 +64,11 @@ class LitePredictor:
 
     @property
     def name(self) -> str:
-        """Row of the table: the model and its prior."""
+        """Row of the table: the model, its prior, and what ran it unless that is the default."""
         prior = "without prior" if self._aligner is None else "with alignment"
-        return f"{self._localizer.bundle.manifest.model} {prior}"
+        how = self._localizer.executor, self._localizer.precision
+        tail = "" if how == DEFAULT else f" ({' '.join(how)})"
+        return f"{self._localizer.bundle.manifest.model} {prior}{tail}"
 
     def predict(
         self, frame: Frame, click_xy_px: Float64, windows: Sequence[MapWindow]

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge.commands.evaluate_checks import PRIORS, check_plot, is_of_checkpoints, wanted_priors
+from edge.commands.executor_options import device_options, executor_options, tell
+
 if TYPE_CHECKING:
-    from edge.bundle import Bundle
     from edge.evaluation import FrameResult, Site, SiteRun
+    from edge.localizer import Localizer
     from edge.predictors import Predictor
 
     Task = tuple[Predictor, Site, list[Site]]  # on the map of the site, and on those of the others
 
-PRIORS = ("none", "alignment")
 INTERRUPTED = 130
-PLOT_FORMATS = (".png", ".svg", ".pdf")
 ALIGNMENT_FILE = "alignment/xfeat.onnx"
 
 
@@ -48,6 +49,7 @@ ALIGNMENT_FILE = "alignment/xfeat.onnx"
 @click.option("--no-alignment", is_flag=True, help="The same as --prior none.")
 @click.option("--baselines/--no-baselines", default=True, show_default=True)
 @click.option("--overlay", type=click.Path(path_type=Path), help="Folder for one PNG per frame.")
+@executor_options
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
 @click.option(
     "--click-noise",
@@ -83,6 +85,10 @@ def evaluate(
     no_alignment: bool,
     baselines: bool,
     overlay: Path | None,
+    executor: str,
+    precision: str,
+    device_backend: str | None,
+    no_cuda_graphs: bool,
     threads: int,
     noise_px: tuple[float, ...],
     plot_path: Path | None,
@@ -102,9 +108,9 @@ def evaluate(
     With --checkpoint, --data and --set: score trained models on the split of a published data set,
     as the papers do (`python -m pydoc training.evaluation.metrics`), beside the papers' own rows.
     """
-    of_checkpoints = _is_of_checkpoints(files, checkpoints, data, set_name)
+    of_checkpoints = is_of_checkpoints(files, checkpoints, data, set_name)
     if plot_path is not None:
-        _check_plot(plot_path, noise_px)
+        check_plot(plot_path, noise_px)
     if of_checkpoints:
         # by name: nothing here imports torch
         published = importlib.import_module("training.evaluation.published")
@@ -115,10 +121,11 @@ def evaluate(
     from edge.bundle import Bundle, shipped_bundle_path
     from edge.click_noise import CarelessClicks, scores_by_error
     from edge.evaluation import median_box_m, open_sites
+    from edge.localizer import Localizer
     from edge.pairs import read_pairs
     from edge.score_report import print_scores, score_rows, write_scores
 
-    wanted = _priors(prior, no_alignment)
+    wanted = wanted_priors(prior, no_alignment)
     cv2.setNumThreads(threads)
     pairs = [read_pairs(path, images) for path in files]  # bad files first: they are quickest
     others_pairs = [read_pairs(path, images) for path in other_files]
@@ -126,7 +133,9 @@ def evaluate(
     spec = bundle.manifest.window
     sites = open_sites(pairs, spec.gsd_m, spec.width_px)
     maps_only = open_sites(others_pairs, spec.gsd_m, spec.width_px, taken=sites)
-    models = _models(bundle, wanted, threads)
+    device = device_options(device_backend, no_cuda_graphs)
+    localizer = Localizer.open(bundle, executor, precision, threads, device)
+    models = _models(localizer, wanted, threads)
     careless = [CarelessClicks(model, sigma) for model in models for sigma in noise_px]
     boxes_m = {
         site.name: median_box_m([each for each in sites if each is not site] or [site])
@@ -142,6 +151,7 @@ def evaluate(
         )
     ]
     runs, stopped = _run_all(tasks, models[-1], overlay)
+    tell(localizer.notes)
     rows = score_rows([run for run in runs if run.frames or not run.partial], len(sites))
     shown_boxes_m = boxes_m if baselines else {}
     if rows:
@@ -166,73 +176,12 @@ def evaluate(
         sys.exit(INTERRUPTED)
 
 
-def _is_of_checkpoints(
-    files: tuple[Path, ...],
-    checkpoints: tuple[Path, ...],
-    data: Path | None,
-    set_name: str | None,
-) -> bool:
-    """Which of the two uses is meant.
-
-    Raises:
-        UsageError: neither, both, or one of them in part.
-    """
-    from edge.errors import UsageError
-
-    given = {"--checkpoint": checkpoints, "--data": data, "--set": set_name}
-    named = [option for option, value in given.items() if value]
-    if files and not named:
-        return False
-    if not files and len(named) == len(given):
-        return True
-    raise UsageError(
-        "what to score, and on what, is not clear",
-        expected="--pairs for a bundle; or --checkpoint, --data and --set for trained models",
-        found=", ".join([*(["--pairs"] if files else []), *named]) or "none of them",
-        do="give all options of one of the two",
-    )
-
-
-def _check_plot(path: Path, noise_px: tuple[float, ...]) -> None:
-    """Refuse before all work what could not be drawn."""
-    from edge.errors import UsageError
-
-    if not noise_px:
-        raise UsageError(
-            "--plot draws accuracy over the error of the clicks, and no error is given",
-            expected="--plot with --click-noise, once or more",
-            found="--plot alone",
-            do="add, for instance, --click-noise 2 --click-noise 8",
-        )
-    if path.suffix.lower() not in PLOT_FORMATS:
-        raise UsageError(
-            f"the plot {path} would be of no known format",
-            expected=f"a name that ends in {', '.join(PLOT_FORMATS)}",
-            found=repr(path.name),
-            do=f"write --plot {path.with_suffix(PLOT_FORMATS[0])}",
-        )
-    importlib.import_module("matplotlib")
-
-
-def _priors(prior: str | None, no_alignment: bool) -> tuple[str, ...]:
-    from edge.errors import UsageError
-
-    if no_alignment and prior == "alignment":
-        raise UsageError(
-            "--no-alignment and --prior alignment contradict each other",
-            expected="one of them, or neither for both rows",
-            found="both",
-            do="leave one out",
-        )
-    return ("none",) if no_alignment else (prior,) if prior else PRIORS
-
-
-def _models(bundle: Bundle, wanted: tuple[str, ...], threads: int) -> list[Predictor]:
+def _models(localizer: Localizer, wanted: tuple[str, ...], threads: int) -> list[Predictor]:
     from edge.alignment import Aligner
     from edge.errors import BundleError
-    from edge.localizer import Localizer
     from edge.predictors import LitePredictor
 
+    bundle = localizer.bundle
     if "alignment" in wanted and ALIGNMENT_FILE not in bundle.manifest.files:
         if wanted == ("alignment",):
             raise BundleError(
@@ -243,7 +192,6 @@ def _models(bundle: Bundle, wanted: tuple[str, ...], threads: int) -> list[Predi
             )
         click.echo(f"no row with alignment: the bundle has no {ALIGNMENT_FILE}", err=True)
         wanted = ("none",)
-    localizer = Localizer.open(bundle, threads=threads)
     models: list[Predictor] = []
     for name in wanted:
         aligner = Aligner.open(bundle, threads=threads) if name == "alignment" else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge.commands.executor_options import device_options, executor_options, tell
 from edge.commands.options import FilledCommand, check_folder
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ INTERRUPTED = 130
     show_default=True,
     help="none: the head decides alone, without alignment, tracks and telemetry.",
 )
+@executor_options
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def run(
     bundle: str | None,
@@ -50,6 +52,10 @@ def run(
     out: str,
     overlay: bool,
     prior: str,
+    executor: str,
+    precision: str,
+    device_backend: str | None,
+    no_cuda_graphs: bool,
     as_json: bool,
 ) -> None:
     """Locate the clicked objects of pictures, videos and cameras.
@@ -64,7 +70,7 @@ def run(
     of a folder count as one a second); for live sources it is Unix time, seconds since 1970 by the
     clock of this machine.
     """
-    from edge.assembly import PriorChoice, assemble_on_map, open_bundle
+    from edge.assembly import ExecutorChoice, PriorChoice, assemble_on_map, open_bundle
     from edge.clicks import ClickSchedule
     from edge.frames import open_source
     from edge.run_loop import RunLoop
@@ -76,6 +82,7 @@ def run(
     fallback = parse_position(position) if position else None
     poses = Telemetry.read(telemetry) if telemetry else None
     schedule = ClickSchedule.read(clicks)
+    device = device_options(device_backend, no_cuda_graphs)
     frames = open_source(source)
     if frames.live and store is None:
         click.echo(
@@ -91,7 +98,9 @@ def run(
             store_path=store,
             prior=PriorChoice(prior),
             live=frames.live,
+            executor=ExecutorChoice(executor, precision, device=device),
         )
+        tell(assembly.localizer.notes)
         try:
             if fallback is not None or poses is None:
                 check_start(assembly.windows, fallback)

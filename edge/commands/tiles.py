@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge.commands.executor_options import device_options, executor_options, tell
+
 if TYPE_CHECKING:
     from edge.bundle import Bundle
     from edge.encoding import EncodeCount
@@ -116,8 +118,7 @@ def info(path: Path) -> None:
 @click.option("--store", type=FOLDER, required=True, help="Folder of the store, new or begun.")
 @click.option("--bbox", metavar="W,S,E,N", help="Only this part of the map, degrees.")
 @click.option("--gsd-m", type=float, help="Metres per pixel; default: that of the bundle.")
-@click.option("--executor", default="onnxruntime", show_default=True)
-@click.option("--precision", default="fp32", show_default=True)
+@executor_options
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
 def encode(
     bundle_path: Path | None,
@@ -127,6 +128,8 @@ def encode(
     gsd_m: float | None,
     executor: str,
     precision: str,
+    device_backend: str | None,
+    no_cuda_graphs: bool,
     threads: int,
 ) -> None:
     """Encode the windows of a map into a feature store. Run it again to go on after a stop."""
@@ -143,7 +146,8 @@ def encode(
     places, total = _places(grid, bbox, bundle)
     window = bundle.manifest.window
     click.echo(f"{map_path}: {total} windows of {window.width_px} px at {grid.gsd_m:.3g} m/px")
-    encoder = BundleEncoder(bundle, executor, precision, threads)
+    device = device_options(device_backend, no_cuda_graphs)
+    encoder = BundleEncoder(bundle, executor, precision, threads, device)
     count = EncodeCount()
     try:
         with _progress("windows") as bar:
@@ -169,6 +173,7 @@ def encode(
         sys.exit(INTERRUPTED)
     finally:
         opened.close()
+    tell(encoder.notes)
     click.echo(f"{store}: {_summary(count)}")
 
 

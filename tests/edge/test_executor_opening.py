@@ -17,7 +17,7 @@ from edge.executors.onnxruntime import OnnxRuntimeExecutor
 def test_an_unknown_executor_lists_the_known(tiny_bundle):
     with pytest.raises(ExecutorError, match="no executor 'tensorrrt'") as caught:
         open_executor("tensorrrt", tiny_bundle, LOCALIZER)
-    assert caught.value.expected == "one of: onnxruntime, reference"
+    assert caught.value.expected == "one of: onnxruntime, reference, tensorrt, tensorrt-rtx"
     assert "--executor" in caught.value.do
 
 

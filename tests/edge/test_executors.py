@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from fake_engines import install, write_fake_engines
+from fake_gpu import FakeGpu
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.bundle import ENCODER, LOCALIZER
+from edge.engine_manifest import ENGINES_VARIABLE
 from edge.errors import BundleError, ClickError, ExecutorError
-from edge.executors.base import EXECUTORS, open_executor
+from edge.executors.base import EXECUTORS, ON_DEVICE, open_executor
 
 NUMBERS = ("confidence_logit", "peak_similarity", "second_peak_similarity", "cell_similarity")
 OUTPUTS = {"box_xyxy_px", *NUMBERS, "attention", "query_vector"}
@@ -20,10 +25,26 @@ LIBRARY = {"onnxruntime": "onnxruntime", "reference": "onnxruntime"}
 
 
 @pytest.fixture(params=list(EXECUTORS))
-def executor_name(request) -> str:
+def executor_name(request, monkeypatch, tmp_path) -> Iterator[str]:
+    """Those on a GPU run on a fake one, with a TensorRT that runs ONNX Runtime (tests/support)."""
+    if request.param in ON_DEVICE:
+        gpu = FakeGpu()
+        install(monkeypatch, gpu)
+        monkeypatch.setenv(ENGINES_VARIABLE, str(tmp_path / "engines"))
+        yield request.param
+        gc.collect()
+        gpu.assert_all_is_given_back()
+        return
     library = LIBRARY[request.param]
     pytest.importorskip(library, reason=f"executor {request.param} needs the library {library}")
-    return request.param
+    yield request.param
+
+
+def opened(name: str, bundle, kind: str = LOCALIZER):
+    """An executor, with engines where it needs them."""
+    if name in ON_DEVICE:
+        write_fake_engines(bundle)
+    return open_executor(name, bundle, kind)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +90,10 @@ def head(bundle, tiny):
 
 @pytest.fixture
 def executor(executor_name, bundle):
-    return open_executor(executor_name, bundle, LOCALIZER)
+    made = opened(executor_name, bundle)
+    yield made
+    if executor_name in ON_DEVICE:
+        made.close()
 
 
 @pytest.mark.parametrize("count", [1, 3, 17])
@@ -159,7 +183,7 @@ def test_a_grid_within_one_neighbourhood_has_no_second_peak(
     executor_name, make_tiny_bundle, tmp_path
 ):
     bundle = make_tiny_bundle(tmp_path / "small", window_wh_px=(48, 32))
-    found = open_executor(executor_name, bundle, LOCALIZER).run(random_inputs(bundle, 2))
+    found = opened(executor_name, bundle).run(random_inputs(bundle, 2))
     assert (found["second_peak_similarity"] == -1).all()
 
 
@@ -177,6 +201,8 @@ def test_bound_tensors_stay_until_bound_again(executor, bundle):
 
 
 def test_bound_tensors_are_held_and_not_copied(executor, bundle):
+    if executor.name in ON_DEVICE:
+        pytest.skip("its memory is not the host's, so it has to copy")
     inputs = random_inputs(bundle, 1)
     feature = {name: inputs.pop(name) for name in ("v", "u")}
     executor.bind(feature)
@@ -252,7 +278,7 @@ def test_binding_a_tensor_that_does_not_fit_is_refused(executor, bundle):
 
 
 def test_the_encoder_opens_in_every_executor(executor_name, tiny_bundle):
-    encoder = open_executor(executor_name, tiny_bundle, ENCODER)
+    encoder = opened(executor_name, tiny_bundle, ENCODER)
     found = encoder.run({"image": np.zeros((128, 128, 3), np.uint8)})
     assert {name: value.dtype for name, value in found.items()} == {
         "v": np.float16,

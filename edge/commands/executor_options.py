@@ -1,0 +1,47 @@
+"""The options of every verb that runs graphs: in which executor, in which precision, on what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from edge.devices.base import DeviceOptions
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--executor",
+        default="onnxruntime",
+        show_default=True,
+        help="onnxruntime, tensorrt, tensorrt-rtx, or reference (slow, for checking).",
+    ),
+    click.option("--precision", default="fp32", show_default=True, help="One that the bundle has."),
+    click.option("--device-backend", help="With a GPU: cuda-python, the default there, or pycuda."),
+    click.option("--no-cuda-graphs", is_flag=True, help="With a GPU: enqueue every run anew."),
+)
+
+
+def executor_options(command: Command) -> Command:
+    """Add --executor, --precision, --device-backend and --no-cuda-graphs."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def device_options(device_backend: str | None, no_cuda_graphs: bool) -> DeviceOptions | None:
+    """What was said of the GPU; None: nothing, which is all that executors without one take."""
+    from edge.devices.base import DEFAULT_BACKEND, DeviceOptions
+
+    if device_backend is None and not no_cuda_graphs:
+        return None
+    return DeviceOptions(device_backend or DEFAULT_BACKEND, graphs=not no_cuda_graphs)
+
+
+def tell(notes: Iterable[str]) -> None:
+    """Print what executors have to say, on standard error."""
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
