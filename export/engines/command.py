@@ -124,22 +124,34 @@ def read_buckets(text: str) -> tuple[int, ...]:
 def _measurer(
     bundle: Bundle, target: Target, kinds: tuple[str, ...], inputs: str
 ) -> Measurer | str:
-    """What measures the engines here, or why nothing can."""
-    from edge.executors.base import EXECUTORS
-    from export.engines.measuring import EXECUTOR, DeviceMeasurer
+    """What measures the engines here, or why nothing can.
+
+    Raises:
+        UsageError: no inputs.
+    """
+    from edge.errors import UsageError
+    from export.engines.measuring import DeviceMeasurer
     from export.verification.cases import demo_cases, folder_cases, random_cases
 
     if not target.present:
         return f"this machine has no GPU of {target.names}"
     if len(kinds) < len(GRAPHS):
         return "one graph alone cannot be measured"
-    if EXECUTOR not in EXECUTORS:
-        return f"this version of tilefix has no executor {EXECUTOR}"
     if inputs == "demo":
-        return DeviceMeasurer(bundle, list(demo_cases(bundle)))
-    if inputs == "random":
-        return DeviceMeasurer(bundle, list(random_cases(bundle)))
-    return DeviceMeasurer(bundle, list(folder_cases(bundle, Path(inputs))))
+        cases = demo_cases(bundle)
+    elif inputs == "random":
+        cases = random_cases(bundle)
+    else:
+        cases = folder_cases(bundle, Path(inputs))
+    found = list(cases)
+    if not found:
+        raise UsageError(
+            "there is nothing to measure on",
+            expected="--inputs with at least one frame that has clicks",
+            found=f"--inputs {inputs} without any",
+            do="leave --inputs out for the demo flight, or give a folder of pictures",
+        )
+    return DeviceMeasurer(bundle, found, target.toolkit.executor)
 
 
 def _show(engine: BuiltEngine) -> None:

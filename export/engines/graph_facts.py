@@ -40,6 +40,7 @@ class GraphFacts:
     operators: dict[str, str]  # node -> operator
     convolutions: dict[str, str]  # node -> the type that it shall run in
     products: dict[str, str]
+    reads: dict[str, str]  # convolution or product -> its first operand
 
     @property
     def custom_operators(self) -> tuple[str, ...]:
@@ -84,6 +85,11 @@ def read_graph(path: Path) -> tuple[ModelProto, GraphFacts]:
             if node.op_type in CONVOLUTIONS
         },
         products={name: _promised(node, types, made_by) for name, node in products.items()},
+        reads={
+            name: node.input[0]
+            for name, node in nodes.items()
+            if node.op_type in (*CONVOLUTIONS, *PRODUCTS)
+        },
     )
 
 

@@ -18,7 +18,7 @@ from collections import Counter
 from edge.engine_manifest import LayerSummary
 from edge.errors import ExecutorError
 from export.engines.graph_facts import UNKNOWN, GraphFacts
-from export.engines.layer_table import CONVOLUTIONS, NO_WORK, PLUGINS, Layer
+from export.engines.layer_table import CONVOLUTIONS, NO_WORK, PLUGINS, PRODUCTS, Layer
 
 FLOAT32 = "Float"
 TYPE_OF = {"fp32": FLOAT32, "fp16": "Half", "int8": "Int8"}
@@ -34,8 +34,8 @@ def summarise(layers: tuple[Layer, ...], facts: GraphFacts, source: str) -> Laye
     return LayerSummary(
         layers=len(working),
         plugin_layers=sum(each.kind in PLUGINS for each in working),
-        convolutions=_counts(engine_types(layers, facts.convolutions)),
-        products=_counts(engine_types(layers, facts.products)),
+        convolutions=_counts(engine_types(layers, facts.convolutions, facts.reads)),
+        products=_counts(engine_types(layers, facts.products, facts.reads)),
         float32_layers=tuple(each.name for each in working if _all_float32(each)),
         source=source,
     )
@@ -103,21 +103,34 @@ def check_graph(facts: GraphFacts, precision: str) -> None:
     )
 
 
-def engine_types(layers: tuple[Layer, ...], nodes: dict[str, str]) -> dict[str, str]:
-    """The type that each node of the graph runs in: that of the first operand of its layer."""
+def engine_types(
+    layers: tuple[Layer, ...], nodes: dict[str, str], reads: dict[str, str]
+) -> dict[str, str]:
+    """The type that each node of the graph runs in: that of the first operand of its layer.
+
+    Args:
+        layers: the engine's.
+        nodes: whose types are wanted, as keys.
+        reads: node -> the tensor that it reads; a 1x1 convolution that became a product may have
+            lost its name, and is known by what it reads.
+    """
     found: dict[str, str] = {}
-    for sure in (True, False):  # a layer of convolutions before one that only pads for it
-        for layer in layers:
-            if sure != (layer.kind in CONVOLUTIONS or layer.kind.endswith("gemm")):
-                continue
-            for node in (*layer.nodes, *layer.name.split(" + ")):
-                if node in nodes:
-                    found.setdefault(node, _type_of(layer))
+    heavy = [layer for layer in layers if layer.kind in (*CONVOLUTIONS, *PRODUCTS)]
+    for layer in (*heavy, *layers):  # one that convolves before one that only pads for it
+        for node in (*layer.nodes, *layer.name.split(" + ")):
+            if node in nodes:
+                found.setdefault(node, _type_of(layer))
+    nameless = {
+        tensor.name: layer for layer in heavy if not layer.nodes for tensor in layer.inputs[:1]
+    }
+    for node in nodes:
+        if node not in found and reads.get(node) in nameless:
+            found[node] = _type_of(nameless[reads[node]])
     return {node: found.get(node, UNKNOWN) for node in nodes}
 
 
 def _check_convolutions(layers: tuple[Layer, ...], facts: GraphFacts, precision: str) -> None:
-    found = engine_types(layers, facts.convolutions)
+    found = engine_types(layers, facts.convolutions, facts.reads)
     wrong = {node: kind for node, kind in found.items() if kind != facts.convolutions[node]}
     total = len(found)
     if total - len(wrong) >= SHARE * total:

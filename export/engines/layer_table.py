@@ -22,6 +22,7 @@ import msgspec
 
 from edge.errors import ExecutorError
 
+PRODUCTS = ("gemm", "runtime_fusion", "MatrixMultiply", "CaskGemmMatrixMultiply")
 PLUGINS = ("custom_layer", "PluginV3", "PluginV2")
 CONVOLUTIONS = (
     "correlation",
@@ -35,7 +36,11 @@ CONVOLUTIONS = (
 )
 NO_WORK = ("signal", "wait", "NoOp", "Constant", "Reformat", "ReformatCopy")
 LINE = re.compile(r"^Name: (?P<name>.+?), LayerType: (?P<kind>\w+), (?P<rest>.*)$")
-TENSOR = re.compile(r"Dimensions: \[(?P<shape>[-\d,]*)\].*?Datatype: (?P<dtype>\w+)")
+TENSOR = re.compile(
+    r"Name: (?P<name>[^{}]+?), Dimensions: \[(?P<shape>[-\d,]*)\].*?Datatype: (?P<dtype>\w+)"
+)
+# What the compiler adds to a tensor's name in the graph: "x [profile 1].1_12_myl1"
+ADDED = re.compile(r"(?: \[profile \d+\])?(?:\.\d+(?:_\d+)?_myl\d+)?$")
 NODE = re.compile(r"\[ONNX Layer: (.+?)\](?=\[|$|\s|\x1e)")
 PROFILE = re.compile(r"\[profile (\d+)\]")
 BLOCK = re.compile(r"_myl(\d+)_\d+$")
@@ -58,6 +63,7 @@ class LayerTensor(msgspec.Struct, frozen=True):
 
     dtype: str  # "Half"
     shape: tuple[int, ...]
+    name: str = ""  # in the graph; one of the compiler's own where it is none of the graph's
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -137,12 +143,17 @@ def _row(row: dict[str, Any]) -> Layer:
 def _json_tensor(tensor: dict[str, Any]) -> LayerTensor:
     told = str(tensor.get("Datatype") or tensor["Format/Datatype"])
     word = next((word for word in re.findall(r"\w+", told) if word in WORDS), told)
-    return LayerTensor(WORDS.get(word, word), tuple(map(int, tensor["Dimensions"])))
+    shape = tuple(map(int, tensor["Dimensions"]))
+    return LayerTensor(WORDS.get(word, word), shape, ADDED.sub("", str(tensor["Name"])))
 
 
 def _tensors(text: str) -> tuple[LayerTensor, ...]:
     return tuple(
-        LayerTensor(match["dtype"], tuple(map(int, filter(None, match["shape"].split(",")))))
+        LayerTensor(
+            match["dtype"],
+            tuple(map(int, filter(None, match["shape"].split(",")))),
+            ADDED.sub("", match["name"]),
+        )
         for match in TENSOR.finditer(text)
     )
 

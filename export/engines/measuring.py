@@ -15,7 +15,6 @@ from export.verification.boxes import BoxAgreement, BoxTally
 from export.verification.cases import Case
 from export.verification.runs import Run, RunName, open_run
 
-EXECUTOR = "tensorrt"
 REFERENCE = RunName("onnxruntime", "fp32")
 BOXES = (LOCALIZER, "box_xyxy_px")
 WARM_UP_RUNS, RUNS = 20, 200
@@ -52,19 +51,26 @@ class Measurer(Protocol):
 
 
 class DeviceMeasurer:
-    """Measures with the executor `tensorrt` on this machine."""
+    """Measures with an executor on this machine.
 
-    def __init__(self, bundle: Bundle, cases: Sequence[Case]) -> None:
+    Args:
+        bundle: with its engines built.
+        cases: frames with clicks, and their windows; at least one.
+        executor: "tensorrt" or "tensorrt-rtx", as the engines are.
+    """
+
+    def __init__(self, bundle: Bundle, cases: Sequence[Case], executor: str) -> None:
         self._bundle = bundle
+        self._executor = executor
         self._cases = cases
         self._expected: list[np.ndarray] | None = None
 
     def latency(self, precision: str) -> Latency:
         """See `Measurer.latency`; the wall clock around one run, copies included."""
         case = self._cases[0]
-        encoder = open_executor(EXECUTOR, self._bundle, ENCODER, precision, THREADS)
+        encoder = open_executor(self._executor, self._bundle, ENCODER, precision, THREADS)
         features = {k: v.copy() for k, v in encoder.run({"image": case.window}).items()}
-        localizer = open_executor(EXECUTOR, self._bundle, LOCALIZER, precision, THREADS)
+        localizer = open_executor(self._executor, self._bundle, LOCALIZER, precision, THREADS)
         known = {spec.name for spec in localizer.inputs}
         localizer.bind({name: value for name, value in features.items() if name in known})
         inputs = {
@@ -87,7 +93,7 @@ class DeviceMeasurer:
         """See `Measurer.agreement`."""
         if self._expected is None:
             self._expected = self._boxes(open_run(REFERENCE, self._bundle, THREADS))
-        found = self._boxes(open_run(RunName(EXECUTOR, precision), self._bundle, THREADS))
+        found = self._boxes(open_run(RunName(self._executor, precision), self._bundle, THREADS))
         tally = BoxTally(self._bundle.manifest.head.stride_px)
         for case, ours, theirs in zip(self._cases, self._expected, found, strict=True):
             tally.add(ours, theirs, case.prior.inv_var == 0)

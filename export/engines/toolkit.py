@@ -118,6 +118,11 @@ class Toolkit:
         return f"{'TensorRT-RTX' if self.ahead_of_time else 'TensorRT'} {self.version}"
 
     @property
+    def executor(self) -> str:
+        """The executor that runs its engines: "tensorrt" or "tensorrt-rtx"."""
+        return self.name.replace("_", "-")
+
+    @property
     def ahead_of_time(self) -> bool:
         """Whether it builds for GPUs that are not here, and not for the very one that is."""
         return self.name == RTX

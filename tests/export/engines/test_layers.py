@@ -57,6 +57,7 @@ FACTS = GraphFacts(
     operators={"conv1": "Conv", "attend": "TileAttention", "decode": "Exp", "product": "MatMul"},
     convolutions={"conv1": "Half"},
     products={},
+    reads={"conv1": "x"},
 )
 
 
@@ -71,8 +72,8 @@ def test_the_table_of_a_log():
     assert layers[0] == Layer(
         "conv1_myl0_1",
         "correlation",
-        (LayerTensor("Half", (1, 4, 64, 64)),),
-        (LayerTensor("Half", (1, 4, 64, 64)),),
+        (LayerTensor("Half", (1, 4, 64, 64), "x"),),
+        (LayerTensor("Half", (1, 4, 64, 64), "x"),),
         ("conv1", "/relu.1"),
     )
     summary = summarise(layers, FACTS, "builder log")
@@ -103,7 +104,7 @@ def test_the_table_of_the_inspector():
     ]
     layers = layers_of_inspector(json.dumps({"Layers": rows}))
     assert layers[0].nodes == ("conv1", "relu")
-    assert layers[0].inputs == layers[0].outputs == (LayerTensor("Half", (1, 4)),)
+    assert layers[0].inputs == layers[0].outputs == (LayerTensor("Half", (1, 4), "x"),)
     check_layers(layers, FACTS, "fp16", 1, "build it")
 
 
@@ -168,7 +169,16 @@ def test_a_layer_of_convolutions_speaks_before_one_that_pads_for_it():
         layer("__myl_Pad", "kgen", "Float", "cast", "conv1"),
         layer("conv1_myl0_1", "correlation", "Half", "conv1"),
     )
-    assert engine_types(layers, FACTS.convolutions) == {"conv1": "Half"}
+    assert engine_types(layers, FACTS.convolutions, {}) == {"conv1": "Half"}
+
+
+def test_a_convolution_that_became_a_nameless_product_is_known_by_what_it_reads():
+    lines = [row("__mye32_myl0_49", "gemm", "Half", "", "relu6_31 [profile 2].1_12_myl0")]
+    layers = layers_of_log(lines)
+    assert layers[0].inputs[0].name == "relu6_31" and layers[0].nodes == ()
+    reads = {"conv1": "relu6_31", "conv2": "relu6_32"}
+    found = engine_types(layers, {"conv1": "Half", "conv2": "Half"}, reads)
+    assert found == {"conv1": "Half", "conv2": "unknown"}
 
 
 def test_no_float32_island():

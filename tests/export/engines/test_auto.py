@@ -1,0 +1,135 @@
+"""`auto`: what is kept, why, and what is left on disk."""
+
+from __future__ import annotations
+
+import pytest
+from small_graphs import small_bundle, small_encoder, small_localizer
+
+from edge.bundle import ENCODER, LOCALIZER
+from edge.engine_manifest import engines_folder, read_engine
+from edge.errors import ExecutorError
+from export.engines.auto import build_auto
+from export.engines.build import build_engine
+from export.engines.choice import Candidate, choose, measure, pair
+from export.engines.measuring import Latency
+from export.verification.boxes import BoxAgreement
+
+KINDS = (ENCODER, LOCALIZER)
+
+
+def boxes(iou_median: float) -> BoxAgreement:
+    return BoxAgreement(100, iou_median, iou_median, float(iou_median > 0.99), 1.0)
+
+
+class FakeMeasurer:
+    """precision -> (p50 in ms, median IoU); what is missing fails."""
+
+    def __init__(self, **numbers: tuple[float, float]) -> None:
+        self.numbers = numbers
+
+    def latency(self, precision: str) -> Latency:
+        return Latency(self.numbers[precision][0], 2 * self.numbers[precision][0], 8)
+
+    def agreement(self, precision: str) -> BoxAgreement:
+        if precision not in self.numbers:
+            raise ExecutorError("no memory left", expected="some", found="none", do="wait")
+        return boxes(self.numbers[precision][1])
+
+
+def chosen(**numbers: tuple[float, float]):
+    return choose([measure(name, FakeMeasurer(**numbers)) for name in ("fp32", "fp16", "int8")])
+
+
+def test_the_fastest_that_passes():
+    choice = chosen(fp32=(4.0, 1.0), fp16=(2.0, 0.998), int8=(1.5, 0.97))
+    assert choice.precision == "int8" and choice.measured
+    assert choice.why == (
+        "the fastest that passes; fp32 takes 2.67 times as long; fp16 takes 1.33 times as long"
+    )
+    assert choice.lines[1] == ("fp16  2.00 ms (p99 4.00) for 8 clicks, median IoU 0.9980, passes")
+    assert choice.lines[-1].startswith("kept: int8, the fastest that passes")
+
+
+def test_a_fast_one_that_is_wrong_is_not_kept():
+    choice = chosen(fp32=(4.0, 1.0), fp16=(2.0, 0.998), int8=(0.5, 0.60))
+    assert choice.precision == "fp16"
+    assert "int8 fails (median IoU 0.6000, at least 0.95)" in choice.why
+
+
+def test_int8_that_is_slower_is_not_kept():
+    choice = chosen(fp32=(4.0, 1.0), fp16=(2.0, 0.998), int8=(2.6, 0.99))
+    assert choice.precision == "fp16"
+    assert pair(choice.candidates) == "fp16 / int8: 2.00 ms / 2.60 ms"
+
+
+def test_one_that_cannot_be_measured_does_not_end_the_others():
+    choice = chosen(fp32=(4.0, 1.0), fp16=(2.0, 0.998))
+    assert choice.precision == "fp16"
+    assert choice.candidates[2].words == "no memory left: none"
+    assert pair(choice.candidates) == "fp16 / int8: 2.00 ms / not measured"
+
+
+def test_none_passes():
+    with pytest.raises(ExecutorError) as error:
+        chosen(fp32=(4.0, 0.5), fp16=(2.0, 0.4), int8=(1.0, 0.3))
+    assert error.value.what == "no precision passes on this device"
+    assert "fp16 2.00 ms" in error.value.found
+    assert "tilefix verify BUNDLE --taps" in error.value.do
+
+
+@pytest.mark.parametrize(
+    ("names", "kept"),
+    [(("fp32", "fp16", "int8"), "fp16"), (("fp32",), "fp32"), (("fp32", "int8"), "fp32")],
+)
+def test_without_a_device_a_rule_decides(names, kept):
+    choice = choose([Candidate(name) for name in names], cannot_measure="no GPU")
+    assert (choice.precision, choice.measured) == (kept, False)
+    assert choice.why == "by rule, not by measurement: no GPU"
+    assert pair(choice.candidates) == (
+        "fp16 / int8: not measured / not measured" if len(names) == 3 else ""
+    )
+
+
+def folders(bundle) -> list:
+    return [read_engine(path).key.precision for path in engines_folder(bundle).iterdir()]
+
+
+def test_losers_are_removed_and_the_winner_says_why(bundle, settings):
+    said = []
+    measurer = FakeMeasurer(fp32=(4.0, 1.0), fp16=(2.0, 0.998))
+    made = build_auto(bundle, KINDS, settings(), measurer, said.append)
+    assert made.choice.precision == "fp16" and made.removed == ("fp32",)
+    assert folders(bundle) == ["fp16", "fp16"]
+    for each in made.kept:
+        notes = read_engine(each.folder).notes
+        assert notes == each.manifest.notes
+        assert notes[-1] == "auto: kept: fp16, " + made.choice.why
+        assert [note for note in notes if note.startswith("auto: fp32")]
+        assert (each.folder / "timing.cache").is_file()
+    assert "measuring fp32" in said and "measuring fp16" in said
+
+
+def test_what_was_there_before_stays(bundle, settings):
+    given = settings()
+    before = build_engine(bundle, LOCALIZER, "fp32", given)
+    measurer = FakeMeasurer(fp32=(4.0, 1.0), fp16=(2.0, 0.998))
+    build_auto(bundle, KINDS, given, measurer)
+    assert before.folder.is_dir()
+    again = build_auto(bundle, KINDS, given, FakeMeasurer(fp32=(1.0, 1.0), fp16=(2.0, 0.998)))
+    assert again.choice.precision == "fp32"
+    notes = read_engine(before.folder).notes
+    assert sum(note.startswith("auto: kept: ") for note in notes) == 1, "an old decision stayed"
+
+
+def test_where_nothing_is_measured_all_stay(tiny, tmp_path, settings):
+    graphs = {f"int8/{ENCODER}": small_encoder(True), f"int8/{LOCALIZER}": small_localizer(True)}
+    bundle = small_bundle(tmp_path / "three", tiny.tiny_manifest(), graphs)
+    assert bundle.precisions == ("fp16", "fp32", "int8")
+    with pytest.raises(ExecutorError) as error:  # these int8 graphs are fp16
+        build_auto(bundle, KINDS, settings(), "no GPU")
+    assert error.value.what.endswith("reference_encoder.onnx is not int8")
+    assert sorted(folders(bundle)) == ["fp16", "fp16", "fp32", "fp32"]
+    two = small_bundle(tmp_path / "two", tiny.tiny_manifest())
+    made = build_auto(two, KINDS, settings("11.4.1.0"), "this machine has no GPU of sm86")
+    assert made.choice.precision == "fp16" and made.removed == ()
+    assert sorted(folders(two)) == ["fp16", "fp16", "fp32", "fp32"]

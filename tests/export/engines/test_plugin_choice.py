@@ -1,0 +1,77 @@
+"""The plugin of an engine: verified, and fit for what it is built for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edge.errors import ExecutorError
+from export.engines.graph_facts import read_graph
+from export.engines.plugin_choice import choose_plugin
+from export.plugin.build import LIBRARY, sha256_of
+
+
+@pytest.fixture
+def facts(bundle):
+    return read_graph(bundle.graph("localizer", "fp16"))[1]
+
+
+@pytest.fixture
+def target(full_toolkit):
+    return full_toolkit()
+
+
+def test_a_plugin_that_fits(facts, target, make_plugin):
+    folder = make_plugin()
+    found = choose_plugin(folder, facts, target)
+    assert found is not None
+    assert found.library == (folder / LIBRARY).resolve()
+    assert found.sha256 == sha256_of(folder / LIBRARY) and found.notes == ()
+
+
+def test_a_graph_without_custom_nodes_takes_none(facts, target, make_plugin):
+    plain = replace(facts, custom_nodes=())
+    assert choose_plugin(None, plain, target) is None
+    assert choose_plugin(make_plugin(), plain, target) is None
+
+
+def test_code_that_is_compiled_when_loaded_is_a_note(facts, target, make_plugin):
+    target = replace(target, capabilities=(87, 120))
+    found = choose_plugin(make_plugin(archs=[80, 87]), facts, target)
+    assert found is not None and len(found.notes) == 1
+    assert found.notes[0].startswith("the plugin has no machine code for sm120: the driver")
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected", "found"),
+    [
+        ({"archs": [90, 110]}, "code for sm87", "code for sm90, sm110 alone"),
+        ({"target": "riscv64"}, "a library for ", "riscv64"),
+        ({"tensorrt_headers": None}, "a plugin with the TensorRT shell", "kernels only"),
+    ],
+)
+def test_a_plugin_that_does_not_fit(facts, target, make_plugin, changed, expected, found):
+    folder = make_plugin(**changed)
+    with pytest.raises(ExecutorError) as error:
+        choose_plugin(folder, facts, target)
+    assert error.value.what == f"the plugin in {folder} does not fit this build"
+    assert error.value.expected.startswith(expected) and error.value.found == found
+    assert error.value.do == (
+        f"tilefix plugin build --arch 87 --out {folder}, and give it: --plugin {folder}"
+    )
+
+
+def test_an_altered_plugin(facts, target, make_plugin):
+    folder = make_plugin()
+    (folder / LIBRARY).write_bytes(b"another library")
+    with pytest.raises(ExecutorError) as error:
+        choose_plugin(folder, facts, target)
+    assert error.value.what == f"the plugin in {folder} cannot be used"
+    assert error.value.do == f"build it again: tilefix plugin build --out {folder}"
+
+
+def test_a_folder_without_a_plugin(facts, target, tmp_path):
+    with pytest.raises(ExecutorError) as error:
+        choose_plugin(tmp_path / "nothing", facts, target)
+    assert error.value.do.startswith("build it again: tilefix plugin build")
