@@ -62,6 +62,7 @@ class TorchPluginExecutor:
     """
 
     name = NAME
+    notes: ClassVar[tuple[str, ...]] = ()
     device: ClassVar[str] = "cpu"
 
     def __init__(self, graph: GraphModule, precision: str) -> None:
