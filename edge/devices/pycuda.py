@@ -91,7 +91,8 @@ class PyCudaDevice:
 
     def free(self, address: int) -> None:
         """See DeviceBackend."""
-        self._checked("cuMemFree", self._memory.pop(address).free)
+        self._checked("cuMemFree", self._memory[address].free)
+        del self._memory[address]
 
     def allocate_host(self, size_bytes: int, *, mapped: bool) -> HostBuffer:
         """See DeviceBackend."""

@@ -168,8 +168,8 @@ def _logger(module: Any, messages: deque[str]) -> Any:
         def __init__(self) -> None:
             module.ILogger.__init__(self)  # pybind11 wants it by name
 
-        def log(self, severity: Any, message: str) -> None:
+        def log(self, severity: Any, msg: str) -> None:
             if severity in kept:
-                messages.append(message)
+                messages.append(msg)
 
     return Kept()

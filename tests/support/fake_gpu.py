@@ -21,6 +21,7 @@ FREED = 0xDD  # what freed page-locked memory is overwritten with
 OUT_OF_MEMORY, NO_CONTEXT, CAPTURE_UNSUPPORTED, CAPTURE_INVALID = 2, 201, 900, 901
 NAMES = {
     2: "CUDA_ERROR_OUT_OF_MEMORY",
+    100: "CUDA_ERROR_NO_DEVICE",
     201: "CUDA_ERROR_INVALID_CONTEXT",
     700: "CUDA_ERROR_ILLEGAL_ADDRESS",
     900: "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
@@ -134,8 +135,7 @@ class FakeGpu:
         if size <= 0 or (not host and self.used_bytes + size > self.total_bytes):
             raise RefusedError(OUT_OF_MEMORY)
         raw = np.random.default_rng(1).integers(0, 256, size + PAGE, dtype=np.uint8)  # not zeros
-        start = -raw.ctypes.data % PAGE
-        data = raw[start : start + size]
+        data = raw[-raw.ctypes.data % PAGE :][:size]
         number = next(self._numbers)
         address = (0x7F << 40) + (number << 28)
         self.memory[address] = Memory(address, data, host, mapped)

@@ -104,7 +104,8 @@ def fake_pycuda_driver(gpu: FakeGpu) -> ModuleType:
             checked("cuStreamSynchronize", gpu.synchronise, self.handle)
 
         def __del__(self) -> None:
-            gpu.destroy_stream(self.handle)
+            if hasattr(self, "handle"):  # it was made
+                gpu.destroy_stream(self.handle)
 
     class Event:
         def __init__(self) -> None:

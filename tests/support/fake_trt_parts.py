@@ -24,7 +24,7 @@ class Knobs:
 class ILogger:
     INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
 
-    def log(self, severity: int, message: str) -> None:
+    def log(self, severity: int, msg: str) -> None:
         raise NotImplementedError
 
 
