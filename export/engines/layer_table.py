@@ -41,7 +41,8 @@ TENSOR = re.compile(
 )
 # What the compiler adds to a tensor's name in the graph: "x [profile 1].1_12_myl1"
 ADDED = re.compile(r"(?: \[profile \d+\])?(?:\.\d+(?:_\d+)?_myl\d+)?$")
-NODE = re.compile(r"\[ONNX Layer: (.+?)\](?=\[|$|\s|\x1e)")
+# Something may follow a node: "[ONNX Layer: conv_992]__gemm_from_conv"
+NODE = re.compile(r"\[ONNX Layer: (.+?)\](?=\[|$|\s|\x1e|_)")
 PROFILE = re.compile(r"\[profile (\d+)\]")
 BLOCK = re.compile(r"_myl(\d+)_\d+$")
 # How the inspector's JSON writes a type, at the start of "Format/Datatype" -> as the log does.

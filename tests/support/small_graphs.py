@@ -109,8 +109,10 @@ def small_localizer(half: bool, *, body: bool = True, name: str = NAME) -> bytes
     index = draw("Cast", draw("Squeeze", flat, draw.constant([1], "int64")), to=TensorProto.INT64)
     query = draw("Gather", cells, index, axis=0)
     maps = ["v", "u"] if half else [draw("Cast", each, to=single) for each in ("v", "u")]
-    shapes = ((HIDDEN, 3), (ANCHORS, HIDDEN), (ANCHORS, 4, HIDDEN), (ANCHORS, 8))
+    shapes = ((HIDDEN, 3), (ANCHORS, HIDDEN), (ANCHORS, 4, HIDDEN))
     head = [draw.drawn(*shape, typed=False) for shape in shapes]
+    anchor = [0.1, 0.2, 0, 0, 0, 0, 30, 20]  # c, tau, the four of the bias, width, height
+    head.append(draw.constant([anchor] * ANCHORS))
     outputs = {"box_xyxy_px": (single, ["N", 4])}
     outputs |= dict.fromkeys(NUMBERS, (single, ["N"]))
     outputs["attention"] = (single, ["N", GRID, GRID])

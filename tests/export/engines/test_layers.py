@@ -39,7 +39,12 @@ LOG = [
     "Parsing node: conv1 [Conv]",
     "[E] Name: no, LayerType: a complaint",
     "Layers:",
-    row("conv1_myl0_1", "correlation", "Half", "[ONNX Layer: conv1][ONNX Layer: /relu.1]"),
+    row(
+        "conv1_myl0_1",
+        "correlation",
+        "Half",
+        "[ONNX Layer: conv1]__gemm_from_conv[ONNX Layer: /relu.1]",
+    ),
     row("__myl_Cast_myl0_2", "kgen", "Float", "[ONNX Layer: decode]"),
     "Name: __mye1_myl0_3, LayerType: signal, Inputs: [], Outputs: [], StreamId: 0",
     row("attend_myl0_4", "custom_layer", "Half", "[ONNX Layer: attend]"),
