@@ -43,7 +43,10 @@ def examine_tensorrt(
 
 
 def system_tensorrt(root: Path = ROOT) -> dict[str, str]:
-    """The Python interpreters that TensorRT was installed for by the system, with its version."""
+    """The Python interpreters that TensorRT was installed for by the system, with its version.
+
+    Debian's "python3" stands for every version of Python 3.
+    """
     found: dict[str, str] = {}
     for pattern in SYSTEM_PACKAGES:
         for package in sorted(root.glob(f"{pattern}/tensorrt")):
@@ -55,6 +58,7 @@ def system_tensorrt(root: Path = ROOT) -> dict[str, str]:
 
 def _tensorrt(root: Path, python: Interpreter, jetson: Jetson | None, rtx: str | None) -> Finding:
     system = system_tensorrt(root)
+    mine = system.get(python.name) or system.get("python3")
     seen = python.where("tensorrt")
     if seen is not None and jetson is not None and "dist-packages" not in seen:
         version = python.version_of("tensorrt") or "unknown version"
@@ -62,15 +66,15 @@ def _tensorrt(root: Path, python: Interpreter, jetson: Jetson | None, rtx: str |
         commands = ("pip uninstall -y tensorrt", *new_venv(python.name, jetson))
         return Finding("TensorRT", State.NOTE, text, HIDDEN, commands)
     if seen is not None:
-        version = python.version_of("tensorrt") or system.get(python.name, "version unknown")
+        version = python.version_of("tensorrt") or mine or "version unknown"
         lacks = library("libnvinfer.so", root) is None and jetson is not None
         if lacks:
             text = f"{version} in Python, but libnvinfer.so is in no library folder"
             command = "sudo apt install tensorrt-libs"
             return Finding("TensorRT", State.NOTE, text, commands=(command,))
         return Finding("TensorRT", State.OK, version)
-    if python.name in system and python.in_venv and not python.sees_system:
-        text = f"{system[python.name]} of the system, hidden from this virtual environment"
+    if mine and python.in_venv and not python.sees_system:
+        text = f"{mine} of the system, hidden from this virtual environment"
         return Finding("TensorRT", State.NOTE, text, HIDDEN, new_venv(python.name, jetson))
     if system:
         other = ", ".join(f"{version} for {name}" for name, version in system.items())

@@ -38,6 +38,14 @@ def test_a_venv_that_hides_the_systems_tensorrt_is_explained(tmp_path):
     )
 
 
+def test_packages_of_python3_are_for_every_version(tmp_path):
+    package = "usr/lib/python3/dist-packages/tensorrt"
+    put(tmp_path, {"etc/nv_tegra_release": "# R36 (release), REVISION: 4.3\n"})
+    put(tmp_path, {f"{package}/__init__.py": "", f"{package}-10.3.0.dist-info/METADATA": ""})
+    found = by_name(tmp_path, python((3, 10), in_venv=True, sees_system=False))["TensorRT"]
+    assert found.found == "10.3.0 of the system, hidden from this virtual environment"
+
+
 def test_another_python_than_the_one_of_jetpack(tmp_path):
     found = by_name(thor_jetpack_7(tmp_path), python((3, 11), in_venv=True))["TensorRT"]
     assert found.found == "10.13.3.9 for python3.12, and this is python3.11"
