@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from edge.bundle import Bundle
     from export.verification.cases import Case
-    from export.verification.runs import RunName
+    from export.verification.runs import Run, RunName
     from export.verification.verdict import Verification
 
 PATH = click.Path(path_type=Path)
@@ -31,6 +31,10 @@ PATH = click.Path(path_type=Path)
 @click.option("--count", type=click.IntRange(1), help="Frames to compare on; all when not given.")
 @click.option("--seed", default=0, show_default=True, help="Of random clicks, pictures, priors.")
 @click.option("--tolerance", multiple=True, help="LIMIT=VALUE or PRECISION.LIMIT=VALUE.")
+@click.option("--checkpoint", type=PATH, help="Weights for torch; the bundle's when not given.")
+@click.option(
+    "--plugin", type=PATH, help="Folder of `tilefix plugin build`, for engines of --taps."
+)
 @click.option("--threads", default=2, show_default=True)
 @click.option("--out", type=PATH, help="Folder for verification.json.")
 def verify(
@@ -43,6 +47,8 @@ def verify(
     count: int | None,
     seed: int,
     tolerance: tuple[str, ...],
+    checkpoint: Path | None,
+    plugin: Path | None,
     threads: int,
     out: Path | None,
 ) -> None:
@@ -70,8 +76,16 @@ def verify(
     cases = _cases(opened, inputs, count, seed)
 
     def compare(prepared: Bundle) -> Verification:
+        from edge.executors.base import ON_DEVICE
         from export.verification.cases import probe_cases
+        from export.verification.runs import open_run
+        from export.verification.tapped_engine import build_tapped
         from export.verification.verify import verify as compare_runs
+
+        def opener(name: RunName) -> Run:
+            if taps and name.executor in ON_DEVICE:
+                build_tapped(prepared, name.executor, name.precision, plugin, click.echo)
+            return open_run(name, prepared, threads, checkpoint)
 
         return compare_runs(
             prepared,
@@ -81,7 +95,7 @@ def verify(
             probe_cases(prepared, seed),
             limits,
             inputs=inputs,
-            threads=threads,
+            opener=opener,
             progress=_progress(count),
         )
 
@@ -111,13 +125,17 @@ def _with_taps(
 ) -> Verification:
     """Compare in a temporary copy of the bundle whose graphs put out their taps."""
     import tempfile
+    from dataclasses import replace
 
     from export.verification.tapped import tapped_bundle
 
     wanted = dict.fromkeys(name.precision for name in (base, *asked))
     there = tuple(name for name in wanted if name in bundle.precisions)
     with tempfile.TemporaryDirectory(prefix="tilefix-taps-") as scratch:
-        return compare(tapped_bundle(bundle, there, Path(scratch) / bundle.path.name))
+        found = compare(tapped_bundle(bundle, there, Path(scratch) / "tapped"))
+    manifest = bundle.manifest  # what was verified is the bundle, not the copy
+    title = f"{manifest.name} {manifest.version}"
+    return replace(found, bundle=title, bundle_sha256=manifest.manifest_sha256)
 
 
 def _progress(count: int | None) -> Callable[[Iterable[Case]], Iterable[Case]]:

@@ -46,11 +46,12 @@ def show(found: Verification, console: Console) -> None:
     console.print(table)
     for each in found.comparisons:
         console.print(_tensor_table(each, found.reference))
-        if each.only_reference or each.only_candidate:
-            console.print(
-                f"not compared: only in {found.reference} {_names(each.only_reference)}; "
-                f"only in {each.run} {_names(each.only_candidate)}"
-            )
+        for run, names in (
+            (found.reference, each.only_reference),
+            (each.run, each.only_candidate),
+        ):
+            if names:
+                console.print(f"only in {run}, not compared: {', '.join(names)}")
     colour = "green" if found.passed else "bold red"
     console.print(f"[{colour}]{escape(found.sentence)}[/]", soft_wrap=True)
 
@@ -171,7 +172,3 @@ def _mark(each: Comparison, tensor: TensorAgreement) -> str:
         first = "first" if tensor is each.first_divergence else ""
         return f"{FAILED} {first}".strip()
     return PASSED if tensor.judged else "[dim]not judged[/]"
-
-
-def _names(names: tuple[str, ...]) -> str:
-    return ", ".join(names) or "nothing"

@@ -5,21 +5,20 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from edge.bundle import ENCODER, LOCALIZER, Bundle
-from edge.checkups.gpu import has_gpu
 from edge.errors import UsageError
-from edge.executors.base import EXECUTORS, open_executor
+from edge.executors.base import EXECUTORS, ON_DEVICE, open_executor
 from edge.types import Array
 from export.verification.cases import Case
 from export.verification.tapped import TAP
 
 TORCH = "torch"
 NUMPY = "reference"
-TENSORRT = "tensorrt"
-# executor -> modules of which one must be there, for those that come with no extra of the runtime
-MODULES = {TORCH: ("torch",), TENSORRT: ("tensorrt", "tensorrt_rtx")}
+# executor -> its library, for those that are no part of the runtime
+MODULES = {TORCH: "torch", "tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 FP32_ONLY = {TORCH: "torch runs the bundle's weights in float32", NUMPY: "numpy in float64"}
 Answer = dict[tuple[str, str], Array]  # (graph, tensor) -> value
 
@@ -66,7 +65,7 @@ class Run(Protocol):
 
 def known_executors() -> tuple[str, ...]:
     """All that can be named with --executors."""
-    return tuple(dict.fromkeys((*EXECUTORS, TENSORRT, TORCH)))
+    return (*EXECUTORS, TORCH)
 
 
 def absence(
@@ -81,10 +80,10 @@ def absence(
     one too: the executor's error says how to build it.
     """
     there = has_module or (lambda module: importlib.util.find_spec(module) is not None)
-    modules = MODULES.get(name.executor, ())
-    if modules and not any(map(there, modules)):
-        return f"no {' or '.join(modules)} in this Python"
-    if name.executor == TENSORRT and not (has_device or has_gpu)():
+    module = MODULES.get(name.executor)
+    if module is not None and not there(module):
+        return f"no {module} in this Python"
+    if name.executor in ON_DEVICE and not (has_device or _has_gpu)():
         return "no CUDA device"
     if name.executor in FP32_ONLY and name.precision != "fp32":
         return FP32_ONLY[name.executor]
@@ -93,8 +92,14 @@ def absence(
     return ""
 
 
-def open_run(name: RunName, bundle: Bundle, threads: int) -> Run:
+def open_run(name: RunName, bundle: Bundle, threads: int, checkpoint: Path | None = None) -> Run:
     """Open a run.
+
+    Args:
+        name: of the run.
+        bundle: with the graphs, and engines where the executor takes these.
+        threads: of the executor.
+        checkpoint: whose weights torch runs, in place of the bundle's own.
 
     Raises:
         ExecutorError: its library is missing, or it refuses the graph or engine.
@@ -103,8 +108,14 @@ def open_run(name: RunName, bundle: Bundle, threads: int) -> Run:
     if name.executor == TORCH:
         from export.verification.torch_run import TorchRun
 
-        return TorchRun(bundle)
+        return TorchRun(bundle, checkpoint, threads)
     return ExecutorRun(name, bundle, threads)
+
+
+def _has_gpu() -> bool:
+    from export.engines.device import local_gpu
+
+    return local_gpu() is not None
 
 
 class ExecutorRun:

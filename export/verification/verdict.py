@@ -106,7 +106,8 @@ class Verification:
                 f"values in {each.tensor} of the {each.graph} on an input that is {each.input}"
             )
         if self.failed:
-            return f"FAILED: {self.failed[0].run} could not be compared"
+            first_line = self.failed[0].error.splitlines()[0]
+            return f"FAILED: {self.failed[0].run} could not be compared: {first_line}"
         for each in self.comparisons:
             first = each.first_divergence
             if first is not None:

@@ -20,6 +20,7 @@ from export.verification.verdict import Broken, Comparison, Failed, Skipped, Ver
 BOXES = (LOCALIZER, "box_xyxy_px")
 # Outputs that jump where two cells nearly tie, or that are judged as boxes: only their NaNs count.
 JUMPS = {"box_xyxy_px", "second_peak_similarity", "cell_similarity"}
+THREADS = 2
 Opener = Callable[[RunName], Run]
 
 
@@ -45,7 +46,6 @@ def verify(
     limits: dict[str, Tolerance],
     *,
     inputs: str,
-    threads: int = 2,
     opener: Opener | None = None,
     absent: Callable[[RunName], str] | None = None,
     progress: Callable[[Iterable[Case]], Iterable[Case]] = iter,
@@ -60,8 +60,7 @@ def verify(
         probes: inputs whose answers only have to be numbers.
         limits: by precision of the candidate.
         inputs: what the inputs are, for people.
-        threads: of each executor.
-        opener: opens a run, in place of `open_run` on the bundle.
+        opener: opens a run; when not given, in that bundle on two threads.
         absent: says why a run cannot be had, in place of `absence`.
         progress: wraps the inputs to show progress.
 
@@ -73,7 +72,7 @@ def verify(
     names = tuple(dict.fromkeys(candidates))
     _check_request(reference, names, limits)
     missing = absent or (lambda name: absence(name, bundle))
-    start = opener or (lambda name: open_run(name, bundle, threads))
+    start = opener or (lambda name: open_run(name, bundle, THREADS))
     skipped = [Skipped(str(n), why) for n in names if (why := missing(n))]
     left = [name for name in names if str(name) not in {each.run for each in skipped}]
     if not left:

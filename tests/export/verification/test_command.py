@@ -37,7 +37,8 @@ def test_a_pass_with_taps_is_shown_and_written(tapped_tiny, tmp_path):
     report = json.loads((tmp_path / "out/verification.json").read_text())
     assert report["schema"] == "tilefix-verification/1"
     assert report["passed"] is True
-    assert report["bundle_sha256"] == tapped_tiny.manifest.manifest_sha256 or report["bundle"]
+    assert report["bundle"] == "tiny 0", "the bundle that was asked for, not its copy"
+    assert report["bundle_sha256"] == tapped_tiny.manifest.manifest_sha256
     (comparison,) = report["comparisons"]
     assert comparison["run"] == "onnxruntime/fp16"
     assert comparison["limit"]["reason"]
@@ -84,7 +85,7 @@ def test_without_fp16_there_is_nothing_to_compare(tiny_bundle):
 
 
 def test_tensorrt_alone_where_there_is_none_is_an_error(tapped_tiny, monkeypatch):
-    monkeypatch.setattr("export.verification.runs.has_gpu", lambda: False)
+    monkeypatch.setattr("export.verification.runs._has_gpu", lambda: False)
     arguments = ("--executors", "tensorrt", "--inputs", "random", "--count", "1")
     error = refusal(tapped_tiny.path, *arguments)
     assert isinstance(error, ExecutorError) and "nothing was compared" in str(error)

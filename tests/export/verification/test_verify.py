@@ -181,10 +181,12 @@ def test_no_inputs_is_no_pass(tapped_tiny):
 def test_what_is_absent(tapped_tiny, tiny_bundle):
     trt = RunName("tensorrt", "fp16")
     assert absence(trt, tapped_tiny, lambda m: False, lambda: True) == (
-        "no tensorrt or tensorrt_rtx in this Python"
+        "no tensorrt in this Python"
     )
+    rtx = RunName("tensorrt-rtx", "fp16")
     assert "no CUDA device" in absence(trt, tapped_tiny, lambda m: True, lambda: False)
-    assert absence(trt, tapped_tiny, lambda m: m == "tensorrt_rtx", lambda: True) == ""
+    assert absence(trt, tapped_tiny, lambda m: m == "tensorrt_rtx", lambda: True) != ""
+    assert absence(rtx, tapped_tiny, lambda m: m == "tensorrt_rtx", lambda: True) == ""
     assert absence(FP16, tapped_tiny) == absence(NUMPY, tapped_tiny) == ""
     assert absence(FP16, tiny_bundle) == "the bundle has no fp16 graphs, only fp32"
 
