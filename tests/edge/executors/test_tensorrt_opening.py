@@ -1,0 +1,282 @@
+"""Opening an engine: what is checked first, what is refused, and that a refusal leaves nothing."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+
+import fake_engines
+import pytest
+from fake_engines import PLUGIN, write_fake_engine
+from fake_tensorrt import SCRATCH_BYTES
+
+from edge.bundle import ENCODER, LOCALIZER
+from edge.engine_manifest import ENGINE_FILE, ENGINES_VARIABLE, PLUGIN_FILE
+from edge.errors import ExecutorError
+from edge.executors.base import open_executor
+from edge.executors.rtx_cache import CACHE_FILE
+from edge.executors.trt_runtime import load_tensorrt
+
+both = pytest.mark.parametrize("name", ["tensorrt", "tensorrt-rtx"], indirect=True)
+rtx = pytest.mark.parametrize("name", ["tensorrt-rtx"], indirect=True)
+
+
+def assert_nothing_is_left(gpu):
+    gc.collect()
+    gpu.assert_all_is_given_back()
+    assert gpu.retained == 0
+
+
+@pytest.fixture
+def engines(tmp_path, monkeypatch, rig):
+    """An empty folder in place of that with the fitting engines."""
+    monkeypatch.setenv(ENGINES_VARIABLE, str(tmp_path / "others"))
+    return tmp_path / "others" / "tiny"
+
+
+# --- library and plugin ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "install"),
+    [
+        ("tensorrt", "tensorrt", "--system-site-packages"),
+        ("tensorrt-rtx", "tensorrt_rtx", "pip install tensorrt-rtx"),
+    ],
+    indirect=["name"],
+)
+def test_a_missing_library_is_named(rig, monkeypatch, name, module, install):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ExecutorError, match=f"the executor {name} is not available") as caught:
+        rig.open()
+    assert caught.value.expected == f"the library {module}"
+    assert install in caught.value.do
+    assert_nothing_is_left(rig.gpu)
+
+
+def test_the_plugin_is_registered_before_the_engine_and_once(rig, engines):
+    write_fake_engine(rig.bundle, LOCALIZER, plugin=PLUGIN)
+    write_fake_engine(rig.bundle, ENCODER, plugin=PLUGIN)
+    with rig.open(), rig.open(ENCODER):
+        assert rig.trt.knobs.log == ["load_library", "deserialize", "deserialize"]
+        (path,) = rig.trt.libraries
+        assert path.startswith(str(engines))
+        assert path.endswith(PLUGIN_FILE)
+
+
+def test_a_second_plugin_in_one_process_is_refused(rig, engines):
+    write_fake_engine(rig.bundle, LOCALIZER, plugin=PLUGIN)
+    write_fake_engine(rig.bundle, ENCODER, plugin=b"another")
+    with rig.open():
+        with pytest.raises(ExecutorError, match="two different plugin libraries") as caught:
+            rig.open(ENCODER)
+        assert "tilefix build BUNDLE --force" in caught.value.do
+
+
+def test_a_plugin_that_cannot_be_loaded(rig, engines):
+    write_fake_engine(rig.bundle, LOCALIZER, plugin=PLUGIN)
+    rig.trt.knobs.refuse_library = True
+    with pytest.raises(ExecutorError, match="cannot load the plugin library") as caught:
+        rig.open()
+    assert "tilefix plugin build" in caught.value.do
+    assert rig.trt.knobs.log == ["load_library"], "nothing is deserialised without its plugin"
+    assert_nothing_is_left(rig.gpu)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "altered", "no plugin", "other plugin"])
+def test_a_damaged_engine_is_refused_before_anything_is_loaded(rig, engines, damage):
+    folder = write_fake_engine(rig.bundle, LOCALIZER, plugin=PLUGIN)
+    plan, plugin = folder / ENGINE_FILE, folder / PLUGIN_FILE
+    if damage == "truncated":
+        plan.write_bytes(plan.read_bytes()[:-1])
+    elif damage == "altered":
+        plan.write_bytes(plan.read_bytes()[:-1] + b" ")
+    elif damage == "no plugin":
+        plugin.unlink()
+    else:
+        plugin.write_bytes(b"another")
+    with pytest.raises(ExecutorError, match="cannot be used") as caught:
+        rig.open()
+    assert (PLUGIN_FILE if "plugin" in damage else ENGINE_FILE) in caught.value.expected
+    assert "tilefix build BUNDLE" in caught.value.do
+    assert rig.trt.knobs.log == []
+    assert_nothing_is_left(rig.gpu)
+
+
+def test_an_engine_that_tensorrt_refuses_says_what_tensorrt_said(rig, engines, monkeypatch):
+    monkeypatch.setattr(fake_engines, "fake_plan", lambda *args, **named: b"ftrt garbage")
+    write_fake_engine(rig.bundle, LOCALIZER)
+    with pytest.raises(ExecutorError, match=r"tensorrt 10\.3\.0 refuses the engine") as caught:
+        rig.open()
+    assert caught.value.found == "Error Code 1: Serialization (magicTag failed)"
+    assert_nothing_is_left(rig.gpu)
+
+
+# --- a failure on the way leaves nothing ----------------------------------------------------------
+
+
+@both
+@pytest.mark.parametrize(
+    ("knob", "value", "text"),
+    [
+        ("refuse_enqueue", True, "refuses to run its engine"),
+        ("refuse_address", "click_xy_px", "refuses to run its engine"),
+        ("allocates_in_capture", True, "no CUDA graph can be captured for 1 clicks"),
+    ],
+)
+def test_a_refusal_of_tensorrt(rig, knob, value, text):
+    setattr(rig.trt.knobs, knob, value)
+    with pytest.raises(ExecutorError, match=text):
+        rig.open()
+    assert_nothing_is_left(rig.gpu)
+
+
+@pytest.mark.parametrize("free", [1000, 40_000, 64 * SCRATCH_BYTES, 300_000])
+@pytest.mark.parametrize("backend", ["cuda-python", "pycuda"], indirect=True)
+def test_too_little_memory(rig, free, backend):
+    rig.gpu.total_bytes = free
+    with pytest.raises(ExecutorError, match="cuMemAlloc failed") as caught:
+        rig.open()
+    assert "CUDA_ERROR_OUT_OF_MEMORY" in caught.value.found
+    assert "fewer click buckets" in caught.value.do
+    gc.collect()
+    rig.gpu.assert_all_is_given_back()
+
+
+@pytest.mark.parametrize("call", ["cuStreamCreate", "cuMemHostAlloc", "cuGraphInstantiate"])
+def test_a_driver_that_fails_amid_opening(rig, call):
+    rig.gpu.fail[call] = 700
+    with pytest.raises(ExecutorError, match=f"{call} failed"):
+        rig.open()
+    assert_nothing_is_left(rig.gpu)
+
+
+@rtx
+def test_a_capture_that_cannot_be_is_an_error_and_no_silent_change(rig):
+    rig.trt.knobs.not_capturable = True
+    with pytest.raises(ExecutorError, match="no CUDA graph can be captured for 1 clicks") as caught:
+        rig.open()
+    assert "--no-cuda-graphs" in caught.value.do
+    assert_nothing_is_left(rig.gpu)
+    rig.open(graphs=False).close()
+
+
+# --- which engine ---------------------------------------------------------------------------------
+
+
+def test_no_engine_is_an_error_with_the_command_that_builds_it(rig, engines):
+    with pytest.raises(ExecutorError, match="no engine of the localizer in fp32") as caught:
+        rig.open()
+    assert caught.value.expected == f"an engine in {engines}"
+    assert caught.value.do == (
+        f"tilefix build {rig.bundle.path} --precision fp32 --toolkit tensorrt --target local"
+    )
+    assert rig.trt.knobs.log == [], "and nothing is built"
+    assert_nothing_is_left(rig.gpu)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"compute_capabilities": ("8.6",), "gpu_name": ""}, "compute_capabilities 8.6"),
+        ({"toolkit_version": "10.7.0"}, "toolkit_version 10.7.0"),
+        ({"onnx_sha256": "ab" * 32}, f"onnx_sha256 {'ab' * 32}"),
+    ],
+)
+def test_an_engine_of_something_else_is_refused_field_by_field(rig, engines, change, text):
+    write_fake_engine(rig.bundle, LOCALIZER, plugin=PLUGIN, flags=("a=1",), **change)
+    with pytest.raises(ExecutorError, match="the nearest one differs") as caught:
+        rig.open()
+    assert caught.value.found == text, "and in nothing that only a build decides"
+    assert caught.value.do.startswith("tilefix build ")
+    assert rig.trt.knobs.log == []
+
+
+def test_all_that_differs_is_listed(rig, engines):
+    other = {"compute_capabilities": ("7.2",), "gpu_name": "Xavier", "toolkit_version": "8.5.2"}
+    write_fake_engine(rig.bundle, LOCALIZER, **other)
+    with pytest.raises(ExecutorError) as caught:
+        rig.open()
+    found = "toolkit_version 8.5.2; compute_capabilities 7.2; gpu_name Xavier"
+    assert caught.value.found == found
+    assert "compute_capabilities 8.7; gpu_name Fake GPU" in caught.value.expected
+
+
+def test_an_engine_of_another_board_of_the_same_capability_runs_with_a_note(rig, engines):
+    write_fake_engine(rig.bundle, LOCALIZER, gpu_name="Orin Nano")
+    with rig.open() as executor:
+        (note,) = executor.notes
+    assert "'Orin Nano'" in note
+    assert "'Fake GPU'" in note
+    assert "capability 8.7" in note
+    assert "tilefix build" in note
+
+
+def test_an_engine_of_this_board_comes_before_a_newer_one_of_another(rig, engines):
+    here = write_fake_engine(rig.bundle, LOCALIZER, click_buckets=(1, 2))
+    write_fake_engine(rig.bundle, LOCALIZER, gpu_name="Orin Nano")
+    with rig.open() as executor:
+        assert executor.notes == ()
+        assert executor._engine.contexts.buckets.sizes == (1, 2)
+    newer = write_fake_engine(rig.bundle, LOCALIZER, click_buckets=(1, 8))
+    os.utime(here / "engine.json", (1, 1))
+    os.utime(newer / "engine.json", (2, 2))
+    with rig.open() as executor:
+        assert executor._engine.contexts.buckets.sizes == (1, 8)
+
+
+def test_options_of_a_gpu_are_refused_where_there_is_none(tiny_bundle):
+    from edge.devices.base import DeviceOptions
+
+    with pytest.raises(ExecutorError, match="onnxruntime runs on no GPU") as caught:
+        open_executor("onnxruntime", tiny_bundle, LOCALIZER, device=DeviceOptions("pycuda"))
+    assert caught.value.expected.endswith("tensorrt, tensorrt-rtx")
+
+
+# --- the runtime cache of TensorRT-RTX ------------------------------------------------------------
+
+
+@rtx
+def test_what_rtx_compiled_is_kept_beside_the_engine(rig, engines):
+    cache = write_fake_engine(rig.bundle, LOCALIZER, "tensorrt_rtx") / CACHE_FILE
+    with rig.open() as executor:
+        assert executor.notes == ()
+    assert cache.read_bytes() == b" compiled"
+    os.utime(cache, (1, 1))
+    rig.open().close()
+    assert cache.stat().st_mtime == 1, "nothing was compiled, so nothing is written"
+    assert [path.name for path in cache.parent.iterdir() if path.name.startswith(".")] == []
+
+
+@rtx
+def test_a_cache_of_another_driver_is_made_anew_and_said(rig, engines):
+    cache = write_fake_engine(rig.bundle, LOCALIZER, "tensorrt_rtx") / CACHE_FILE
+    cache.write_bytes(b"of another driver")
+    rig.trt.knobs.cache_is_foreign = True
+    with rig.open() as executor:
+        assert "made anew" in executor.notes[0]
+    assert cache.read_bytes() == b" compiled"
+
+
+@rtx
+def test_a_folder_that_cannot_be_written_is_a_note(rig, engines, monkeypatch):
+    write_fake_engine(rig.bundle, LOCALIZER, "tensorrt_rtx")
+
+    def refuse(**_named):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("edge.executors.rtx_cache.tempfile.mkstemp", refuse)
+    with rig.open() as executor:
+        assert "every start compiles anew: Permission denied" in executor.notes[0]
+
+
+def test_the_real_rtx_refuses_what_is_no_engine(tmp_path):
+    """The one part of the real library that runs without a GPU."""
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
+    (tmp_path / ENGINE_FILE).write_bytes(b"no engine at all" * 64)
+    library = load_tensorrt("tensorrt_rtx", "tensorrt-rtx")
+    assert library is load_tensorrt("tensorrt_rtx", "tensorrt-rtx"), "once in a process"
+    with pytest.raises(ExecutorError, match="refuses the engine") as caught:
+        library.deserialise(tmp_path)
+    assert "magicTag" in caught.value.found
