@@ -24,7 +24,12 @@ from edge.errors import BundleError
 from edge.machine import available_memory_bytes
 from export.engines.child import WORKER, run_job
 from export.engines.duration import expected_s
-from export.engines.engine_files import check_writable, earlier_timing_cache, keep_log
+from export.engines.engine_files import (
+    check_writable,
+    earlier_timing_cache,
+    keep_log,
+    unwritable,
+)
 from export.engines.graph_facts import GraphFacts, check_opset, read_graph
 from export.engines.job import LOG_FILE, BuildJob, BuildReport
 from export.engines.layer_checks import check_layers, summarise
@@ -172,7 +177,10 @@ def write_built(
         device_memory_bytes=report.device_memory_bytes,
         notes=tuple(notes),
     )
-    return BuiltEngine(write_engine(engines, manifest, files), manifest, new=True)
+    try:
+        return BuiltEngine(write_engine(engines, manifest, files), manifest, new=True)
+    except OSError as error:  # a full disk, above all
+        raise unwritable(engines, error) from error
 
 
 def check_precision(bundle: Bundle, precision: str) -> None:

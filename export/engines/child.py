@@ -67,7 +67,7 @@ def run_job(
             while process.poll() is None:
                 time.sleep(STEP_S)
                 if time.monotonic() >= next_line_s:
-                    progress(f"{title}: {next_line_s - start_s:.0f} s of about {expected_s:.0f} s")
+                    progress(f"{title}: {next_line_s - start_s:.0f} s, expected {expected_s:.0f} s")
                     next_line_s += LINE_EVERY_S
         finally:
             if process.poll() is None:

@@ -27,12 +27,17 @@ def check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise OutputError(
-            f"no engine can be written into {folder}",
-            expected="a folder that can be written",
-            found=f"{type(error).__name__}: {error.strerror}",
-            do=f"set {ENGINES_VARIABLE} to a folder of yours; build and runtime both read it",
-        ) from error
+        raise unwritable(folder, error) from error
+
+
+def unwritable(folder: Path, error: OSError) -> OutputError:
+    """What to do about a folder that takes no engine."""
+    return OutputError(
+        f"no engine can be written into {folder}",
+        expected="a folder that can be written, on a disk with room",
+        found=f"{type(error).__name__}: {error.strerror}",
+        do=f"set {ENGINES_VARIABLE} to a folder of yours; build and runtime both read it",
+    )
 
 
 def earlier_timing_cache(folder: Path, key: EngineKey) -> str:

@@ -80,8 +80,7 @@ def build(job: BuildJob, toolkit: Toolkit) -> BuildReport:
     toolkit.set_capabilities(config, job.capabilities)
     profiles = _add_profiles(builder, config, network, job.click_buckets)
     if not toolkit.ahead_of_time:
-        kept = Path(job.timing_cache).read_bytes() if job.timing_cache else b""
-        config.set_timing_cache(config.create_timing_cache(kept), False)
+        notes += _start_timing_cache(config, job.timing_cache)
     start_s = time.perf_counter()
     plan = builder.build_serialized_network(network, config)
     build_s = time.perf_counter() - start_s
@@ -156,6 +155,15 @@ def _add_profiles(builder: Any, config: Any, network: Any, buckets: tuple[int, .
             profile.set_shape(each.name, shape, shape, shape)
         config.add_optimization_profile(profile)
     return len(buckets)
+
+
+def _start_timing_cache(config: Any, path: str) -> tuple[str, ...]:
+    """Attach an earlier build's timing cache, or an empty one; what to say of it."""
+    kept = Path(path).read_bytes() if path else b""
+    if config.set_timing_cache(config.create_timing_cache(kept), False):
+        return ("timing cache: started from an earlier build's",) if kept else ()
+    config.set_timing_cache(config.create_timing_cache(b""), False)
+    return ("timing cache: the earlier build's does not fit this device, started anew",)
 
 
 def _inspect(trt: Any, log: Any, plan: bytes) -> tuple[str, int]:

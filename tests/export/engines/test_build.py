@@ -94,9 +94,28 @@ def test_what_is_there_is_not_built_again(bundle, settings):
     forced = build_engine(bundle, "localizer", "fp16", replace(given, force=True), said.append)
     assert forced.new and forced.folder == first.folder
     assert asked(forced.folder)["started_from"] == "times of kernels"
+    assert "timing cache: started from an earlier build's" in forced.manifest.notes
     assert said[0].endswith("(an earlier build)")
     other = build_engine(bundle, "localizer", "fp16", replace(given, click_buckets=(1,)))
     assert other.folder != first.folder
+
+
+def test_a_timing_cache_that_does_not_fit(bundle, settings):
+    build_engine(bundle, "localizer", "fp16", settings())
+    made = build_engine(bundle, "reference_encoder", "fp16", settings(fault="other device's cache"))
+    assert asked(made.folder)["started_from"] == ""
+    assert any("does not fit this device, started anew" in note for note in made.manifest.notes)
+
+
+def test_a_full_disk(bundle, settings, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(builds, "write_engine", full)
+    with pytest.raises(OutputError) as error:
+        build_engine(bundle, "reference_encoder", "fp16", settings())
+    assert error.value.found == "OSError: No space left on device"
+    assert "TILEFIX_ENGINES" in error.value.do
 
 
 def test_an_engine_that_was_altered_is_not_taken_for_built(bundle, settings):
@@ -155,7 +174,7 @@ def test_long_builds_say_how_far_they_are(bundle, settings, monkeypatch):
     said = []
     build_engine(bundle, "reference_encoder", "fp16", settings(), said.append)
     assert any(
-        line.startswith("reference_encoder fp16: ") and " s of about " in line for line in said
+        line.startswith("reference_encoder fp16: ") and " s, expected " in line for line in said
     )
 
 

@@ -144,7 +144,10 @@ class Config:
 
     def set_timing_cache(self, cache, ignore_mismatch):
         assert not ignore_mismatch
+        if cache.content and FAULT == "other device's cache":
+            return False
         self.cache = cache
+        return True
 
     def get_timing_cache(self):
         return self.cache
