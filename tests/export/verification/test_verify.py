@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import onnx
 import pytest
 
 from edge.bundle import ENCODER, LOCALIZER
-from edge.errors import BundleError, ExecutorError, UsageError
+from edge.engine_manifest import (
+    ENGINE_FILE,
+    SCHEMA,
+    EngineKey,
+    EngineManifest,
+    LayerSummary,
+    read_engine,
+    write_engine,
+)
+from edge.errors import BundleError, ExecutorError, MissingLibraryError, UsageError
 from export.verification.cases import probe_cases, random_cases
 from export.verification.runs import RunName, absence, open_run
 from export.verification.tapped import tap_names, tapped_bundle, with_taps
+from export.verification.tapped_engine import build_tapped
 from export.verification.tolerances import TOLERANCES
 from export.verification.verify import verify
 
@@ -142,6 +154,50 @@ def test_a_run_that_breaks_on_the_way_fails_and_the_others_go_on(tapped_tiny):
     assert found.comparisons[0].passed and not found.passed
     assert "broke on random 0" in found.failed[0].error
     assert "build it again" in found.failed[0].error
+
+
+def test_a_truncated_engine_is_a_failure_and_not_a_skip(tapped_tiny, tmp_path):
+    key = EngineKey(
+        kind=LOCALIZER,
+        toolkit="tensorrt",
+        toolkit_version="10.3.0",
+        onnx_sha256="0" * 64,
+        precision="fp16",
+        compute_capabilities=("8.7",),
+    )
+    plan = b"an engine, as far as its manifest knows"
+    manifest = EngineManifest(
+        schema=SCHEMA,
+        key=key,
+        engine_sha256=hashlib.sha256(plan).hexdigest(),
+        engine_bytes=len(plan),
+        inputs=(),
+        outputs=(),
+        layers=LayerSummary(layers=0, plugin_layers=0),
+    )
+    engine = write_engine(tmp_path, manifest, {ENGINE_FILE: plan})
+    (engine / ENGINE_FILE).write_bytes(plan[:-7])
+
+    def opener(name):
+        if name.executor == "tensorrt":
+            read_engine(engine)  # what the executor does before it deserialises anything
+        return open_run(name, tapped_tiny, 1)
+
+    trt = RunName("tensorrt", "fp16")
+    found = run(tapped_tiny, trt, FP16, opener=opener, absent=lambda name: "")
+    assert not found.passed and found.skipped == ()
+    assert [each.run for each in found.failed] == ["tensorrt/fp16"]
+    assert f"{len(plan) - 7} bytes" in found.failed[0].error
+    assert "tilefix build" in found.failed[0].error
+    assert found.sentence.startswith("FAILED: tensorrt/fp16 could not be compared: the engine in")
+
+
+def test_engines_with_taps_need_the_device_that_they_are_for(tapped_tiny, monkeypatch):
+    monkeypatch.setattr("export.engines.device.local_gpu", lambda: None)
+    for executor in ("tensorrt", "tensorrt-rtx"):
+        with pytest.raises((ExecutorError, MissingLibraryError)) as error:
+            build_tapped(tapped_tiny, executor, "fp16", None, print)
+        assert "do:" in str(error.value)
 
 
 def test_a_run_that_is_not_there_is_skipped_with_the_reason(tapped_tiny):

@@ -1,0 +1,36 @@
+"""The table of answers points at files that exist, and says "not yet" where there is nothing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import export
+
+TEXT = (Path(export.__file__).parent / "engines-and-trust.md").read_text()
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def rows() -> dict[int, list[str]]:
+    lines = re.findall(r"^\| (\d+) \|(.+)\|$", TEXT, re.MULTILINE)
+    return {int(number): [cell.strip() for cell in line.split("|")] for number, line in lines}
+
+
+def test_there_are_fifteen_each_with_an_answer_and_a_place():
+    found = rows()
+    assert sorted(found) == list(range(1, 16))
+    for complaint, answer, where in found.values():
+        assert complaint.endswith((".", "?")) and len(answer) > 60
+        assert re.findall(r"`([^`]+)`", where)
+
+
+def test_every_file_that_is_named_exists():
+    named = set(re.findall(r"`((?:edge|export|benchmarks|tests)/[\w/.-]+)`", TEXT))
+    assert len(named) > 20
+    assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
+
+
+def test_what_is_missing_says_not_yet():
+    missing = {number for number, (_, answer, _) in rows().items() if "ot yet" in answer}
+    assert missing == {2, 9, 12, 13, 15}
+    assert "No engine of tilefix has run on a Jetson" in TEXT
