@@ -1,0 +1,69 @@
+"""The same calls on a real GPU, where there is one with cuda-python or pycuda."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+
+import numpy as np
+import pytest
+
+from edge.devices.base import open_device
+
+MODULES = {"cuda-python": "cuda", "pycuda": "pycuda"}
+
+
+@pytest.fixture(params=list(MODULES))
+def device(request):
+    if importlib.util.find_spec(MODULES[request.param]) is None:
+        pytest.skip(f"{request.param} is not installed")
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        pytest.skip("there is no CUDA driver")
+    opened = open_device(request.param)
+    with opened.current():
+        yield opened
+    opened.close()
+
+
+@pytest.mark.gpu
+def test_copies_graphs_and_times(device):
+    facts = device.facts
+    assert facts.name
+    major, minor = facts.compute_capability.split(".")
+    assert int(major) >= 7
+    assert int(minor) >= 0
+    assert 0 < device.free_bytes() <= facts.total_bytes
+    stream, start, end = device.create_stream(), device.create_event(), device.create_event()
+    pinned = device.allocate_host(1 << 20, mapped=False)
+    mapped = device.allocate_host(1 << 20, mapped=True)
+    address = device.allocate(1 << 20)
+    assert address % 256 == 0
+    back = np.zeros(1 << 20, np.uint8)
+
+    def work() -> None:
+        device.copy_in(address, pinned.array, stream)
+        device.copy_out(mapped.array, address, stream)
+
+    graph = device.capture(stream, work)
+    for value in (3, 4):
+        pinned.array[:] = value
+        device.record(start, stream)
+        device.launch(graph, stream)
+        device.record(end, stream)
+        device.synchronise(stream)
+        assert (mapped.array == value).all()
+        assert device.elapsed_ms(start, end) > 0
+    mapped.array[:] = 7
+    assert mapped.device_address is not None
+    device.copy_out(back, mapped.device_address, stream)  # the device reads what the host wrote
+    device.synchronise(stream)
+    assert (back == 7).all()
+    device.destroy_graph(graph)
+    device.free(address)
+    for buffer in (pinned, mapped):
+        device.free_host(buffer)
+    for event in (start, end):
+        device.destroy_event(event)
+    device.destroy_stream(stream)
