@@ -8,7 +8,7 @@ import onnx
 import torch
 
 from edge.errors import ExecutorError
-from export.graph_signature import OPSET, GraphModule
+from export.graph_signature import CLICKS, OPSET, GraphModule
 from export.plugin.tile_attention_onnx import add_bodies
 from export.taps import Tap, Tapped
 from export.typed_graph import to_float16
@@ -56,6 +56,7 @@ def _exported(graph: GraphModule, taps: tuple[Tap, ...]) -> onnx.ModelProto:
     if program is None:
         raise RuntimeError("torch.onnx.export gave no program")
     model = program.model_proto
+    _check_clicks(graph, model)
     tapped = [value for value in model.graph.output if value.name not in graph.outputs]
     for value in tapped:
         model.graph.output.remove(value)
@@ -70,6 +71,19 @@ def _exported(graph: GraphModule, taps: tuple[Tap, ...]) -> onnx.ModelProto:
     for value in model.graph.value_info:
         value.name = names.get(value.name, value.name)
     return model
+
+
+def _check_clicks(graph: GraphModule, model: onnx.ModelProto) -> None:
+    """`torch.onnx` tries again with fixed sizes where dynamic ones fail, and does not say so."""
+    for value, sizes in zip(model.graph.input, graph.dynamic_shapes() or (), strict=False):
+        dimension = value.type.tensor_type.shape.dim[0]
+        if sizes is not None and not dimension.dim_param:
+            raise ExecutorError(
+                f"the export of the {graph.kind} fixed the number of clicks",
+                expected=f"{value.name} [{CLICKS}, ...]",
+                found=f"{value.name} [{dimension.dim_value}, ...]",
+                do="take sizes from `tensor.shape`, not `len(tensor)`, in the model's code",
+            )
 
 
 def _forget_where_from(model: onnx.ModelProto) -> None:

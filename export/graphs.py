@@ -19,6 +19,7 @@ from export.graph_signature import LOCALIZER_OUTPUTS, GraphModule
 from export.graph_writing import PRECISIONS, write_graph
 from export.lite_graphs import lite_modules
 from export.model_taps import taps_of
+from export.published_graphs import published_modules
 from export.taps import collected
 from training.models import Model, name_of
 from training.models.lite import Lite
@@ -41,7 +42,8 @@ def graph_modules(model: Model, precision: str = "fp32") -> dict[str, GraphModul
             found=repr(precision),
             do="choose one of these with --precision",
         )
-    modules = lite_modules(model, precision)
+    make = lite_modules if name_of(model) == "lite" else published_modules
+    modules = make(model, precision)
     return {graph.kind: graph for graph in modules}
 
 

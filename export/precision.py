@@ -122,6 +122,12 @@ POLICY = (
         "cast of its own; casts in the file would break the fusion",
     ),
     Rule(
+        "sigmoids",
+        ("Sigmoid",),
+        Kept.SINGLE,
+        "the place of a box within its cell, and gates; a layer of its own it is not",
+    ),
+    Rule(
         "exponentials",
         ("Exp", "Log", "Sin", "Cos"),
         Kept.SINGLE,
@@ -179,7 +185,7 @@ POLICY = (
             "Mul",
             "Neg",
             "Relu",
-            "Sigmoid",
+            "Sign",
             "Sub",
             "Tanh",
         ),

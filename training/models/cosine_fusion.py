@@ -31,10 +31,10 @@ def cosine_map(query: Tensor, reference: Tensor) -> Tensor:
         [M, H, W].
     """
     if reference.dim() == 3:
-        reference = reference.expand(len(query), *reference.shape)
+        reference = reference.expand(query.shape[0], *reference.shape)
     # One matrix-vector product per query, so that the bits do not depend on how many there are.
     flat = torch.bmm(unit_length(query).unsqueeze(1), reference.flatten(2))  # [M, 1, H W]
-    return flat.reshape(len(query), *reference.shape[2:])
+    return flat.reshape(query.shape[0], *reference.shape[2:])
 
 
 def min_max_gate(similarity: Tensor) -> Tensor:
