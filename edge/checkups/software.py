@@ -21,7 +21,7 @@ OPTIONAL = {
 }
 ANY_OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python")
 # Executors that need something beside the core libraries; `edge.checkups.tensorrt` looks at it.
-LOOKED_AT_ELSEWHERE = ("tensorrt",)
+LOOKED_AT_ELSEWHERE = ("tensorrt", "tensorrt-rtx")
 
 
 def examine_python() -> list[Finding]:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_engines import BUCKETS
+from fake_engines import BUCKETS, write_fake_engine
 
 import edge
-from edge.bundle import ENCODER
+from edge.bundle import ENCODER, LOCALIZER, Bundle, shipped_bundle_path
 from edge.errors import ClickError, ExecutorError
+from edge.executors.base import open_executor
 from edge.executors.device_buffers import ON_REQUEST
 from edge.executors.tensorrt import TensorRtExecutor
 
@@ -64,12 +65,28 @@ def test_any_number_of_clicks_is_answered_as_onnx_runtime_answers(
 
 @on_every_device
 def test_the_encoder(rig, graphs, tiny_bundle):
-    from edge.executors.base import open_executor
-
     image = np.random.default_rng(3).integers(0, 256, (128, 128, 3), dtype=np.uint8)
     with rig.open(ENCODER, graphs=graphs) as executor:
         expected = open_executor("onnxruntime", tiny_bundle, ENCODER).run({"image": image})
         assert_same(executor.run({"image": image}), expected)
+
+
+def test_the_shipped_localizer(rig):
+    """At its real sizes, whose names and shapes a tiny bundle cannot vouch for."""
+    bundle = Bundle.open(shipped_bundle_path())
+    write_fake_engine(bundle, LOCALIZER, click_buckets=(1, 4))
+    random, spec = np.random.default_rng(0), bundle.manifest
+    asked = {
+        "frame": random.integers(0, 256, (spec.frame.height_px, spec.frame.width_px, 3), np.uint8),
+        "frame_affine": np.array([[1, 0, 0], [0, 1, 0]], np.float32),
+        "click_xy_px": random.uniform(0, 500, (3, 2)).astype(np.float32),
+        "prior_xy_px": np.zeros((3, 2), np.float32),
+        "prior_inv_var": np.zeros(3, np.float32),
+        **{each.name: random.normal(size=each.shape).astype("f2") for each in spec.features},
+    }
+    rig.gpu.total_bytes = 1 << 32
+    with open_executor("tensorrt", bundle, LOCALIZER) as executor:
+        assert_same(executor.run(asked), open_executor("onnxruntime", bundle, LOCALIZER).run(asked))
 
 
 def test_a_run_is_one_launch_and_copies_nothing_beside_it(rig, inputs, feature):
