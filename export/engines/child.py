@@ -89,7 +89,9 @@ def _ended(job: BuildJob, code: int, folder: Path) -> ExecutorError:
     """The process is gone and left no report."""
     last = _tail(folder / "stderr.txt") or "it said nothing"
     if code in (-KILLED, 128 + KILLED):
-        return no_memory(job, "its process was killed (SIGKILL): by the kernel, for want of memory")
+        return no_memory(
+            job, "its process was killed (SIGKILL), as the kernel does for want of memory"
+        )
     if "bad_alloc" in last or "MemoryError" in last:
         return no_memory(job, last)
     how = f"ended with exit code {code}"

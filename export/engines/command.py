@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,13 @@ from edge.commands.options import FilledCommand, check_folder
 
 if TYPE_CHECKING:
     from edge.bundle import Bundle
-    from export.engines.build import BuiltEngine
+    from export.engines.build import BuildSettings, BuiltEngine
     from export.engines.measuring import Measurer
     from export.engines.targets import Target
 
 PATH = click.Path(path_type=Path)
 AUTO = "auto"
+INTERRUPTED = 130
 PRECISIONS = ("fp32", "fp16", "int8", AUTO)
 GRAPHS = {"encoder": "reference_encoder", "localizer": "localizer"}
 
@@ -68,9 +70,7 @@ def build(
     Engines go to BUNDLE/engines, or to $TILEFIX_ENGINES/NAME where that is set.
     """
     from edge.assembly import open_bundle
-    from export.engines.auto import build_auto
     from export.engines.build import BuildSettings, build_engine, check_precision
-    from export.engines.choice import pair
     from export.engines.device import local_gpu
     from export.engines.targets import choose_target
 
@@ -83,13 +83,26 @@ def build(
         check_precision(opened, precision)
     settings = BuildSettings(chosen, plugin, clicks, force, memory_mb, logs)
     kinds = (GRAPHS[graph],) if graph else tuple(GRAPHS.values())
-    if precision != AUTO:
+    try:
+        if precision == AUTO:
+            _build_auto(opened, kinds, settings, inputs)
+            return
         for kind in kinds:
             _show(build_engine(opened, kind, precision, settings, click.echo))
         _show_pair(opened, precision)
-        return
-    measurer = _measurer(opened, chosen, kinds, inputs)
-    made = build_auto(opened, kinds, settings, measurer, click.echo)
+    except KeyboardInterrupt:
+        click.echo("interrupted: finished engines are kept, the same command goes on", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _build_auto(
+    bundle: Bundle, kinds: tuple[str, ...], settings: BuildSettings, inputs: str
+) -> None:
+    from export.engines.auto import build_auto
+    from export.engines.choice import pair
+
+    measurer = _measurer(bundle, settings.target, kinds, inputs)
+    made = build_auto(bundle, kinds, settings, measurer, click.echo)
     for each in made.kept:
         _show(each)
     for line in (*made.choice.lines, pair(made.choice.candidates)):

@@ -7,7 +7,9 @@ All that happens is in files: the report, the verbose log, the engine.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import resource
+import signal
 import sys
 import time
 from pathlib import Path
@@ -35,11 +37,13 @@ from export.engines.layer_table import layers_of_inspector, layers_of_log
 from export.engines.toolkit import Toolkit
 
 OOM_SCORE = Path("/proc/self/oom_score_adj")
+PR_SET_PDEATHSIG = 1
 
 
 def main(path: str) -> None:
     """Build what a job file says and write the report beside it."""
     job = msgspec.json.decode(Path(path).read_bytes(), type=BuildJob)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody waits: do not go on
     with contextlib.suppress(OSError):  # if memory runs out, this build is what is ended first
         OOM_SCORE.write_text("1000")
     try:

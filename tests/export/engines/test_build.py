@@ -144,7 +144,7 @@ def test_without_a_plugin_nothing_starts(bundle, settings):
 @pytest.mark.parametrize(
     ("fault", "what", "found"),
     [
-        ("SIGKILL", "the build ran out of memory", "killed (SIGKILL)"),
+        ("SIGKILL", "the build ran out of memory", "was killed (SIGKILL)"),
         ("SIGABRT", "the process that builds the engine ended without an answer", "SIGABRT"),
         ("refuse", "TensorRT 10.3.0.30 cannot build an engine from ", "any implementation"),
         ("memory", "the build ran out of memory", "Requested 8 GiB"),

@@ -97,6 +97,24 @@ def test_what_cannot_be(run, bundle, options, kind, what):
     assert error.value.exit_code in (2, 7, 9)
 
 
+def test_an_interrupted_build(run, bundle, make_plugin, monkeypatch):
+    from export.engines import build
+
+    whole = build.run_job
+
+    def interrupt(job, *given, **named):
+        if job.kind == "localizer":
+            raise KeyboardInterrupt
+        return whole(job, *given, **named)
+
+    monkeypatch.setattr(build, "run_job", interrupt)
+    command = ["build", str(bundle.path), "--toolkit", "tensorrt", "--plugin", str(make_plugin())]
+    done = CliRunner().invoke(tilefix, command)
+    assert done.exit_code == 130
+    assert "interrupted: finished engines are kept, the same command goes on" in done.output
+    assert len(list((bundle.path / "engines").iterdir())) == 1
+
+
 def test_no_bundle(run, tmp_path):
     with pytest.raises(BundleError) as error:
         run(tmp_path / "nowhere", "--toolkit", "tensorrt")
