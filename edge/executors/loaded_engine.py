@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Collection
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from edge.devices.base import DeviceBackend
@@ -72,7 +72,8 @@ class LoadedEngine:
             except BaseException as error:
                 # The frames that failed still hold the engine, which must end before its device.
                 traceback.clear_frames(error.__traceback__)
-                self._ending.close()
+                with suppress(ExecutorError):  # a device that failed refuses all that follows
+                    self._ending.close()
                 raise
 
     def enqueue(self, bucket: int) -> None:
@@ -108,13 +109,14 @@ class LoadedEngine:
 
     def _load(self, chosen: ChosenEngine, features: Collection[str]) -> None:
         trt, device, ending = self._trt, self._device, self._ending
-        trt.load_plugin(chosen.folder, chosen.manifest)
         stream = self._stream = device.create_stream()
         ending.callback(device.destroy_stream, stream)
         parts: list[Any] = []  # runtime, engine and more: each needs those before it
         ending.callback(_let_go, parts)
-        parts += trt.deserialise(chosen.folder)
-        engine = parts[-1]
+        parts.append(trt.start())
+        trt.load_plugin(chosen.folder, chosen.manifest)
+        engine = trt.deserialise(parts[0], chosen.folder)
+        parts.append(engine)
         self.inputs, self.outputs = trt.signature(engine)
         profiles = profiles_of(engine, self.inputs)
         self.buffers = DeviceBuffers(

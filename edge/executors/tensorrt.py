@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -108,7 +108,8 @@ class TensorRtExecutor:
         try:
             return cls(bundle, kind, precision, opened, graphs=options.graphs)
         except BaseException:
-            opened.close()
+            with suppress(ExecutorError):  # a device that failed refuses all that follows
+                opened.close()
             raise
 
     def bind(self, tensors: Mapping[str, Array]) -> None:

@@ -56,11 +56,16 @@ class TensorRt:
         self.messages.clear()
         return text or otherwise
 
+    def start(self) -> Any:
+        """A runtime. It comes before all else: from here on errors reach our logger."""
+        self.messages.clear()
+        return self.module.Runtime(self.logger)
+
     def load_plugin(self, folder: Path, manifest: EngineManifest) -> None:
         """Register the plugin library that an engine calls; its sha256 was checked before.
 
-        Loaded by absolute path, once in a process, and never unloaded: engines that other executors
-        hold may call it.
+        Loaded by absolute path, once in a process, since the registry refuses a second time; and
+        never unloaded, since engines of other executors may call it.
 
         Raises:
             ExecutorError: it cannot be loaded, or another one is there already.
@@ -88,14 +93,13 @@ class TensorRt:
             )
         self.plugin_sha256, self.plugin = wanted, handle
 
-    def deserialise(self, folder: Path) -> tuple[Any, Any]:
-        """Runtime and engine of a folder whose manifest was checked, read through a mapped file.
+    def deserialise(self, runtime: Any, folder: Path) -> Any:
+        """The engine in a folder whose manifest was checked, read through a mapped file.
 
         Raises:
             ExecutorError: TensorRT refuses the engine.
         """
         self.messages.clear()
-        runtime = self.module.Runtime(self.logger)
         path = folder / ENGINE_FILE
         with (
             path.open("rb") as stream,
@@ -109,7 +113,7 @@ class TensorRt:
                 found=self.last_message("no reason was given"),
                 do="build it again on this device: tilefix build BUNDLE --force",
             )
-        return runtime, engine
+        return engine
 
     def signature(self, engine: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         """Inputs and outputs of an engine.

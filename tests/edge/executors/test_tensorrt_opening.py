@@ -12,7 +12,7 @@ from fake_engines import PLUGIN, write_fake_engine
 from fake_tensorrt import SCRATCH_BYTES
 
 from edge.bundle import ENCODER, LOCALIZER
-from edge.engine_manifest import ENGINE_FILE, ENGINES_VARIABLE, PLUGIN_FILE
+from edge.engine_manifest import ENGINE_FILE, ENGINES_VARIABLE, PLUGIN_FILE, read_engine
 from edge.errors import ExecutorError
 from edge.executors.base import open_executor
 from edge.executors.rtx_cache import CACHE_FILE
@@ -278,5 +278,19 @@ def test_the_real_rtx_refuses_what_is_no_engine(tmp_path):
     library = load_tensorrt("tensorrt_rtx", "tensorrt-rtx")
     assert library is load_tensorrt("tensorrt_rtx", "tensorrt-rtx"), "once in a process"
     with pytest.raises(ExecutorError, match="refuses the engine") as caught:
-        library.deserialise(tmp_path)
+        library.deserialise(library.start(), tmp_path)
     assert "magicTag" in caught.value.found
+
+
+def test_the_real_rtx_refuses_what_is_no_plugin(rig, engines, monkeypatch):
+    """It names the reason, which it does only where a runtime was made before."""
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
+    folder = write_fake_engine(rig.bundle, LOCALIZER, plugin=PLUGIN)
+    monkeypatch.undo()  # the real modules again
+    library = load_tensorrt("tensorrt_rtx", "tensorrt-rtx")
+    runtime = library.start()
+    with pytest.raises(ExecutorError, match="cannot load the plugin library") as caught:
+        library.load_plugin(folder, read_engine(folder))
+    assert "file too short" in caught.value.found
+    assert library.plugin_sha256 == ""
+    del runtime
