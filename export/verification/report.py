@@ -16,36 +16,32 @@ from export.verification.verdict import SCHEMA, Comparison, Verification
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 JSON_NAME = "verification.json"
 PASSED, FAILED = "[green]pass[/]", "[bold red]FAILED[/]"
 
 
 def show(found: Verification, console: Console) -> None:
-    """Print the tables, one sentence last."""
-    from rich import box
+    """Print the tables, one sentence last; made for 80 columns."""
     from rich.markup import escape
-    from rich.table import Table
 
     console.print(
         f"bundle {escape(found.bundle)}, reference {found.reference}, inputs: "
         f"{escape(found.inputs)}, {found.frames} frames, {found.clicks} clicks"
     )
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("run", "", "clicks"):
-        table.add_column(name)
-    for name in ("IoU median", "IoU min", f"IoU >= {NEAR_IOU}", "same cell", "NaN probes"):
-        table.add_column(name, justify="right")
-    table.add_column("why", overflow="fold")
+    console.print(_run_table(found))
     for each in found.comparisons:
-        table.add_row(each.run, PASSED if each.passed else FAILED, *_boxes(each), _why(each))
+        for fault in each.faults:
+            console.print(f"{each.run}: {escape(fault)}")
     for refused in found.failed:
-        table.add_row(refused.run, FAILED, *[""] * 6, escape(refused.error))
+        console.print(f"{refused.run}: {escape(refused.error)}")
     for absent in found.skipped:
-        table.add_row(absent.run, "[yellow]skipped[/]", *[""] * 6, escape(absent.reason))
-    console.print(table)
+        console.print(f"{absent.run}: skipped, {escape(absent.reason)}")
     for each in found.comparisons:
-        console.print(_tensor_table(each, found.reference))
+        console.print()
+        console.print(f"[bold]{each.run} against {found.reference}[/]")
+        console.print(_tensor_table(each))
         for run, names in (
             (found.reference, each.only_reference),
             (each.run, each.only_candidate),
@@ -116,37 +112,44 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def _run_table(found: Verification) -> Table:
+    table = _table()
+    table.add_column("run", no_wrap=True)
+    table.add_column("")
+    for name in ("clicks", "IoU median", "IoU min", f"IoU >= {NEAR_IOU}", "same cell", "NaN"):
+        table.add_column(name, justify="right")
+    for each in found.comparisons:
+        table.add_row(each.run, PASSED if each.passed else FAILED, *_boxes(each))
+    for refused in found.failed:
+        table.add_row(refused.run, FAILED)
+    for absent in found.skipped:
+        table.add_row(absent.run, "[yellow]skipped[/]")
+    return table
+
+
 def _boxes(each: Comparison) -> tuple[str, ...]:
     boxes = each.boxes
-    same = "" if boxes.same_cell is None else f"{boxes.same_cell:.1%}"
-    probes = f"{len(each.probes)} broken" if each.probes else "clean"
     return (
         str(boxes.clicks),
         f"{boxes.iou_median:.4f}",
         f"{boxes.iou_min:.4f}",
         f"{boxes.iou_share:.1%}",
-        same,
-        probes,
+        "" if boxes.same_cell is None else f"{boxes.same_cell:.1%}",
+        str(len(each.probes) + sum(t.broken + t.broken_reference for t in each.tensors)),
     )
 
 
-def _why(each: Comparison) -> str:
-    return "; ".join(each.faults)
-
-
-def _tensor_table(each: Comparison, reference: str) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(
-        box=box.SIMPLE_HEAD, title=f"{each.run} against {reference}", title_justify="left"
-    )
-    table.add_column("graph")
-    table.add_column("tensor", overflow="fold")
-    for name in ("shape", "cosine", "relative", "max abs", "of peak", "NaN, inf"):
-        table.add_column(name, justify="right", no_wrap=True)
+def _tensor_table(each: Comparison) -> Table:
+    table = _table()
+    table.add_column("tensor", no_wrap=True)
+    for name in ("shape", "cosine", "relative", "max abs", "NaN"):
+        table.add_column(name, justify="right", overflow="fold")
     table.add_column("")
+    graph = ""
     for tensor in each.tensors:
+        if tensor.graph != graph:
+            graph = tensor.graph
+            table.add_row(f"[dim]{graph}[/]")
         table.add_row(*_tensor_row(tensor), _mark(each, tensor))
     return table
 
@@ -156,19 +159,25 @@ def _tensor_row(tensor: TensorAgreement) -> tuple[str, ...]:
     if tensor.shape != tensor.other_shape:
         shape += f" / {'x'.join(map(str, tensor.other_shape))}"
     return (
-        "encoder" if tensor.graph == "reference_encoder" else tensor.graph,
         tensor.name,
         shape,
         f"{tensor.cosine:.6f}",
         f"{tensor.relative:.1e}",
-        f"{tensor.max_abs:.2e}",
-        f"{tensor.peak:.2e}",
+        f"{tensor.max_abs:.1e}",
         str(tensor.broken + tensor.broken_reference),
     )
 
 
 def _mark(each: Comparison, tensor: TensorAgreement) -> str:
+    if tensor is each.first_divergence:
+        return "[bold red]FIRST[/]"
     if tensor.fault(each.limit):
-        first = "first" if tensor is each.first_divergence else ""
-        return f"{FAILED} {first}".strip()
-    return PASSED if tensor.judged else "[dim]not judged[/]"
+        return "[red]fail[/]"
+    return PASSED if tensor.judged else "[dim]-[/]"
+
+
+def _table() -> Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)

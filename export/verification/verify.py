@@ -20,6 +20,16 @@ from export.verification.verdict import Broken, Comparison, Failed, Skipped, Ver
 BOXES = (LOCALIZER, "box_xyxy_px")
 # Outputs that jump where two cells nearly tie, or that are judged as boxes: only their NaNs count.
 JUMPS = {"box_xyxy_px", "second_peak_similarity", "cell_similarity"}
+# The localizer's outputs as one is computed from the other: the first that diverges is a cause.
+FLOW = (
+    "query_vector",
+    "attention",
+    "peak_similarity",
+    "second_peak_similarity",
+    "cell_similarity",
+    "confidence_logit",
+    "box_xyxy_px",
+)
 THREADS = 2
 Opener = Callable[[RunName], Run]
 
@@ -172,6 +182,7 @@ def _compare(each: _Candidate, expected: Answer, found: Answer, case: Case) -> N
 def _graph_order(answer: Answer) -> Callable[[tuple[str, str]], tuple[bool, bool, int]]:
     """Encoder before localizer, and in each its taps, in order, before what they lead to."""
     place = {key: number for number, key in enumerate(answer)}
+    place |= {(LOCALIZER, name): number for number, name in enumerate(FLOW)}
     return lambda key: (key[0] != ENCODER, not key[1].startswith(TAP), place[key])
 
 
