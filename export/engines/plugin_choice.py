@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,11 +65,11 @@ def choose_plugin(folder: Path | None, facts: GraphFacts, target: Target) -> Cho
 
 def plugin_advice(folder: Path | None, target: Target) -> str:
     """The two commands that make a plugin for a target and give it to the build."""
+    where = str(folder or FOLDER)
     archs = ",".join(map(str, target.capabilities))
-    where = folder or FOLDER
-    return f"tilefix plugin build --arch {archs} --out {where}, and give it: --plugin {where}" + (
-        "" if folder else "; --precision fp32 needs no plugin"
-    )
+    build = shlex.join(["tilefix", "plugin", "build", "--arch", archs, "--out", where])
+    other = "" if folder else "; --precision fp32 needs no plugin"
+    return f"{build}, and give it: {shlex.join(['--plugin', where])}{other}"
 
 
 def _unfit(folder: Path, expected: str, found: str, advice: str) -> ExecutorError:

@@ -136,3 +136,25 @@ def test_the_shipped_bundle(rtx, request, tmp_path, monkeypatch, precision):
         assert layers.convolutions == {dtype: convolutions}
         assert layers.plugin_layers == (precision == "fp16" and kind == LOCALIZER)
         assert made.folder.parent == tmp_path / bundle.manifest.name
+
+
+def test_a_published_model_at_full_size(with_plugin, tiny, tmp_path):
+    """OCGNet with random weights: windows of 1024 px, its own attention before the plugin."""
+    from quick_weights import quick_random_weights
+
+    from export.graphs import export_graphs
+    from training.models import build
+
+    with quick_random_weights():
+        model = build("ocgnet")
+    paths = export_graphs(model, tmp_path / "graphs", "fp16")
+    graphs = {f"fp16/{kind}": paths[kind].read_bytes() for kind in (ENCODER, LOCALIZER)}
+    bundle = small_bundle(tmp_path / "ocgnet", tiny.tiny_manifest(), graphs)
+    encoder = build_engine(bundle, ENCODER, "fp16", with_plugin).manifest
+    assert encoder.layers.convolutions == {"Half": 64}
+    assert encoder.layers.plugin_layers == 0
+    made = build_engine(bundle, LOCALIZER, "fp16", with_plugin).manifest
+    assert made.layers.convolutions == {"Half": 23} and made.layers.products == {"Half": 4}
+    assert made.layers.plugin_layers == 1
+    assert made.key.click_buckets == (1, 4, 16, 64)
+    assert {each.name for each in made.outputs} >= {"box_xyxy_px", "peak_similarity"}

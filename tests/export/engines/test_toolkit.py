@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -121,6 +122,19 @@ def test_networks_are_strongly_typed():
     with pytest.raises(ExecutorError) as error:
         Toolkit("tensorrt", "10.3.0", trt).new_network(Builder(keeps_the_flag=False))
     assert error.value.what == "TensorRT 10.3.0 made a network that chooses its types itself"
+
+
+def test_nothing_of_a_build_needs_torch():
+    """A Jetson builds its engines without it."""
+    code = (
+        "import importlib, pkgutil, sys, export.engines as engines\n"
+        "names = [found.name for found in pkgutil.iter_modules(engines.__path__)]\n"
+        "for name in names: importlib.import_module(f'export.engines.{name}')\n"
+        "heavy = {'torch', 'training', 'tensorrt', 'tensorrt_rtx'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy or len(names) < 10 else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_wheel_without_its_library(installed, tmp_path):
