@@ -53,6 +53,7 @@ class ClickSpec(Section, frozen=True, kw_only=True):
 
     encoding: str
     sigma_px: float  # pixels of the letterboxed frame
+    drawn_sigma: float | None = None  # of a drawn Gaussian or Laplacian, share of the diagonal
 
 
 class HeadSpec(Section, frozen=True, kw_only=True):

@@ -71,10 +71,9 @@ def _options(bundle: Bundle, weights: dict[str, Tensor], head: Head) -> LiteOpti
         reference_depth=_depth(weights, "reference_neck"),
         query_depth=_depth(weights, "query_neck"),
         anchors_wh_px=manifest.head.anchors_wh_px,
-        # head.npz holds them in float32; the options were decimal
-        click_var=float(f"{head.click_var:.7g}"),
-        centre_var=float(f"{head.centre_var:.7g}"),
-        floor_var_px2=float(f"{head.floor_var_px2:.7g}"),
+        click_var=float(head.click_var),
+        centre_var=float(head.centre_var),
+        floor_var_px2=float(head.floor_var_px2),
     )
 
 

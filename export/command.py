@@ -1,18 +1,31 @@
-"""`tilefix export`: a trained checkpoint becomes a bundle."""
+"""`tilefix export`: a trained checkpoint becomes a bundle, or a bundle gets another precision."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
+
+if TYPE_CHECKING:
+    from edge.bundle import Bundle
 
 PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.option("--checkpoint", type=PATH, required=True, help="A .safetensors of `tilefix train`.")
+@click.option("--checkpoint", type=PATH, help="A .safetensors of `tilefix train`, of any model.")
+@click.option("--from-bundle", type=PATH, help="Add --precision to this bundle of a lite instead.")
 @click.option("--out", type=PATH, required=True, help="Folder of the bundle; replaced if there.")
-@click.option("--name", default="lite", show_default=True)
+@click.option(
+    "--precision",
+    "precisions",
+    type=click.Choice(["fp32", "fp16"]),
+    multiple=True,
+    help="Of the graphs; more than one may be given. Both when not given.",
+)
+@click.option("--name", help="Of the bundle; that of the model when not given.")
 @click.option("--version", "bundle_version", default="1", show_default=True)
 @click.option("--alignment", type=PATH, help="xfeat.onnx; made when not given.")
 @click.option("--no-alignment", is_flag=True, help="Leave frame alignment out.")
@@ -20,10 +33,14 @@ PATH = click.Path(path_type=Path)
 @click.option("--held-out", type=PATH, multiple=True, help="Samples that choose its threshold.")
 @click.option("--data-note", default="", help="Training data and their licences, for people.")
 @click.option("--gsd-m", default=0.25, show_default=True, help="Ground size of a window pixel.")
+@click.pass_context
 def export(
-    checkpoint: Path,
+    context: click.Context,
+    checkpoint: Path | None,
+    from_bundle: Path | None,
     out: Path,
-    name: str,
+    precisions: tuple[str, ...],
+    name: str | None,
     bundle_version: str,
     alignment: Path | None,
     no_alignment: bool,
@@ -38,9 +55,23 @@ def export(
     from rich.progress import track
 
     from edge.errors import UsageError
+    from export.added_precision import add_precisions
     from export.bundle_maker import make_bundle
+    from export.graphs import PRECISIONS
     from export.xfeat import export_xfeat
 
+    if (checkpoint is None) == (from_bundle is None):
+        raise UsageError(
+            "it is not clear what to export",
+            expected="one of --checkpoint and --from-bundle",
+            found="both" if checkpoint else "neither",
+            do="give a checkpoint, or a bundle that shall have another precision",
+        )
+    precisions = precisions or PRECISIONS
+    if checkpoint is None:
+        _refuse_others(context)
+        _report(out, add_precisions(from_bundle, out, precisions))
+        return
     if bool(fit_on) != bool(held_out):
         raise UsageError(
             "acceptance needs two sets of samples",
@@ -63,7 +94,36 @@ def export(
             gsd_m=gsd_m,
             data_note=data_note,
             scores={},
+            precisions=precisions,
             progress=lambda r: track(r, description="fit acceptance"),
         )
+    _report(out, bundle)
+
+
+def _refuse_others(context: click.Context) -> None:
+    """A bundle that gets another precision keeps all else."""
+    from edge.errors import UsageError
+
+    of_bundle = ("from_bundle", "out", "precisions")
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in of_bundle
+        and context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise UsageError(
+            f"{', '.join(given)} means nothing together with --from-bundle",
+            expected="--from-bundle with --precision and --out alone",
+            found=", ".join(given),
+            do="leave it out: all but the added graphs stays as it is in the bundle",
+        )
+
+
+def _report(out: Path, bundle: Bundle) -> None:
     size = sum(p.stat().st_size for p in out.rglob("*") if p.is_file())
-    click.echo(f"{out}: {bundle.manifest.name} {bundle.manifest.version}, {size / 1e6:.1f} MB")
+    made = ", ".join(bundle.precisions)
+    what = f"{bundle.manifest.name} {bundle.manifest.version}"
+    click.echo(f"{out}: {what}, {made}, {size / 1e6:.1f} MB")
+    if bundle.manifest.acceptance.fitted_on.startswith("nothing"):
+        click.echo("no acceptance was fitted: this bundle accepts no fix")

@@ -123,9 +123,9 @@ class CosineGraph(nn.Module):
         """[N, 512] of any length. frame [1, 3, h, w], boxed [N, 2] pixels of it."""
         if isinstance(self.model, MOGeo):
             return self.model.query_vectors(frame, boxed, torch.zeros_like(boxed[:, 0]).long())
-        per_click = _per_click(frame[0], boxed.shape[0])
-        shared = {name: _per_click(tensor.float(), boxed.shape[0]) for name, tensor in extra.items()}
-        return self.model.query_vectors(per_click, boxed, shared)
+        n = boxed.shape[0]
+        shared = {name: _per_click(tensor.float(), n) for name, tensor in extra.items()}
+        return self.model.query_vectors(_per_click(frame[0], n), boxed, shared)
 
 
 class JointGraph(nn.Module):
