@@ -36,9 +36,7 @@ def install(patch: pytest.MonkeyPatch, gpu: FakeGpu) -> dict[str, ModuleType]:
     """Put fakes of every library in its place; the two TensorRTs by their names."""
     patch.setitem(sys.modules, "cuda.bindings.driver", fake_cuda_driver(gpu))
     patch.setitem(sys.modules, "pycuda.driver", fake_pycuda_driver(gpu))
-    patch.setattr(
-        edge.devices.pycuda, "DriverGraphs", lambda: DriverGraphs(load=fake_libcuda(gpu))
-    )
+    patch.setattr(edge.devices.pycuda, "DriverGraphs", lambda: DriverGraphs(load=fake_libcuda(gpu)))
     found = {name: fake_tensorrt(gpu, name, version) for name, version in VERSIONS.items()}
     for name, module in found.items():
         patch.setitem(sys.modules, name, module)
