@@ -96,7 +96,8 @@ def build_plugin(
     nvcc.check(archs)
     headers = tensorrt_headers(cache) if shell else None
     flags = ["-O3", "-std=c++17", "-shared", "-Xcompiler", "-fPIC,-fvisibility=hidden"]
-    flags += ["-Xptxas", "-v"]
+    # Stripped of symbols, which hold the names of temporary files: equal builds are equal bytes.
+    flags += ["-Xptxas", "-v", "-Xlinker", "-s", "--threads", "0"]
     for arch in archs:
         flags += ["-gencode", f"arch=compute_{arch},code=sm_{arch}"]
     flags += ["-gencode", f"arch=compute_{archs[0]},code=compute_{archs[0]}"]

@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(kThreads)
             for (int i = 0; i < kChunks; ++i) out[r][i] *= shrink;
         }
         __syncwarp();
-#pragma unroll 4
+#pragma unroll 8
         for (int key = 0; key < kFloatKeys; ++key)
 #pragma unroll
             for (int i = 0; i < kChunks; ++i) {
