@@ -19,7 +19,10 @@ TORCH = "torch"
 NUMPY = "reference"
 # executor -> its library, for those that are no part of the runtime
 MODULES = {TORCH: "torch", "tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-FP32_ONLY = {TORCH: "torch runs the bundle's weights in float32", NUMPY: "numpy in float64"}
+FP32_ONLY = {
+    TORCH: "torch runs the bundle's weights in float32",
+    NUMPY: "numpy takes the float32 head",
+}
 Answer = dict[tuple[str, str], Array]  # (graph, tensor) -> value
 
 

@@ -36,8 +36,10 @@ TOLERANCES: dict[str, Tolerance] = {
         cosine_min=0.999,
         relative_max=0.03,
         iou_median_min=0.99,
-        iou_share_min=0.80,
-        same_cell_min=0.90,
+        # `tilefix verify` of lite in ONNX Runtime, demo flight, 2026-11-26: median IoU 0.9994,
+        # 99.4 % at 0.99 or more, 98.7 % of the cells equal, worst relative error of a tap 0.013
+        iou_share_min=0.90,
+        same_cell_min=0.93,
         reason="each of some sixty layers rounds to 11 bits, which adds up to less than one per "
         "cent in the mean; without a prior the best cells of weak clicks lie that near together",
     ),

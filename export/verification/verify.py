@@ -169,6 +169,8 @@ def _answer(
 
 
 def _compare(each: _Candidate, expected: Answer, found: Answer, case: Case) -> None:
+    if not any(name.startswith(TAP) for _, name in expected):  # torch has its taps at any time
+        found = {key: value for key, value in found.items() if not key[1].startswith(TAP)}
     each.only_reference |= {name for _, name in expected.keys() - found.keys()}
     each.only_candidate |= {name for _, name in found.keys() - expected.keys()}
     for key in sorted(expected.keys() & found.keys(), key=_graph_order(expected)):

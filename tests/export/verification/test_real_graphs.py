@@ -155,4 +155,8 @@ def test_torch_runs_the_shipped_bundle_with_the_weights_of_its_own_graphs() -> N
         shipped, FP32, [TORCH], random_cases(shipped, 1), [], TOLERANCES, inputs="random"
     )
     assert found.passed, found.sentence
-    assert found.comparisons[0].boxes.iou_share == 1
+    (comparison,) = found.comparisons
+    assert comparison.boxes.iou_share == 1
+    names = [each.name for each in comparison.tensors]
+    assert not comparison.only_candidate, "torch's taps are no news where none were asked for"
+    assert {"v", "u", "query_vector"} <= set(names)
