@@ -39,7 +39,7 @@ def examine_tensorrt(
         found = [Finding("TensorRT", State.OK if rtx else State.NOTE, text)]
     else:
         found = [_tensorrt(root, python, jetson, rtx), _bindings(python, jetson)]
-    return found if engines is None else [*found, *_engines(engines)]
+    return found if engines is None else [*found, _engines(engines, python)]
 
 
 def system_tensorrt(root: Path = ROOT) -> dict[str, str]:
@@ -125,18 +125,31 @@ def _bindings(python: Interpreter, jetson: Jetson | None) -> Finding:
     return Finding(name, State.OK, f"cuda-python {version}{beside}")
 
 
-def _engines(folder: Path) -> list[Finding]:
-    """The engines of the shipped bundle: whole, or the first that is not."""
+def _engines(folder: Path, python: Interpreter) -> Finding:
+    """The engines of the shipped bundle: whole, with their plugin, of the TensorRT that is here."""
     found = sorted(folder.glob(f"*/{MANIFEST_FILE}"))
     if not found:
         advice = "build them on the device that shall run them"
-        command = "tilefix build"
-        return [Finding("engines", State.NOTE, f"none in {folder}", advice, (command,))]
-    kinds = []
+        return Finding("engines", State.NOTE, f"none in {folder}", advice, ("tilefix build",))
+    kinds, old = [], []
     for path in found:
         try:
             key = read_engine(path.parent).key
         except ExecutorError as error:
-            return [Finding("engines", State.FAILED, f"{error.what}: {error.found}", error.do)]
-        kinds.append(f"{key.kind} {key.precision} for {', '.join(key.compute_capabilities)}")
-    return [Finding("engines", State.OK, "; ".join(kinds))]
+            return Finding("engines", State.FAILED, f"{error.what}: {error.found}", error.do)
+        plugin = ", plugin" if key.plugin_sha256 else ""
+        kinds.append(
+            f"{key.kind} {key.precision} for {', '.join(key.compute_capabilities)}{plugin}"
+        )
+        here = python.version_of(key.toolkit)
+        if here is not None and _release(here) != _release(key.toolkit_version):
+            old.append(f"{key.kind} {key.precision} is of {key.toolkit} {key.toolkit_version}")
+    if old:
+        advice = "engines of another version are refused; build them again"
+        return Finding("engines", State.NOTE, "; ".join(old), advice, ("tilefix build",))
+    return Finding("engines", State.OK, "; ".join(kinds))
+
+
+def _release(version: str) -> list[str]:
+    """ "10.3.0.26" and "10.3.0" are one release."""
+    return version.split(".")[:3]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import sys
 
 import pytest
@@ -9,6 +11,15 @@ from system_trees import desktop, orin_jetpack_6, put, python, thor_jetpack_7
 
 from edge.checkups.finding import Interpreter, State
 from edge.checkups.tensorrt import examine_tensorrt
+from edge.engine_manifest import (
+    ENGINE_FILE,
+    PLUGIN_FILE,
+    SCHEMA,
+    EngineKey,
+    EngineManifest,
+    LayerSummary,
+    write_engine,
+)
 
 SYSTEM = "/usr/lib/python3.10/dist-packages/tensorrt/__init__.py"
 WHOLE = python(
@@ -123,6 +134,46 @@ def test_no_engine_yet_and_a_damaged_one(tmp_path):
     broken = by_name(root, WHOLE, engines)["engines"]
     assert broken.state is State.FAILED
     assert "0123456789abcdef" in broken.found and "tilefix build" in broken.remedy
+
+
+def write_one(folder, version="10.3.0"):
+    plan, plugin = b"plan", b"plugin"
+    key = EngineKey(
+        kind="localizer",
+        toolkit="tensorrt",
+        toolkit_version=version,
+        onnx_sha256="0" * 64,
+        precision="fp16",
+        compute_capabilities=("8.7",),
+        plugin_sha256=hashlib.sha256(plugin).hexdigest(),
+    )
+    manifest = EngineManifest(
+        schema=SCHEMA,
+        key=key,
+        engine_sha256=hashlib.sha256(plan).hexdigest(),
+        engine_bytes=len(plan),
+        inputs=(),
+        outputs=(),
+        layers=LayerSummary(layers=1, plugin_layers=1),
+    )
+    return write_engine(folder, manifest, {ENGINE_FILE: plan, PLUGIN_FILE: plugin})
+
+
+def test_a_whole_engine_an_altered_plugin_and_an_engine_of_another_version(tmp_path):
+    root, engines = orin_jetpack_6(tmp_path / "root"), tmp_path / "engines"
+    folder = write_one(engines)
+    whole = by_name(root, WHOLE, engines)["engines"]
+    assert (whole.state, whole.found) == (State.OK, "localizer fp16 for 8.7, plugin")
+    (folder / PLUGIN_FILE).write_bytes(b"other!")
+    altered = by_name(root, WHOLE, engines)["engines"]
+    assert altered.state is State.FAILED and "tilefix build" in altered.remedy
+    shutil.rmtree(folder)
+    write_one(engines, "10.7.0")
+    old = by_name(root, WHOLE, engines)["engines"]
+    assert (old.state, old.commands) == (State.NOTE, ("tilefix build",))
+    assert old.found == "localizer fp16 is of tensorrt 10.7.0"
+    longer = python(distributions={"tensorrt": "10.7.0.26"})
+    assert by_name(root, longer, engines)["engines"].state is State.OK
 
 
 def test_the_running_python_and_its_virtual_environment(tmp_path, monkeypatch):
