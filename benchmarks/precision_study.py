@@ -65,9 +65,13 @@ def main() -> None:
     bundle = open_bundle(given.bundle)
     record: dict[str, Any] = {
         "schema": "tilefix-precision/1",
-        "command": "python -m benchmarks.precision_study --samples "
-        + " ".join(path.name for path in given.samples)
-        + "".join(f" --pairs {path}" for path in given.pairs),
+        "command": " ".join(
+            [
+                "python -m benchmarks.precision_study --samples",
+                *(path.name for path in given.samples),
+                *(["--pairs", *map(str, given.pairs)] if given.pairs else []),
+            ]
+        ),
         "executor": "onnxruntime",
         "machine": platform.machine(),
         "date": time.strftime("%Y-%m-%d"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,12 +19,10 @@ from edge.errors import ExecutorError
 from edge.executors.base import CLICK_COUNT, EXECUTORS, TensorSpec, check_tensors
 from edge.types import Array
 
-if TYPE_CHECKING:
-    from export.graph_signature import GraphModule
-
 NAME = "torch-plugin"
 PRECISIONS = ("fp32", "fp16")
 Tensor = Any  # torch.Tensor; torch is imported on call
+GraphModule = Any  # export.graph_signature.GraphModule; as is export
 
 
 def offer(library: Path | None = None) -> None:
