@@ -78,7 +78,7 @@ def verify(
     def compare(prepared: Bundle) -> Verification:
         from edge.executors.base import ON_DEVICE
         from export.verification.cases import probe_cases
-        from export.verification.runs import open_run
+        from export.verification.runs import absence, open_run
         from export.verification.tapped_engine import build_tapped
         from export.verification.verify import verify as compare_runs
 
@@ -96,6 +96,7 @@ def verify(
             limits,
             inputs=inputs,
             opener=opener,
+            absent=lambda name: absence(name, prepared, checkpoint=checkpoint),
             progress=_progress(count),
         )
 

@@ -17,6 +17,7 @@ from export.verification.tapped import TAP
 
 TORCH = "torch"
 NUMPY = "reference"
+REBUILT = "lite"  # the model that `export.bundle_weights` takes out of a bundle
 # executor -> its library, for those that are no part of the runtime
 MODULES = {TORCH: "torch", "tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 FP32_ONLY = {
@@ -76,6 +77,7 @@ def absence(
     bundle: Bundle,
     has_module: Callable[[str], bool] | None = None,
     has_device: Callable[[], bool] | None = None,
+    checkpoint: Path | None = None,
 ) -> str:
     """Why this run cannot be had here at all; empty where it can.
 
@@ -88,6 +90,8 @@ def absence(
         return f"no {module} in this Python"
     if name.executor in ON_DEVICE and not (has_device or _has_gpu)():
         return "no CUDA device"
+    if name.executor == TORCH and checkpoint is None and bundle.manifest.model != REBUILT:
+        return f"{bundle.manifest.model} is not rebuilt from its bundle: give --checkpoint FILE"
     if name.executor in FP32_ONLY and name.precision != "fp32":
         return FP32_ONLY[name.executor]
     if name.precision not in bundle.precisions:

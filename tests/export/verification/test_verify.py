@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-import onnx
 import pytest
 
 from edge.bundle import ENCODER, LOCALIZER
@@ -18,11 +17,10 @@ from edge.engine_manifest import (
     read_engine,
     write_engine,
 )
-from edge.errors import BundleError, ExecutorError, MissingLibraryError, UsageError
+from edge.errors import ExecutorError, UsageError
 from export.verification.cases import probe_cases, random_cases
-from export.verification.runs import RunName, absence, open_run
-from export.verification.tapped import tap_names, tapped_bundle, with_taps
-from export.verification.tapped_engine import build_tapped
+from export.verification.runs import RunName, open_run
+from export.verification.tapped import tapped_bundle
 from export.verification.tolerances import TOLERANCES
 from export.verification.verify import verify
 
@@ -192,14 +190,6 @@ def test_a_truncated_engine_is_a_failure_and_not_a_skip(tapped_tiny, tmp_path):
     assert found.sentence.startswith("FAILED: tensorrt/fp16 could not be compared: the engine in")
 
 
-def test_engines_with_taps_need_the_device_that_they_are_for(tapped_tiny, monkeypatch):
-    monkeypatch.setattr("export.engines.device.local_gpu", lambda: None)
-    for executor in ("tensorrt", "tensorrt-rtx"):
-        with pytest.raises((ExecutorError, MissingLibraryError)) as error:
-            build_tapped(tapped_tiny, executor, "fp16", None, print)
-        assert "do:" in str(error.value)
-
-
 def test_a_run_that_is_not_there_is_skipped_with_the_reason(tapped_tiny):
     away = RunName("torch", "fp16")
     found = run(tapped_tiny, FP16, away)
@@ -232,50 +222,3 @@ def test_a_precision_without_tolerances_is_refused(tapped_tiny):
 def test_no_inputs_is_no_pass(tapped_tiny):
     with pytest.raises(UsageError, match="no inputs to compare on"):
         run(tapped_tiny, FP16, cases=[])
-
-
-def test_what_is_absent(tapped_tiny, tiny_bundle):
-    trt = RunName("tensorrt", "fp16")
-    assert absence(trt, tapped_tiny, lambda m: False, lambda: True) == (
-        "no tensorrt in this Python"
-    )
-    rtx = RunName("tensorrt-rtx", "fp16")
-    assert "no CUDA device" in absence(trt, tapped_tiny, lambda m: True, lambda: False)
-    assert absence(trt, tapped_tiny, lambda m: m == "tensorrt_rtx", lambda: True) != ""
-    assert absence(rtx, tapped_tiny, lambda m: m == "tensorrt_rtx", lambda: True) == ""
-    assert absence(FP16, tapped_tiny) == absence(NUMPY, tapped_tiny) == ""
-    assert absence(FP16, tiny_bundle) == "the bundle has no fp16 graphs, only fp32"
-
-
-def test_names_of_runs():
-    assert RunName.parse(" onnxruntime/fp16") == FP16
-    for text in ("onnxruntime", "onnx/fp16", "onnxruntime/", ""):
-        with pytest.raises(UsageError, match="does not name a run"):
-            RunName.parse(text)
-
-
-def test_an_old_bundle_without_taps_says_export_again(tiny_bundle, tmp_path):
-    with pytest.raises(BundleError) as error:
-        tapped_bundle(tiny_bundle, ("fp32",), tmp_path / "copy")
-    assert "has no taps" in str(error.value) or "have no taps" in str(error.value)
-    assert "tilefix export" in str(error.value)
-
-
-def test_taps_keep_their_types_and_what_is_an_output_already(tapped_tiny):
-    model = onnx.load(str(tapped_tiny.graph(LOCALIZER)))
-    before = [each.name for each in model.graph.output]
-    assert list(with_taps(model)) == LOCALIZER_TAPS == list(tap_names(model))
-    assert [each.name for each in model.graph.output] == before + LOCALIZER_TAPS
-    kinds = {each.type.tensor_type.elem_type for each in model.graph.output[len(before) :]}
-    assert kinds == {onnx.TensorProto.FLOAT}
-    assert list(with_taps(model)) == LOCALIZER_TAPS, "twice is as once"
-    assert len(model.graph.output) == len(before) + len(LOCALIZER_TAPS)
-    onnx.checker.check_model(model)
-
-
-def test_the_copy_leaves_the_bundle_alone_and_has_another_name(tapped_tiny, tmp_path):
-    copy = with_tap_outputs(tapped_tiny, tmp_path)
-    assert copy.manifest.name == "tiny-taps"
-    assert tapped_tiny.manifest.name == "tiny"
-    assert "graphs/fp32/head.npz" in copy.manifest.files
-    assert copy.model_id != tapped_tiny.model_id

@@ -1,0 +1,44 @@
+"""Names of runs, and why one cannot be had here."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import msgspec
+import pytest
+
+from edge.errors import UsageError
+from export.verification.runs import RunName, absence
+
+FP16, NUMPY = RunName("onnxruntime", "fp16"), RunName("reference", "fp32")
+
+
+def test_what_is_absent(tapped_tiny, tiny_bundle):
+    trt = RunName("tensorrt", "fp16")
+    assert absence(trt, tapped_tiny, lambda m: False, lambda: True) == (
+        "no tensorrt in this Python"
+    )
+    rtx = RunName("tensorrt-rtx", "fp16")
+    assert "no CUDA device" in absence(trt, tapped_tiny, lambda m: True, lambda: False)
+    assert absence(trt, tapped_tiny, lambda m: m == "tensorrt_rtx", lambda: True) != ""
+    assert absence(rtx, tapped_tiny, lambda m: m == "tensorrt_rtx", lambda: True) == ""
+    assert absence(FP16, tapped_tiny) == absence(NUMPY, tapped_tiny) == ""
+    assert absence(FP16, tiny_bundle) == "the bundle has no fp16 graphs, only fp32"
+
+
+def test_torch_needs_a_checkpoint_for_what_is_not_rebuilt_from_a_bundle(tapped_tiny, tmp_path):
+    other = msgspec.structs.replace(tapped_tiny.manifest, model="ocgnet")
+    published = dataclasses.replace(tapped_tiny, manifest=other)
+    torch = RunName("torch", "fp32")
+    assert absence(torch, published) == (
+        "ocgnet is not rebuilt from its bundle: give --checkpoint FILE"
+    )
+    assert absence(torch, published, checkpoint=tmp_path / "x.safetensors") == ""
+    assert absence(torch, tapped_tiny) == ""
+
+
+def test_names_of_runs():
+    assert RunName.parse(" onnxruntime/fp16") == FP16
+    for text in ("onnxruntime", "onnx/fp16", "onnxruntime/", ""):
+        with pytest.raises(UsageError, match="does not name a run"):
+            RunName.parse(text)
