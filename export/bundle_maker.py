@@ -19,7 +19,7 @@ from edge.manifest import Manifest
 from export.acceptance import PreparedSample, collect, prepare
 from export.bundle_manifest import ALIGNMENT, manifest_of
 from export.centre_fit import fit_centre
-from export.graphs import PRECISIONS, export_graphs
+from export.graphs import PRECISIONS, export_precisions
 from export.radius_fit import fit_radius_factor
 from training.checkpoints.weights import load_weights
 from training.datasets.pair_folder import PairFolder
@@ -144,10 +144,11 @@ def write_model(
 
 def graph_files(model: Model, folder: Path, precisions: Sequence[str]) -> dict[str, bytes | Path]:
     """Export a model in some precisions into a folder: name in the bundle -> file."""
+    folders = {precision: folder / precision for precision in precisions}
     return {
         f"graphs/{precision}/{kind}{path.suffix}": path
-        for precision in precisions
-        for kind, path in export_graphs(model, folder / precision, precision).items()
+        for precision, paths in export_precisions(model, folders).items()
+        for kind, path in paths.items()
     }
 
 

@@ -41,6 +41,7 @@ class GraphModule:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     example: tuple[Tensor, ...]
+    form: str = ""  # which of a model's modules of this kind; of one form, all are the same
 
     def dynamic_shapes(self) -> tuple[Any, ...] | None:
         """What `torch.export` shall keep dynamic: the number of clicks, where there are any."""
@@ -52,7 +53,7 @@ class GraphModule:
 
 
 def encoder_module(
-    module: nn.Module, features: tuple[str, ...], window_hw_px: tuple[int, int]
+    module: nn.Module, features: tuple[str, ...], window_hw_px: tuple[int, int], form: str = ""
 ) -> GraphModule:
     """image uint8 [H, W, 3] -> the named features, float16.
 
@@ -60,13 +61,17 @@ def encoder_module(
         module: takes the image, answers with the features in their order.
         features: their names.
         window_hw_px: rows and columns of the window.
+        form: see `GraphModule`.
     """
     image = torch.zeros(*window_hw_px, 3, dtype=torch.uint8)
-    return GraphModule(ENCODER, module.eval(), ("image",), features, (image,))
+    return GraphModule(ENCODER, module.eval(), ("image",), features, (image,), form)
 
 
 def localizer_module(
-    module: nn.Module, features: Mapping[str, tuple[int, ...]], frame_hw_px: tuple[int, int]
+    module: nn.Module,
+    features: Mapping[str, tuple[int, ...]],
+    frame_hw_px: tuple[int, int],
+    form: str = "",
 ) -> GraphModule:
     """The frame, its clicks, a window's features and priors -> one box per click.
 
@@ -74,6 +79,7 @@ def localizer_module(
         module: takes the inputs in their order, answers with `LOCALIZER_OUTPUTS`.
         features: names and shapes of the window's tensors.
         frame_hw_px: rows and columns of the letterboxed frame.
+        form: see `GraphModule`.
     """
     example = (
         torch.zeros(*frame_hw_px, 3, dtype=torch.uint8),
@@ -84,7 +90,7 @@ def localizer_module(
         torch.zeros(3),
     )
     names = (*BEFORE_FEATURES, *features, *PRIOR)
-    return GraphModule(LOCALIZER, module.eval(), names, LOCALIZER_OUTPUTS, example)
+    return GraphModule(LOCALIZER, module.eval(), names, LOCALIZER_OUTPUTS, example, form)
 
 
 def planes(image: Tensor) -> Tensor:

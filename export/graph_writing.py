@@ -16,31 +16,37 @@ from export.typed_graph import to_float16
 PRECISIONS = ("fp32", "fp16")
 
 
-def write_graph(graph: GraphModule, taps: tuple[Tap, ...], precision: str, path: Path) -> None:
-    """Export a graph module to `path`.
+def write_graph(
+    exported: onnx.ModelProto, taps: tuple[Tap, ...], precision: str, path: Path
+) -> None:
+    """Write an exported graph to `path`, its types those of a precision.
 
     Args:
-        graph: the module, its names and examples.
-        taps: interior values that get names.
+        exported: what `export_module` gave; it stays as it is.
+        taps: interior values that have names in it.
         precision: "fp32" keeps the types of the module; "fp16" gives those of
             `export.precision.POLICY`.
         path: of the file.
 
     Raises:
-        ExecutorError: a tap that the export lost, or what `to_float16` raises.
+        ExecutorError: a tap that was lost, or what `to_float16` raises.
     """
-    model = _exported(graph, taps)
+    model = onnx.ModelProto()
+    model.CopyFrom(exported)
     if precision == "fp16":
         to_float16(model)
     add_bodies(model)
-    _forget_where_from(model)
     _check_taps(model, taps)
     onnx.checker.check_model(model, full_check=True)
     onnx.save_model(model, str(path))
 
 
-def _exported(graph: GraphModule, taps: tuple[Tap, ...]) -> onnx.ModelProto:
-    """The float32 graph; its taps are interior values again."""
+def export_module(graph: GraphModule, taps: tuple[Tap, ...]) -> onnx.ModelProto:
+    """The ONNX graph of a module in the module's own types; its taps are interior values.
+
+    Raises:
+        ExecutorError: an export with a fixed number of clicks.
+    """
     dynamic = graph.dynamic_shapes()
     program = torch.onnx.export(
         Tapped(graph.module, taps).eval(),
@@ -70,6 +76,7 @@ def _exported(graph: GraphModule, taps: tuple[Tap, ...]) -> onnx.ModelProto:
             node.input[index] = names.get(name, name)
     for value in model.graph.value_info:
         value.name = names.get(value.name, value.name)
+    _forget_where_from(model)
     return model
 
 

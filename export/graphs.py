@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor
 
 from edge.bundle import ENCODER, LOCALIZER
 from edge.errors import UsageError
 from export.graph_signature import LOCALIZER_OUTPUTS, GraphModule
-from export.graph_writing import PRECISIONS, write_graph
+from export.graph_writing import PRECISIONS, export_module, write_graph
 from export.lite_graphs import lite_modules
 from export.model_taps import taps_of
 from export.published_graphs import published_modules
@@ -24,7 +25,15 @@ from export.taps import collected
 from training.models import Model, name_of
 from training.models.lite import Lite
 
-__all__ = ["LOCALIZER_OUTPUTS", "PRECISIONS", "export_graphs", "graph_modules", "torch_taps"]
+__all__ = [
+    "LOCALIZER_OUTPUTS",
+    "PRECISIONS",
+    "export_graphs",
+    "export_precisions",
+    "graph_modules",
+    "torch_run",
+    "torch_taps",
+]
 
 HEAD = "head"
 
@@ -57,15 +66,30 @@ def export_graphs(model: Model, folder: Path, precision: str = "fp32") -> dict[s
         UsageError: a precision that no graph is exported in.
         ExecutorError: a model that the precision's policy does not cover.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = {}
-    for kind, graph in graph_modules(model, precision).items():
-        paths[kind] = folder / f"{kind}.onnx"
-        taps = tuple(tap for tap in taps_of(model) if tap.graph == kind)
-        write_graph(graph, taps, precision, paths[kind])
-    if name_of(model) == "lite":
-        paths[HEAD] = folder / "head.npz"
-        write_head(model, paths[HEAD])
+    return export_precisions(model, {precision: folder})[precision]
+
+
+def export_precisions(model: Model, folders: Mapping[str, Path]) -> dict[str, dict[str, Path]]:
+    """As `export_graphs` into a folder per precision; what precisions share is traced once.
+
+    Returns:
+        Paths by precision and name.
+    """
+    traced: dict[tuple[str, str], onnx.ModelProto] = {}
+    paths: dict[str, dict[str, Path]] = {}
+    for precision, folder in folders.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        paths[precision] = {}
+        for kind, graph in graph_modules(model, precision).items():
+            taps = tuple(tap for tap in taps_of(model) if tap.graph == kind)
+            key = kind, graph.form
+            if key not in traced:
+                traced[key] = export_module(graph, taps)
+            paths[precision][kind] = folder / f"{kind}.onnx"
+            write_graph(traced[key], taps, precision, paths[precision][kind])
+        if isinstance(model, Lite):
+            paths[precision][HEAD] = folder / "head.npz"
+            write_head(model, paths[precision][HEAD])
     return paths
 
 

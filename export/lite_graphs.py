@@ -35,8 +35,8 @@ def lite_modules(model: Lite, precision: str) -> tuple[GraphModule, GraphModule]
     localizer = ShortlistLocalizer(model) if plain else TileLocalizer(model)
     encoder = LiteEncoder(model, cast_first=not plain)
     return (
-        encoder_module(encoder, FEATURES, (o.window_px, o.window_px)),
-        localizer_module(localizer, shapes, (o.frame_px, o.frame_px)),
+        encoder_module(encoder, FEATURES, (o.window_px, o.window_px), precision),
+        localizer_module(localizer, shapes, (o.frame_px, o.frame_px), precision),
     )
 
 

@@ -118,8 +118,8 @@ POLICY = (
         "softmax",
         ("Softmax",),
         Kept.FOLLOW,
-        "every runtime sums it in float32 inside: TensorRT's fused attention, ONNX Runtime by a "
-        "cast of its own; casts in the file would break the fusion",
+        "every runtime sums it in float32 inside: TensorRT's fused attention, where TensorRT-RTX "
+        "builds the same kernel with casts and without, and ONNX Runtime by a cast of its own",
     ),
     Rule(
         "sigmoids",

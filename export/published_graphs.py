@@ -44,7 +44,9 @@ def published_modules(model: CrossViewModel, precision: str) -> tuple[GraphModul
     model = model.cpu().eval()
     shapes = feature_shapes(model)
     localizer: nn.Module
+    form = ""
     if isinstance(model, (CosineLocalizer, MOGeo)):
+        form = precision
         localizer = CosineGraph(model, tuple(shapes), one_node=precision != "fp32")
     elif isinstance(model, JointAttentionModel):
         localizer = JointGraph(model, tuple(shapes))
@@ -53,7 +55,7 @@ def published_modules(model: CrossViewModel, precision: str) -> tuple[GraphModul
     side = model.options.window_px
     return (
         encoder_module(PublishedEncoder(model), tuple(shapes), (side, side)),
-        localizer_module(localizer, shapes, model.options.frame_hw_px),
+        localizer_module(localizer, shapes, model.options.frame_hw_px, form),
     )
 
 
