@@ -16,7 +16,7 @@ from edge.engine_manifest import (
     engines_folder,
     write_engine,
 )
-from export.engines.build import BuildSettings, BuiltEngine, build_engine
+from export.engines.build import BuildSettings, BuiltEngine, build_engine, check_graphs
 from export.engines.choice import Candidate, Choice, choose, measure
 from export.engines.measuring import Measurer
 
@@ -56,6 +56,8 @@ def build_auto(
         OutputError: the engines' folder cannot be written.
     """
     precisions = [name for name in ALLOWED if name in bundle.precisions]
+    for name in precisions:
+        check_graphs(bundle, kinds, name, settings)
     built = {
         name: [build_engine(bundle, kind, name, settings, progress) for kind in kinds]
         for name in precisions

@@ -32,7 +32,7 @@ from export.engines.engine_files import (
 )
 from export.engines.graph_facts import GraphFacts, check_opset, read_graph
 from export.engines.job import LOG_FILE, BuildJob, BuildReport
-from export.engines.layer_checks import check_layers, summarise
+from export.engines.layer_checks import check_graph, check_layers, summarise
 from export.engines.memory import plan_memory
 from export.engines.plugin_choice import ChosenPlugin, choose_plugin, plugin_advice
 from export.engines.targets import Target
@@ -139,6 +139,23 @@ def build_engine(
                 keep_log(folder / LOG_FILE, settings.logs, f"{kind}_{precision}")
         check_layers(report.layers, facts, precision, report.profiles, advice)
         return write_built(engines, key, facts, report, folder, plugin)
+
+
+def check_graphs(
+    bundle: Bundle, kinds: tuple[str, ...], precision: str, settings: BuildSettings
+) -> None:
+    """Find out what is wrong with the last graph or its plugin before the first one is built.
+
+    Raises:
+        BundleError: as for `build_engine`.
+        ExecutorError: as for `build_engine`.
+    """
+    for kind in kinds:
+        path = bundle.graph(kind, precision).resolve()
+        model, facts = read_graph(path)
+        check_opset(model, path, settings.target.toolkit)
+        check_graph(facts, precision)
+        choose_plugin(settings.plugin, facts, settings.target)
 
 
 def write_built(

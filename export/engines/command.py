@@ -39,7 +39,9 @@ GRAPHS = {"encoder": "reference_encoder", "localizer": "localizer"}
 )
 @click.option("--graph", type=click.Choice(tuple(GRAPHS)), help="Only this one; both by default.")
 @click.option("--force", is_flag=True, help="Build even what is already there.")
-@click.option("--memory-mb", type=int, help="Limit of a build; 90 % of what is free by default.")
+@click.option(
+    "--memory-mb", type=click.IntRange(1), help="Limit of a build; 90 % of what is free by default."
+)
 @click.option("--logs", type=PATH, help="Folder to keep the builder's verbose logs in.")
 @click.option(
     "--inputs",
@@ -70,7 +72,12 @@ def build(
     Engines go to BUNDLE/engines, or to $TILEFIX_ENGINES/NAME where that is set.
     """
     from edge.assembly import open_bundle
-    from export.engines.build import BuildSettings, build_engine, check_precision
+    from export.engines.build import (
+        BuildSettings,
+        build_engine,
+        check_graphs,
+        check_precision,
+    )
     from export.engines.device import local_gpu
     from export.engines.targets import choose_target
 
@@ -87,6 +94,7 @@ def build(
         if precision == AUTO:
             _build_auto(opened, kinds, settings, inputs)
             return
+        check_graphs(opened, kinds, precision, settings)
         for kind in kinds:
             _show(build_engine(opened, kind, precision, settings, click.echo))
         _show_pair(opened, precision)
@@ -168,6 +176,8 @@ def _measurer(
 
 
 def _show(engine: BuiltEngine) -> None:
+    from export.engines.auto import NOTE
+
     key, layers = engine.manifest.key, engine.manifest.layers
     state = "built" if engine.new else "already built"
     size = engine.manifest.engine_bytes / 1e6
@@ -178,8 +188,9 @@ def _show(engine: BuiltEngine) -> None:
         f"  {layers.layers} layers ({layers.source}): convolutions {types or 'none'}; "
         f"plugin layers {layers.plugin_layers}; float32 layers {len(layers.float32_layers)}"
     )
-    for note in engine.manifest.notes:
-        click.echo(f"  {note}")
+    for note in engine.manifest.notes if engine.new else ():
+        if not note.startswith(NOTE):  # these follow once, below the engines
+            click.echo(f"  {note}")
 
 
 def _show_pair(bundle: Bundle, precision: str) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 
+from edge.devices.base import gpu_title
+
 LIBRARY = "libcuda.so.1"
-MAJOR, MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR
+# CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, _COMPUTE_CAPABILITY_MAJOR, _MINOR
+MULTIPROCESSORS, MAJOR, MINOR = 16, 75, 76
 NAME_BYTES = 256
 
 
@@ -14,7 +17,7 @@ NAME_BYTES = 256
 class Gpu:
     """One CUDA device."""
 
-    name: str  # "Orin"
+    name: str  # "Orin (16 SM)", of `edge.devices.base.gpu_title`
     capability: int  # 87
 
 
@@ -24,15 +27,17 @@ def local_gpu(library: str = LIBRARY) -> Gpu | None:
         cuda = ctypes.CDLL(library)
     except OSError:
         return None
-    device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    device, major, minor, count = (ctypes.c_int() for _ in range(4))
     name = ctypes.create_string_buffer(NAME_BYTES)
     calls = (
         lambda: cuda.cuInit(0),
         lambda: cuda.cuDeviceGet(ctypes.byref(device), 0),
         lambda: cuda.cuDeviceGetName(name, NAME_BYTES, device),
+        lambda: cuda.cuDeviceGetAttribute(ctypes.byref(count), MULTIPROCESSORS, device),
         lambda: cuda.cuDeviceGetAttribute(ctypes.byref(major), MAJOR, device),
         lambda: cuda.cuDeviceGetAttribute(ctypes.byref(minor), MINOR, device),
     )
     if any(call() != 0 for call in calls):
         return None
-    return Gpu(name.value.decode(), 10 * major.value + minor.value)
+    title = gpu_title(name.value.decode().strip(), count.value)
+    return Gpu(title, 10 * major.value + minor.value)
