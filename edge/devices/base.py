@@ -41,11 +41,20 @@ class DeviceOptions:
     graphs: bool = True  # False: enqueue every run anew instead of launching a captured graph
 
 
+def gpu_title(name: str, multiprocessors: int) -> str:
+    """What an engine's key calls a GPU: "Orin (16 SM)".
+
+    Every Orin board has the same name and compute capability; only the size tells an AGX from a
+    Nano, whose engines are tuned otherwise.
+    """
+    return f"{name} ({multiprocessors} SM)"
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:
     """What a GPU is."""
 
-    name: str  # "Orin", as the driver says
+    name: str  # of `gpu_title`
     compute_capability: str  # "8.7"
     integrated: bool  # its memory is that of the host, as on every Jetson
     total_bytes: int

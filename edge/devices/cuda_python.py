@@ -20,6 +20,7 @@ from edge.devices.base import (
     DeviceFacts,
     HostBuffer,
     cuda_failure,
+    gpu_title,
     missing_backend,
     no_driver,
 )
@@ -51,7 +52,10 @@ class CudaPythonDevice:
         with self.current():
             _, total_bytes = self._call("cuMemGetInfo")
         self.facts = DeviceFacts(
-            name=text.split(b"\0")[0].decode().strip(),
+            name=gpu_title(
+                text.split(b"\0")[0].decode().strip(),
+                self._attribute(kind.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
+            ),
             compute_capability=f"{major}.{minor}",
             integrated=bool(self._attribute(kind.CU_DEVICE_ATTRIBUTE_INTEGRATED)),
             total_bytes=int(total_bytes),

@@ -19,6 +19,7 @@ from edge.devices.base import (
     DeviceFacts,
     HostBuffer,
     cuda_failure,
+    gpu_title,
     missing_backend,
     no_driver,
 )
@@ -46,7 +47,9 @@ class PyCudaDevice:
         major, minor = device.compute_capability()
         kind = driver.device_attribute
         self.facts = DeviceFacts(
-            name=str(device.name()),
+            name=gpu_title(
+                str(device.name()), int(device.get_attribute(kind.MULTIPROCESSOR_COUNT))
+            ),
             compute_capability=f"{major}.{minor}",
             integrated=bool(device.get_attribute(kind.INTEGRATED)),
             total_bytes=int(device.total_memory()),

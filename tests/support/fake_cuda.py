@@ -13,6 +13,7 @@ CUresult = IntEnum("CUresult", {"CUDA_SUCCESS": 0, **{name: code for code, name 
 
 
 class CUdevice_attribute(IntEnum):  # noqa: N801 - its name in the real module
+    CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT = 16
     CU_DEVICE_ATTRIBUTE_INTEGRATED = 18
     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75
     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR = 76
@@ -71,7 +72,8 @@ _ANSWERS = {"cuMemGetInfo": 2, "cuMemAlloc": 1, "cuMemHostAlloc": 1, "cuStreamEn
 
 def _functions(gpu: FakeGpu) -> dict[str, Callable[..., Any]]:
     def attribute(kind: CUdevice_attribute, _device: Any) -> int:
-        return {18: int(gpu.integrated), 75: gpu.capability[0], 76: gpu.capability[1]}[int(kind)]
+        major, minor = gpu.capability
+        return {16: 16, 18: int(gpu.integrated), 75: major, 76: minor}[int(kind)]
 
     def retain(_device: Any) -> _Handle:
         gpu.retained += 1

@@ -53,7 +53,7 @@ def key_for(bundle: Bundle, kind: str, toolkit: str = "tensorrt", **changes: Any
         "onnx_sha256": bundle.manifest.files[f"graphs/{precision}/{kind}.onnx"],
         "precision": precision,
         "compute_capabilities": ("8.7",),
-        "gpu_name": "Fake GPU" if toolkit == "tensorrt" else "",
+        "gpu_name": "Fake GPU (16 SM)" if toolkit == "tensorrt" else "",
         "click_buckets": BUCKETS if kind == LOCALIZER else (),
     }
     return EngineKey(**{**values, **changes})

@@ -22,7 +22,7 @@ def fake_pycuda_driver(gpu: FakeGpu) -> ModuleType:
     """A module to put at `pycuda.driver`."""
     module = ModuleType("pycuda.driver")
     module.gpu, module.Error, module.MemoryError = gpu, Error, MemoryError
-    module.device_attribute = SimpleNamespace(INTEGRATED=18)
+    module.device_attribute = SimpleNamespace(MULTIPROCESSOR_COUNT=16, INTEGRATED=18)
     module.host_alloc_flags = SimpleNamespace(PORTABLE=1, DEVICEMAP=2, WRITECOMBINED=4)
 
     def checked(call: str, function: Callable[..., Any], *given: Any, free: bool = False) -> Any:
@@ -60,7 +60,7 @@ def fake_pycuda_driver(gpu: FakeGpu) -> ModuleType:
             return gpu.total_bytes
 
         def get_attribute(self, kind: int) -> int:
-            return {18: int(gpu.integrated)}[kind]
+            return {16: 16, 18: int(gpu.integrated)}[kind]
 
         def retain_primary_context(self) -> Context:
             gpu.retained += 1

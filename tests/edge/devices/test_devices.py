@@ -31,7 +31,7 @@ def device(request, gpu):
 
 def test_facts(device, gpu):
     assert device.name in BACKENDS
-    assert device.facts.name == "Orin"
+    assert device.facts.name == "Orin (16 SM)"
     assert device.facts.compute_capability == "8.7"
     assert device.facts.integrated is gpu.integrated
     assert device.facts.total_bytes == 1 << 20

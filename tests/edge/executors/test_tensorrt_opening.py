@@ -208,7 +208,7 @@ def test_an_engine_of_another_board_of_the_same_capability_runs_with_a_note(rig,
     with rig.open() as executor:
         (note,) = executor.notes
     assert "'Orin Nano'" in note
-    assert "'Fake GPU'" in note
+    assert "'Fake GPU (16 SM)'" in note
     assert "capability 8.7" in note
     assert "tilefix build" in note
 
