@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from edge.bundle import Bundle
+if "PYTEST_XDIST_WORKER" in os.environ:  # one process for each core: one thread for each process
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch read it
+
+from edge.bundle import Bundle  # noqa: E402
 
 
 def _load(name: str) -> ModuleType:
