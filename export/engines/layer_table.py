@@ -142,9 +142,10 @@ def _row(row: dict[str, Any]) -> Layer:
 
 
 def _json_tensor(tensor: dict[str, Any]) -> LayerTensor:
-    told = str(tensor.get("Datatype") or tensor["Format/Datatype"])
-    word = next((word for word in re.findall(r"\w+", told) if word in WORDS), told)
-    shape = tuple(map(int, tensor["Dimensions"]))
+    # 10.3 writes "Format/Datatype": "Channel major FP16 format ...", later ones have "Datatype" too
+    told = " ".join(str(tensor.get(key, "")) for key in ("Datatype", "Format/Datatype", "Format"))
+    word = next((word for word in re.findall(r"\w+", told) if word in WORDS), told.strip())
+    shape = tuple(map(int, tensor.get("Dimensions", ())))
     return LayerTensor(WORDS.get(word, word), shape, ADDED.sub("", str(tensor["Name"])))
 
 

@@ -95,14 +95,22 @@ def test_a_log_without_a_table():
     assert error.value.do.endswith("an engine that was not checked is not kept")
 
 
-def test_the_table_of_the_inspector():
-    tensor = {"Name": "x", "Dimensions": [1, 4], "Format/Datatype": "Channel major FP16 format"}
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"Format/Datatype": "Channel major FP16 format where channel % 8 == 0"},
+        {"Datatype": "Half", "Format": "(NHWC) Channel major format"},
+        {"Format": "Row major linear FP16 format"},
+    ],
+)
+def test_the_table_of_the_inspector(words):
+    tensor = {"Name": "x", "Dimensions": [1, 4], **words}
     rows = [
         {
             "Name": "conv1 + relu",
             "LayerType": "CaskConvolution",
             "Inputs": [tensor],
-            "Outputs": [{**tensor, "Format/Datatype": "Half"}],
+            "Outputs": [tensor],
             "Metadata": "[ONNX Layer: conv1]\x1e[ONNX Layer: relu]",
         },
         {"Name": "attend", "LayerType": "PluginV3", "Inputs": [], "Outputs": []},
