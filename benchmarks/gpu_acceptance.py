@@ -15,11 +15,12 @@ import argparse
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks import cross_attention_trial as cross
 from benchmarks.acceptance_record import (
     RECORD_FILE,
     Requirement,
@@ -37,6 +38,8 @@ from benchmarks.tile_attention_trial import check, check_graph, time_kernel, tim
 
 NO_DEVICE = 2
 Kernels = Any  # export.plugin.launcher.KernelLibrary; imported on call, as torch is
+CrossKernels = Any  # export.plugin.cross_attention_launcher.CrossAttentionLibrary
+Check = Callable[..., tuple[dict[str, Any], list[Requirement]]]
 BUDGET_S = 460.0
 SANITIZER = "compute-sanitizer"
 
@@ -56,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"gpu_acceptance: no CUDA device: {missing}", file=sys.stderr)
         return NO_DEVICE
     if given.check_only:
-        _, requirements = check(opened(given.library), 1, sizes="small")
+        tile_kernels, cross_kernels = opened(given.library)
+        _, requirements = check(tile_kernels, 1, sizes="small")
+        requirements += cross.check(cross_kernels, 1, sizes="small")[1]
         return int(not all(r.met for r in requirements))
     environment = machine() | gpu() | ({"git_commit": given.commit} if given.commit else {})
     command = "python -m benchmarks.gpu_acceptance " + " ".join(arguments or sys.argv[1:])
@@ -85,7 +90,7 @@ def run_parts(trial: Trial, given: argparse.Namespace) -> None:
     trial.run("build", 150, build)
     if "library" not in made:
         return
-    library: Kernels = made["library"]
+    library, cross_library = made["library"]
 
     def bandwidth() -> tuple[dict[str, Any], list[Requirement]]:
         made["copy"] = copy_gb_per_s()
@@ -94,21 +99,31 @@ def run_parts(trial: Trial, given: argparse.Namespace) -> None:
     def sanitize() -> tuple[dict[str, Any], list[Requirement]]:
         return run_sanitizer(library.path)
 
-    def plugin() -> tuple[dict[str, Any], list[Requirement]]:
-        if not library.has_plugin:
+    def plugin(check: Check, kernels: Any) -> tuple[dict[str, Any], list[Requirement]]:
+        if not kernels.has_plugin:
             raise Skip("the library has no TensorRT plugin: its headers were not there")
-        return check(library, 1, through_plugin=True, sizes="small")
+        return check(kernels, 1, through_plugin=True, sizes="small")
 
     trial.run("copy bandwidth", 10, bandwidth)
     trial.run("tile attention: right", 60, lambda: check(library, given.seeds))
     trial.run("tile attention: CUDA graph", 10, lambda: check_graph(library))
-    trial.run("tile attention: plugin interface", 15, plugin)
+    trial.run("tile attention: plugin interface", 15, lambda: plugin(check, library))
     if "copy" in made:
         trial.run("tile attention: time", 40, lambda: time_kernel(library, made["copy"]))
+    trial.run(
+        "cross attention: right", 40, partial(cross.check, cross_library, max(1, given.seeds // 3))
+    )
+    trial.run("cross attention: CUDA graph", 10, lambda: cross.check_graph(cross_library))
+    trial.run("cross attention: plugin interface", 15, lambda: plugin(cross.check, cross_library))
+    if "copy" in made:
+        trial.run(
+            "cross attention: time", 30, lambda: cross.time_kernel(cross_library, made["copy"])
+        )
     for name in MODELS:
-        trial.run(f"model: {name}", 30, partial(time_model, name, library))
+        trial.run(f"model: {name}", 30, partial(time_model, name, library, cross_library))
     trial.run("tile attention: rivals", 90, lambda: time_rivals(library))
-    trial.run("tile attention: compute-sanitizer", 60, sanitize)
+    trial.run("cross attention: rivals", 60, lambda: cross.time_rivals(cross_library))
+    trial.run("compute-sanitizer", 90, sanitize)
 
 
 def build_library(folder: Path) -> tuple[Path, dict[str, Any]]:
@@ -130,9 +145,10 @@ def build_library(folder: Path) -> tuple[Path, dict[str, Any]]:
     return folder / manifest.library, {**values, "headers": manifest.tensorrt_headers or without}
 
 
-def opened(path: Path | None) -> Kernels:
-    """The library, ready."""
+def opened(path: Path | None) -> tuple[Kernels, CrossKernels]:
+    """The library, ready, once for each kernel."""
     from edge.errors import UsageError
+    from export.plugin.cross_attention_launcher import CrossAttentionLibrary
     from export.plugin.launcher import KernelLibrary
 
     if path is None:
@@ -142,7 +158,7 @@ def opened(path: Path | None) -> Kernels:
             found="no path",
             do="build one: tilefix plugin build --out DIR",
         )
-    return KernelLibrary(path)
+    return KernelLibrary(path), CrossAttentionLibrary(path)
 
 
 def run_sanitizer(library: Path) -> tuple[dict[str, Any], list[Requirement]]:
