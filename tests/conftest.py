@@ -13,7 +13,7 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:  # one process for each core: one thread for each process
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch read it
 
-from edge.bundle import Bundle  # noqa: E402
+from edge.bundle import Bundle
 
 
 def _load(name: str) -> ModuleType:
