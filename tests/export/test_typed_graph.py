@@ -1,0 +1,165 @@
+"""The float16 types of a graph: small graphs by hand, and what the policy makes of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edge.errors import ExecutorError
+from export.precision import HEAVY, POLICY, Kept
+from export.type_report import report_types
+from export.typed_graph import element_types, to_float16
+
+IMAGE = [1, 4, 6, 6]
+WEIGHT = (np.random.default_rng(0).normal(size=(4, 4, 1, 1)) * 0.3).astype(np.float32)
+
+
+def graph(
+    nodes: list[onnx.NodeProto],
+    inputs: dict[str, list[int]],
+    outputs: dict[str, int],
+    constants: dict[str, np.ndarray] | None = None,
+) -> onnx.ModelProto:
+    values = constants or {}
+    model = helper.make_model(
+        helper.make_graph(
+            nodes,
+            "g",
+            [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
+            [helper.make_tensor_value_info(n, t, None) for n, t in outputs.items()],
+            [numpy_helper.from_array(v, n) for n, v in values.items()],
+        ),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=10,
+    )
+    return onnx.shape_inference.infer_shapes(model)
+
+
+def typed(model: onnx.ModelProto) -> tuple[dict[str, str], list[str]]:
+    """The types of a converted graph by value, and its operators."""
+    to_float16(model)
+    onnx.checker.check_model(model, full_check=True)
+    names = {TensorProto.FLOAT: "single", TensorProto.FLOAT16: "half"}
+    types = {name: names.get(kind, "other") for name, kind in element_types(model).items()}
+    return types, [node.op_type for node in model.graph.node]
+
+
+def node(op: str, *names: str, **attributes: object) -> onnx.NodeProto:
+    """The last name is the output."""
+    return helper.make_node(op, names[:-1], names[-1:], **attributes)
+
+
+def test_convolutions_and_residual_sums_are_float16_with_two_casts() -> None:
+    nodes = [
+        node("Conv", "x", "w", "a"),
+        node("Relu", "a", "b"),
+        node("Conv", "b", "w", "c"),
+        node("Add", "b", "c", "y"),
+    ]
+    model = graph(nodes, {"x": IMAGE}, {"y": TensorProto.FLOAT}, {"w": WEIGHT})
+    before = onnx.ModelProto()
+    before.CopyFrom(model)
+    types, ops = typed(model)
+    assert [types[name] for name in "abc"] == ["half"] * 3
+    assert ops == ["Cast", "Conv", "Relu", "Conv", "Add", "Cast"]
+    assert types["y"] == "single"
+    x = np.random.default_rng(1).normal(size=IMAGE).astype(np.float32)
+    wanted, found = (
+        onnxruntime.InferenceSession(m.SerializeToString()).run(None, {"x": x})[0]
+        for m in (before, model)
+    )
+    np.testing.assert_allclose(found, wanted, atol=1e-2)
+    assert not np.array_equal(found, wanted)
+
+
+def test_normalisation_is_float32_from_its_square_to_its_product() -> None:
+    nodes = [
+        node("Conv", "x", "w", "a"),
+        node("Mul", "a", "a", "square"),
+        node("ReduceSum", "square", "axes", "sum", keepdims=1),
+        node("Sqrt", "sum", "root"),
+        node("Div", "a", "root", "unit"),
+        node("Cast", "unit", "y", to=TensorProto.FLOAT16),
+    ]
+    constants = {"w": WEIGHT * 3000, "axes": np.array([1])}
+    model = graph(nodes, {"x": IMAGE}, {"y": TensorProto.FLOAT16}, constants)
+    types, ops = typed(model)
+    assert types["a"] == "half"
+    assert {types[name] for name in ("square", "sum", "root", "unit")} == {"single"}
+    assert ops.count("Cast") == 3  # into the convolution, out of it once for all, and the output's
+    x = np.ones(IMAGE, np.float32)
+    unit = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
+    np.testing.assert_allclose((unit.astype(np.float32) ** 2).sum(1), 1, atol=1e-2)
+
+
+def test_products_of_clicks_alone_stay_float32() -> None:
+    nodes = [node("MatMul", "click_xy_px", "frame_affine", "y")]
+    model = graph(nodes, {"click_xy_px": [5, 2], "frame_affine": [2, 2]}, {"y": TensorProto.FLOAT})
+    types, ops = typed(model)
+    assert ops == ["MatMul"] and types["y"] == "single"
+
+
+def test_a_cosine_whose_minimum_is_taken_stays_float32() -> None:
+    nodes = [
+        node("MatMul", "q", "v", "s"),
+        node("Reshape", "s", "shape", "map"),
+        node("ReduceMin", "map", "low"),
+        node("MatMul", "s", "v2", "t"),
+        node("Sub", "map", "low", "y"),
+    ]
+    sizes = {"q": [2, 4], "v": [4, 9], "v2": [9, 3]}
+    outputs = {"y": TensorProto.FLOAT, "t": TensorProto.FLOAT}
+    model = graph(nodes, sizes, outputs, {"shape": np.array([2, 3, 3])})
+    types, _ = typed(model)
+    assert types["s"] == types["low"] == "single"
+    assert types["s_float16"] == "half"  # the other product reads it in float16
+
+
+def test_a_stored_feature_goes_on_in_float16() -> None:
+    model = graph(
+        [node("Cast", "v", "wide", to=TensorProto.FLOAT), node("Conv", "wide", "w", "y")],
+        {"v": IMAGE},
+        {"y": TensorProto.FLOAT},
+        {"w": WEIGHT},
+    )
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    _, ops = typed(model)
+    assert ops == ["Conv", "Cast"]
+
+
+def test_an_operator_without_a_rule_is_refused() -> None:
+    model = graph([node("Acosh", "x", "y")], {"x": [2]}, {"y": TensorProto.FLOAT})
+    with pytest.raises(ExecutorError, match="no rule says which type Acosh runs in") as caught:
+        to_float16(model)
+    assert "add it to the policy with its reason" in str(caught.value)
+
+
+def test_a_constant_beyond_float16_is_refused() -> None:
+    nodes = [node("Conv", "x", "w", "y")]
+    model = graph(nodes, {"x": IMAGE}, {"y": TensorProto.FLOAT}, {"w": WEIGHT * 1e6})
+    with pytest.raises(ExecutorError, match="the constant w does not fit float16"):
+        to_float16(model)
+
+
+def test_a_float32_graph_fails_the_report(tmp_path) -> None:
+    nodes = [node("Conv", "x", "w", "y")]
+    model = graph(nodes, {"x": IMAGE}, {"y": TensorProto.FLOAT}, {"w": WEIGHT})
+    onnx.save(model, tmp_path / "single.onnx")
+    report = report_types(tmp_path / "single.onnx")
+    assert report.heavy == {("Conv", "float32"): 1}
+    with pytest.raises(ExecutorError, match="0%: 1 Conv float32; 0 custom") as caught:
+        report.check()
+    assert "single.onnx" in caught.value.what
+    assert caught.value.expected == "95% of Conv, ConvTranspose, MatMul, Gemm in float16"
+
+
+def test_every_rule_has_a_reason_and_names_operators_of_onnx() -> None:
+    known = {schema.name for schema in onnx.defs.get_all_schemas()} | {"TileAttention"}
+    for rule in POLICY:
+        assert len(rule.reason) > 20, rule.name
+        assert set(rule.ops) <= known, rule.name
+    heavy = [rule for rule in POLICY if rule.kept is Kept.HALF]
+    assert [rule.ops for rule in heavy] == [HEAVY]
