@@ -9,7 +9,9 @@ import onnxruntime
 import pytest
 import torch
 
-from export.graphs import LOCALIZER_OUTPUTS, export_graphs
+from edge.errors import UsageError
+from export.graphs import LOCALIZER_OUTPUTS, export_graphs, torch_run
+from export.type_report import report_types
 from training.models import build
 from training.models.lite import Lite
 
@@ -121,3 +123,28 @@ def test_graphs_carry_no_path_of_the_exporting_machine(graphs) -> None:
     place = str(Path(export.__file__).parent).encode()
     for name in ("reference_encoder", "localizer"):
         assert place not in graphs[name].read_bytes()
+
+
+def test_float16_graph_answers_as_the_float32_one(model, graphs, tmp_path) -> None:
+    half = export_graphs(model, tmp_path, "fp16")
+    fed = inputs(graphs, 9)
+    single_out = session(graphs["localizer"]).run(None, fed)
+    half_out = session(half["localizer"]).run(None, fed)
+    wanted, got = (dict(zip(LOCALIZER_OUTPUTS, out, strict=True)) for out in (single_out, half_out))
+    for name in LOCALIZER_OUTPUTS:
+        assert got[name].shape == wanted[name].shape and got[name].dtype == np.float32, name
+    apart = np.abs(got["box_xyxy_px"] - wanted["box_xyxy_px"]).max(1)
+    assert np.median(apart) < 0.2
+    assert np.abs(got["attention"] - wanted["attention"]).max() < 0.02
+    report_types(half["localizer"]).check()
+
+
+def test_an_unknown_precision_is_refused(model, tmp_path) -> None:
+    with pytest.raises(UsageError, match="no graph is exported in the precision 'int4'"):
+        export_graphs(model, tmp_path, "int4")
+
+
+def test_inputs_of_no_graph_are_refused(model) -> None:
+    with pytest.raises(UsageError, match="not the inputs of a graph of lite") as caught:
+        torch_run(model, {"picture": torch.zeros(1)})
+    assert "reference_encoder: image" in caught.value.expected
