@@ -6,10 +6,12 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
+from quick_weights import quick_random_weights
 
 from benchmarks import gpu_acceptance, tile_attention_trial
 from benchmarks.acceptance_record import (
@@ -29,7 +31,16 @@ from export.plugin.random_cases import random_case
 from export.plugin.tile_attention import DETGEO, OUTPUTS
 from export.plugin.tile_attention_op import evaluate
 
-SMALL = {"window_px": 256}
+
+def size_of(name: str) -> dict[str, object]:
+    """As small as goes: each click costs a published model a pass of its query branch."""
+    return {"window_px": 256} if name == "lite" else {"window_px": 160, "frame_hw_px": (64, 64)}
+
+
+@pytest.fixture
+def quick_weights() -> Iterator[None]:
+    with quick_random_weights():
+        yield
 
 
 def test_without_a_device_it_says_so_and_fails(tmp_path, capsys):
@@ -208,9 +219,11 @@ def test_rivals_are_compared(host_kernels, as_if_on_a_gpu):
 def test_all_parts_run_in_order(host_plugin, as_if_on_a_gpu, monkeypatch, tmp_path):
     t, lines, _ = trial(1000.0)
     monkeypatch.setattr(gpu_acceptance, "copy_gb_per_s", lambda: 3000.0)
-    monkeypatch.setattr(gpu_acceptance, "time_model", lambda name, library: ({"ms": 1.0}, []))
+    monkeypatch.setattr(gpu_acceptance, "time_model", lambda *a: ({"ms": 1.0}, []))
     monkeypatch.setattr(gpu_acceptance.shutil, "which", lambda tool: None)
     monkeypatch.setattr(gpu_acceptance, "check", lambda *a, **k: ({}, []))
+    for part in ("check", "check_graph", "time_kernel", "time_rivals"):
+        monkeypatch.setattr(gpu_acceptance.cross, part, lambda *a, **k: ({}, []))
     given = argparse.Namespace(out=tmp_path, library=host_plugin.path, seeds=1)
     gpu_acceptance.run_parts(t, given)
     verdicts = {part.name: part.verdict.value for part in t.parts}
@@ -221,9 +234,14 @@ def test_all_parts_run_in_order(host_plugin, as_if_on_a_gpu, monkeypatch, tmp_pa
         "tile attention: CUDA graph": "passed",
         "tile attention: plugin interface": "passed",
         "tile attention: time": "failed",  # 5 us for a few kilobytes
+        "cross attention: right": "passed",
+        "cross attention: CUDA graph": "passed",
+        "cross attention: plugin interface": "passed",
+        "cross attention: time": "passed",
         **{f"model: {name}": "passed" for name in MODELS},
         "tile attention: rivals": "failed",
-        "tile attention: compute-sanitizer": "skipped",
+        "cross attention: rivals": "passed",
+        "compute-sanitizer": "skipped",
     }
     assert "compute-sanitizer is not installed" in lines[-1]
 
@@ -235,13 +253,13 @@ def test_a_library_is_asked_for():
 
 @torch.inference_mode()
 @pytest.mark.parametrize("name", MODELS)
-def test_models_around_the_kernel_answer_as_the_models_do(host_kernels, name):
-    halves = halves_of(name, host_kernels, "cpu", torch.float32, **SMALL)
+def test_models_around_the_kernel_answer_as_the_models_do(host_kernels, quick_weights, name):
+    halves = halves_of(name, host_kernels, "cpu", torch.float32, **size_of(name))
     features = halves.encode()
-    found = dict(zip(OUTPUTS, halves.localize(features), strict=True))
+    found = dict(zip(OUTPUTS, halves.localize(features), strict=False))
     frame = halves.model.encode_query(halves.frame[None])[0] if name == "lite" else halves.frame
     expected = halves.model.localize(frame, halves.clicks, features)
-    for output in ("box_xyxy_px", "confidence_logit", "peak_similarity", "second_peak_similarity"):
+    for output in OUTPUTS[:4]:
         np.testing.assert_allclose(
             found[output], getattr(expected, output), rtol=1e-4, atol=1e-2, err_msg=output
         )
@@ -249,6 +267,6 @@ def test_models_around_the_kernel_answer_as_the_models_do(host_kernels, name):
 
 @torch.inference_mode()
 @pytest.mark.parametrize("name", MODELS)
-def test_models_run_in_float16(host_kernels, name):
-    halves = halves_of(name, host_kernels, "cpu", torch.float16, **SMALL)
+def test_models_run_in_float16(host_kernels, quick_weights, name):
+    halves = halves_of(name, host_kernels, "cpu", torch.float16, **size_of(name))
     assert all(answer.isfinite().all() for answer in halves.localize(halves.encode()))
