@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import gpu_table
 from benchmarks.acceptance_record import Requirement, Trial, record, write_record
-from benchmarks.gpu_table import BEGIN, END, NOT_MEASURED, README, ROWS, read_records, table
+from benchmarks.gpu_table import BEGIN, END, NOT_MEASURED, README, read_records, rows, table
 from edge.errors import OutputError
 
 
@@ -45,7 +45,7 @@ def test_the_readme_states_the_records():
 def test_without_records_nothing_is_measured(tmp_path):
     assert read_records(tmp_path / "none") == []
     made = table([])
-    assert made.count(NOT_MEASURED) == len(ROWS)
+    assert made.count(NOT_MEASURED) == len(rows())
     assert cells(made, "TileAttention, 8 clicks, against torch eager")[1] == "at least 3x"
 
 
