@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from edge.errors import ExecutorError
 from export.node_places import NodePlaces
@@ -18,6 +19,7 @@ HALF, SINGLE = TensorProto.FLOAT16, TensorProto.FLOAT
 FLOATS = (HALF, SINGLE)
 SUFFIX = {HALF: "_float16", SINGLE: "_float32"}
 LARGEST = 65504.0
+MOVES = ("Transpose", "Split", "Reshape", "Squeeze", "Unsqueeze", "Slice", "Identity")
 # Float inputs that an operator wants in float32, whatever its data is.
 ALWAYS_SINGLE = {"Resize": (1, 2)}
 
@@ -31,7 +33,7 @@ def to_float16(model: onnx.ModelProto) -> None:
     Raises:
         ExecutorError: an operator without a rule, or a constant that float16 cannot hold.
     """
-    _constants_to_initialisers(model.graph)
+    _fold_constants(model.graph)
     _TypedGraph(model).write()
 
 
@@ -183,11 +185,21 @@ def _converted(tensor: TensorProto, wanted: int, name: str) -> TensorProto:
     return numpy_helper.from_array(array.astype(helper.tensor_dtype_to_np_dtype(wanted)), name)
 
 
-def _constants_to_initialisers(graph: onnx.GraphProto) -> None:
-    constants = [node for node in graph.node if node.op_type == "Constant"]
-    for node in constants:
-        tensor = onnx.TensorProto()
-        tensor.CopyFrom(node.attribute[0].t)
-        tensor.name = node.output[0]
-        graph.initializer.append(tensor)
-        graph.node.remove(node)
+def _fold_constants(graph: onnx.GraphProto) -> None:
+    """Make initialisers of constants, and of those that are only moved: weights turned or split."""
+    values = {tensor.name: tensor for tensor in graph.initializer}
+    kept = []
+    for node in graph.node:
+        if node.op_type == "Constant":
+            made = [numpy_helper.to_array(node.attribute[0].t)]
+        elif node.op_type in MOVES and all(name in values for name in node.input if name):
+            given = {name: numpy_helper.to_array(values[name]) for name in node.input if name}
+            made = ReferenceEvaluator(node).run(None, given)
+        else:
+            kept.append(node)
+            continue
+        for name, array in zip(node.output, made, strict=True):
+            values[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(kept)
+    graph.initializer.extend(values.values())

@@ -130,6 +130,17 @@ def test_a_stored_feature_goes_on_in_float16() -> None:
     assert ops == ["Conv", "Cast"]
 
 
+def test_weights_that_are_turned_are_stored_turned_and_in_float16() -> None:
+    weight = WEIGHT[:, :, 0, 0]
+    nodes = [node("Transpose", "w", "turned", perm=[1, 0]), node("MatMul", "x", "turned", "y")]
+    model = graph(nodes, {"x": [3, 4]}, {"y": TensorProto.FLOAT}, {"w": weight})
+    _, ops = typed(model)
+    assert ops == ["Cast", "MatMul", "Cast"]
+    (stored,) = model.graph.initializer
+    assert stored.data_type == TensorProto.FLOAT16
+    np.testing.assert_allclose(numpy_helper.to_array(stored), weight.T, atol=1e-3)
+
+
 def test_an_operator_without_a_rule_is_refused() -> None:
     model = graph([node("Acosh", "x", "y")], {"x": [2]}, {"y": TensorProto.FLOAT})
     with pytest.raises(ExecutorError, match="no rule says which type Acosh runs in") as caught:
