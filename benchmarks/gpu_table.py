@@ -4,7 +4,7 @@
     python -m benchmarks.gpu_table --write    puts it between the two markers in README.md
 
 One column for each GPU, of its newest record in benchmarks/results. What no record holds is "not
-measured".
+measured"; where there is no record at all, only what is asked for is listed.
 """
 
 from __future__ import annotations
@@ -180,6 +180,8 @@ def table(records: Sequence[Record]) -> str:
     lines = ["| float16 | " + " | ".join([*(heads or ["any GPU"]), "asked"]) + " |"]
     lines.append("|" + "---|" * (len(heads or [""]) + 2))
     for row in rows():
+        if not records and not row.asked:
+            continue
         cells = [row.cell(record) or NOT_MEASURED for record in records] or [NOT_MEASURED]
         lines.append("| " + " | ".join([row.title, *cells, row.asked]) + " |")
     return "\n".join(lines)
