@@ -36,6 +36,7 @@ def write_graph(
     if precision == "fp16":
         to_float16(model)
     add_bodies(model)
+    _forget_where_from(model)
     _check_taps(model, taps)
     onnx.checker.check_model(model, full_check=True)
     onnx.save_model(model, str(path))
@@ -76,7 +77,6 @@ def export_module(graph: GraphModule, taps: tuple[Tap, ...]) -> onnx.ModelProto:
             node.input[index] = names.get(name, name)
     for value in model.graph.value_info:
         value.name = names.get(value.name, value.name)
-    _forget_where_from(model)
     return model
 
 
