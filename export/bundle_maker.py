@@ -42,6 +42,7 @@ def make_bundle(
     data_note: str,
     scores: dict[str, Any],
     precisions: Sequence[str] = PRECISIONS,
+    attention_plugin: bool = False,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Bundle:
     """Export a checkpoint, fit its acceptance and write the bundle.
@@ -58,6 +59,7 @@ def make_bundle(
         data_note: training data and their licences, for people.
         scores: measured elsewhere, stored with the rest.
         precisions: to export in, "fp32" among them: the acceptance is fitted in it.
+        attention_plugin: see `export.graphs.export_graphs`.
         progress: wraps indices to show progress.
 
     Raises:
@@ -84,7 +86,7 @@ def make_bundle(
         scores={"validation": record.get("scores", {}), **scores},
     )
     if not fit_on:
-        return write_model(model, manifest, files, out, precisions)
+        return write_model(model, manifest, files, out, precisions, attention_plugin)
     if not isinstance(model, Lite):
         raise UsageError(
             f"no acceptance can be fitted for a {name_of(model)}",
@@ -135,19 +137,22 @@ def write_model(
     files: dict[str, bytes | Path],
     out: Path,
     precisions: Sequence[str],
+    attention_plugin: bool = False,
 ) -> Bundle:
     """Export the graphs of the model as it is, and write the bundle in place of an older one."""
     with tempfile.TemporaryDirectory() as scratch:
-        graphs = graph_files(model, Path(scratch), precisions)
+        graphs = graph_files(model, Path(scratch), precisions, attention_plugin)
         return write_bundle(out, manifest, {**files, **graphs}, replace=out.exists())
 
 
-def graph_files(model: Model, folder: Path, precisions: Sequence[str]) -> dict[str, bytes | Path]:
+def graph_files(
+    model: Model, folder: Path, precisions: Sequence[str], attention_plugin: bool = False
+) -> dict[str, bytes | Path]:
     """Export a model in some precisions into a folder: name in the bundle -> file."""
     folders = {precision: folder / precision for precision in precisions}
     return {
         f"graphs/{precision}/{kind}{path.suffix}": path
-        for precision, paths in export_precisions(model, folders).items()
+        for precision, paths in export_precisions(model, folders, attention_plugin).items()
         for kind, path in paths.items()
     }
 

@@ -33,6 +33,11 @@ PATH = click.Path(path_type=Path)
 @click.option("--held-out", type=PATH, multiple=True, help="Samples that choose its threshold.")
 @click.option("--data-note", default="", help="Training data and their licences, for people.")
 @click.option("--gsd-m", default=0.25, show_default=True, help="Ground size of a window pixel.")
+@click.option(
+    "--attention-plugin",
+    is_flag=True,
+    help="Attentions between the views as nodes CrossAttention of the plugin. Not measured yet.",
+)
 @click.pass_context
 def export(
     context: click.Context,
@@ -48,6 +53,7 @@ def export(
     held_out: tuple[Path, ...],
     data_note: str,
     gsd_m: float,
+    attention_plugin: bool,
 ) -> None:
     """Checkpoint to bundle: graphs, head, alignment, fitted acceptance, hashes."""
     import tempfile
@@ -95,6 +101,7 @@ def export(
             data_note=data_note,
             scores={},
             precisions=precisions,
+            attention_plugin=attention_plugin,
             progress=lambda r: track(r, description="fit acceptance"),
         )
     _report(out, bundle)

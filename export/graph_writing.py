@@ -9,7 +9,7 @@ import torch
 
 from edge.errors import ExecutorError
 from export.graph_signature import CLICKS, OPSET, GraphModule
-from export.plugin.tile_attention_onnx import add_bodies
+from export.plugin import cross_attention_onnx, tile_attention_onnx
 from export.taps import Tap, Tapped
 from export.typed_graph import to_float16
 
@@ -35,7 +35,8 @@ def write_graph(
     model.CopyFrom(exported)
     if precision == "fp16":
         to_float16(model)
-    add_bodies(model)
+    tile_attention_onnx.add_bodies(model)
+    cross_attention_onnx.add_bodies(model)
     _forget_where_from(model)
     _check_taps(model, taps)
     onnx.checker.check_model(model, full_check=True)

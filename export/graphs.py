@@ -6,6 +6,7 @@ What the graphs take and give is in `graph_signature`; the types of a float16 gr
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from export.graph_signature import LOCALIZER_OUTPUTS, GraphModule
 from export.graph_writing import PRECISIONS, export_module, write_graph
 from export.lite_graphs import lite_modules
 from export.model_taps import taps_of
+from export.plugin.attention_swap import swap_attention
 from export.published_graphs import published_modules
 from export.taps import collected
 from training.models import Model, name_of
@@ -56,25 +58,38 @@ def graph_modules(model: Model, precision: str = "fp32") -> dict[str, GraphModul
     return {graph.kind: graph for graph in modules}
 
 
-def export_graphs(model: Model, folder: Path, precision: str = "fp32") -> dict[str, Path]:
+def export_graphs(
+    model: Model, folder: Path, precision: str = "fp32", attention_plugin: bool = False
+) -> dict[str, Path]:
     """Write `reference_encoder.onnx`, `localizer.onnx` and, of a `lite`, `head.npz` into a folder.
+
+    Args:
+        model: any; it stays as it is.
+        folder: of the files.
+        precision: one of `PRECISIONS`.
+        attention_plugin: every attention between the views as one node CrossAttention, in place of
+            plain operators, which TensorRT fuses by itself. Not measured which is faster.
 
     Returns:
         Paths by name.
 
     Raises:
-        UsageError: a precision that no graph is exported in.
+        UsageError: a precision that no graph is exported in, or a model without such an attention.
         ExecutorError: a model that the precision's policy does not cover.
     """
-    return export_precisions(model, {precision: folder})[precision]
+    return export_precisions(model, {precision: folder}, attention_plugin)[precision]
 
 
-def export_precisions(model: Model, folders: Mapping[str, Path]) -> dict[str, dict[str, Path]]:
+def export_precisions(
+    model: Model, folders: Mapping[str, Path], attention_plugin: bool = False
+) -> dict[str, dict[str, Path]]:
     """As `export_graphs` into a folder per precision; what precisions share is traced once.
 
     Returns:
         Paths by precision and name.
     """
+    if attention_plugin:
+        model = _with_attention_nodes(model)
     traced: dict[tuple[str, str], onnx.ModelProto] = {}
     paths: dict[str, dict[str, Path]] = {}
     for precision, folder in folders.items():
@@ -91,6 +106,18 @@ def export_precisions(model: Model, folders: Mapping[str, Path]) -> dict[str, di
             paths[precision][HEAD] = folder / "head.npz"
             write_head(model, paths[precision][HEAD])
     return paths
+
+
+def _with_attention_nodes(model: Model) -> Model:
+    swapped = copy.deepcopy(model).eval()
+    if not swap_attention(swapped):
+        raise UsageError(
+            f"{name_of(model)} has no attention that the plugin CrossAttention could be",
+            expected="a model with one: ocgnet, attengeo, trogeo, detgeo_ported",
+            found=name_of(model),
+            do="export it without --attention-plugin",
+        )
+    return swapped
 
 
 def torch_taps(model: Model, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

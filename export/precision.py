@@ -53,6 +53,12 @@ POLICY = (
         "its operands' types are its contract: v and u go in as they are stored, without a cast",
     ),
     Rule(
+        "cross attention",
+        ("CrossAttention",),
+        Kept.HALF,
+        "tokens in float16 as every product; softmax and sums are float32 inside the kernel",
+    ),
+    Rule(
         "click and prior geometry",
         HEAVY,
         Kept.SINGLE,
