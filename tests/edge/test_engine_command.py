@@ -1,0 +1,44 @@
+"""The advised command can be run as it stands: the real verbs parse it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from advised_commands import parsed
+
+from edge.engine_command import build_command
+
+BUNDLE = Path("/data/my bundles/it's lite")
+
+
+def test_a_plain_precision_is_one_command():
+    text = build_command(BUNDLE, "fp32", toolkit="tensorrt_rtx", target="sm86,sm89", force=True)
+    ((verb, told),) = parsed(text)
+    assert verb == "build"
+    assert (told["bundle"], told["precision"]) == (BUNDLE, "fp32")
+    assert (told["toolkit"], told["target"], told["force"]) == ("tensorrt_rtx", "sm86,sm89", True)
+    assert told["plugin"] is None
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8", "auto"])
+def test_the_plugin_is_built_first_where_there_is_none(precision):
+    text = build_command(BUNDLE, precision, capabilities=("8.7", "11.0"), buckets=(1, 8))
+    (first, compiled), (second, told) = parsed(text)
+    assert (first, second) == ("plugin build", "build")
+    assert (compiled["arch"], compiled["out"]) == ("87,110", told["plugin"])
+    assert (told["precision"], told["buckets"], told["target"]) == (precision, "1,8", "local")
+    assert not told["force"]
+
+
+def test_a_plugin_that_is_there_is_given():
+    ((verb, told),) = parsed(build_command(BUNDLE, "fp16", plugin=Path("/opt/my plugin")))
+    assert verb == "build"
+    assert told["plugin"] == Path("/opt/my plugin")
+
+
+def test_what_could_not_be_run_would_be_found_out():
+    for text in ("tilefix plugin build", "tilefix build --colour red", "tilefix bake"):
+        with pytest.raises(click.UsageError):
+            parsed(text)
