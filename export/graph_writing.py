@@ -11,6 +11,7 @@ from edge.errors import ExecutorError
 from export.graph_signature import CLICKS, OPSET, GraphModule
 from export.plugin import cross_attention_onnx, tile_attention_onnx
 from export.taps import Tap, Tapped
+from export.type_report import report_types
 from export.typed_graph import to_float16
 
 PRECISIONS = ("fp32", "fp16")
@@ -29,7 +30,8 @@ def write_graph(
         path: of the file.
 
     Raises:
-        ExecutorError: a tap that was lost, or what `to_float16` raises.
+        ExecutorError: a tap that was lost, too few heavy operators in float16, or what
+            `to_float16` raises.
     """
     model = onnx.ModelProto()
     model.CopyFrom(exported)
@@ -41,6 +43,8 @@ def write_graph(
     _check_taps(model, taps)
     onnx.checker.check_model(model, full_check=True)
     onnx.save_model(model, str(path))
+    if precision == "fp16":
+        report_types(path).check()
 
 
 def export_module(graph: GraphModule, taps: tuple[Tap, ...]) -> onnx.ModelProto:

@@ -182,7 +182,15 @@ def _converted(tensor: TensorProto, wanted: int, name: str) -> TensorProto:
             found=f"{finite.max():g}",
             do="keep its node in float32: add a rule to export.precision.POLICY",
         )
-    return numpy_helper.from_array(array.astype(helper.tensor_dtype_to_np_dtype(wanted)), name)
+    typed = array.astype(helper.tensor_dtype_to_np_dtype(wanted))
+    if typed.size == 1 and array.any() and not typed.any():  # of many weights some may vanish
+        raise ExecutorError(
+            f"the constant {tensor.name} becomes 0 in float16",
+            expected="a number that float16 holds: a divisor's floor of 0 protects from nothing",
+            found=f"{array.item():g}",
+            do="keep its node in float32: add a rule to export.precision.POLICY",
+        )
+    return numpy_helper.from_array(typed, name)
 
 
 def _fold_constants(graph: onnx.GraphProto) -> None:
@@ -191,7 +199,7 @@ def _fold_constants(graph: onnx.GraphProto) -> None:
     kept = []
     for node in graph.node:
         if node.op_type == "Constant":
-            made = [numpy_helper.to_array(node.attribute[0].t)]
+            made = ReferenceEvaluator(node).run(None, {})
         elif node.op_type in MOVES and all(name in values for name in node.input if name):
             given = {name: numpy_helper.to_array(values[name]) for name in node.input if name}
             made = ReferenceEvaluator(node).run(None, given)
@@ -199,7 +207,7 @@ def _fold_constants(graph: onnx.GraphProto) -> None:
             kept.append(node)
             continue
         for name, array in zip(node.output, made, strict=True):
-            values[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+            values[name] = numpy_helper.from_array(np.array(array, order="C"), name)
     del graph.node[:], graph.initializer[:]
     graph.node.extend(kept)
     graph.initializer.extend(values.values())

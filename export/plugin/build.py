@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge.errors import ExecutorError, UsageError
+from export.engines.device import local_gpu
 from export.plugin.toolchain import (
     Nvcc,
     aarch64_cudart,
@@ -37,7 +38,6 @@ SHELL = (
     "cross_attention_plugin.cpp",
     "cross_attention_self_test.cpp",
 )
-DEFAULT_ARCHS = (87, 90, 110)  # Orin, Hopper, Thor
 SPILL = re.compile(r"(\d+) bytes spill stores")
 TARGETS = ("x86_64", "aarch64")
 
@@ -61,7 +61,7 @@ class PluginManifest:
 
 def build_plugin(
     out: Path,
-    archs: tuple[int, ...] = DEFAULT_ARCHS,
+    archs: tuple[int, ...] | None = None,
     target: str | None = None,
     *,
     shell: bool = True,
@@ -72,7 +72,8 @@ def build_plugin(
 
     Args:
         out: folder, made when missing.
-        archs: compute capabilities, such as 87.
+        archs: compute capabilities, such as 87; None: of the GPU of this machine, and without one
+            the usual ones that nvcc knows.
         target: x86_64 or aarch64; this machine's when not given.
         shell: with the TensorRT plugin; without it no header of TensorRT is needed.
         cache: where downloaded headers and libraries are kept.
@@ -92,6 +93,9 @@ def build_plugin(
             do="choose one of these",
         )
     nvcc = Nvcc.find()
+    if archs is None:
+        archs, why = nvcc.default_archs(local_gpu() if target == platform.machine() else None)
+        progress(f"--arch {','.join(map(str, archs))}: {why}")
     archs = tuple(sorted(set(archs)))
     nvcc.check(archs)
     headers = tensorrt_headers(cache) if shell else None

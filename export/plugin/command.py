@@ -18,18 +18,21 @@ def plugin() -> None:
 @click.option("--out", type=PATH, required=True, help="Folder of the library and its plugin.json.")
 @click.option(
     "--arch",
-    default="87,90,110",
-    show_default=True,
-    help="Compute capabilities: Orin 87, Hopper 90, Thor 110.",
+    help="Compute capabilities: Orin 87, Hopper 90, Thor 110. When not given: this machine's GPU, "
+    "or without one those of these three that nvcc knows.",
 )
 @click.option("--target", help="x86_64 or aarch64; this machine's when not given.")
 @click.option("--kernels-only", is_flag=True, help="Leave the TensorRT shell and its headers out.")
-def build(out: Path, arch: str, target: str | None, kernels_only: bool) -> None:
+def build(out: Path, arch: str | None, target: str | None, kernels_only: bool) -> None:
     """Compile with nvcc; TensorRT's headers are found, or fetched once from PyPI."""
     from export.plugin.build import build_plugin
 
     manifest = build_plugin(
-        out, parse_archs(arch), target, shell=not kernels_only, progress=click.echo
+        out,
+        None if arch is None else parse_archs(arch),
+        target,
+        shell=not kernels_only,
+        progress=click.echo,
     )
     size = manifest.library_bytes / 1e6
     headers = manifest.tensorrt_headers

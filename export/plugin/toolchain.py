@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.errors import MissingLibraryError, UsageError
+from export.engines.device import Gpu
 
 HEADER = "NvInferRuntime.h"
 HEADER_WHEEL = "kernel-lens==2.0.1"
@@ -28,6 +29,7 @@ SYSTEM_INCLUDES = (
     "/usr/include",
     "/usr/local/tensorrt/include",
 )
+USUAL_ARCHS = (87, 90, 110)  # Orin, Hopper, Thor
 CROSS_COMPILER = "aarch64-linux-gnu-g++"
 VERSION_LINE = re.compile(r"#define (?:NV_TENSORRT|TRT)_(MAJOR|MINOR|PATCH)(?:_ENTERPRISE)? (\d+)")
 
@@ -73,6 +75,25 @@ class Nvcc:
         home = Path(top[1]) if top else self.path.resolve().parent.parent
         return home.resolve() / "include"
 
+    def default_archs(self, gpu: Gpu | None) -> tuple[tuple[int, ...], str]:
+        """What to compile for when nobody said it, and why, for people.
+
+        Args:
+            gpu: that the library will run on; None: it is not known here.
+
+        Returns:
+            The GPU's own architecture, known to this compiler or not; without one those of
+            USUAL_ARCHS that it knows.
+        """
+        if gpu is not None:
+            return (gpu.capability,), f"the GPU of this machine, {gpu.name}"
+        known = tuple(arch for arch in USUAL_ARCHS if arch in self.archs)
+        left_out = [f"sm_{arch}" for arch in USUAL_ARCHS if arch not in known]
+        why = "the usual ones, since no GPU of the target is here"
+        if left_out:
+            why += f"; without {', '.join(left_out)}, which nvcc {self.release} does not know"
+        return known, why
+
     def check(self, archs: tuple[int, ...]) -> None:
         """Refuse what this compiler does not know.
 
@@ -86,8 +107,8 @@ class Nvcc:
                 f"nvcc {self.release} makes no code for {names}",
                 expected=f"--arch with some of {','.join(map(str, self.archs))}",
                 found=",".join(map(str, archs)) or "no architecture",
-                do="leave it out of --arch (Orin is 87, Thor 110, H100 and H200 90), "
-                "or install a newer CUDA toolkit",
+                do="install a newer CUDA toolkit, or give --arch without it: newer GPUs run the "
+                "code of the lowest one named (Orin is 87, Thor 110, H100 and H200 90)",
             )
 
 

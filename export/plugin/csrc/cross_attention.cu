@@ -61,7 +61,7 @@ int32_t launch(Kernel kernel, CrossAttentionArguments const& a, Plan const& plan
     if (refused != cudaSuccess) return refused;
     dim3 const grid(unsigned(blocks_of(a.queries, rows)) * plan.splits, a.heads, a.batch);
     TILEFIX_LAUNCH(kernel, grid, threads, bytes, stream, a, plan, partial_in(a, plan.splits));
-    return cudaPeekAtLastError();
+    return cudaGetLastError();
 }
 
 template <int kWidth>
@@ -105,7 +105,7 @@ int32_t run(CrossAttentionArguments const& a, cudaStream_t stream) {
     } else {
         TILEFIX_LAUNCH(merge<float>, grid, kThreads, 0, stream, a, plan, partial);
     }
-    return cudaPeekAtLastError();
+    return cudaGetLastError();
 }
 
 }  // namespace

@@ -125,7 +125,7 @@ int32_t run(TileAttentionArguments const& a, cudaStream_t stream) {
             kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
         if (refused != cudaSuccess) return refused;
         TILEFIX_LAUNCH(kernel, grid, kThreads, bytes, stream, a, work);
-        return cudaPeekAtLastError();
+        return cudaGetLastError();
     };
     int32_t failed;
     if (a.min_max) {
@@ -136,7 +136,7 @@ int32_t run(TileAttentionArguments const& a, cudaStream_t stream) {
     }
     if (failed) return failed;
     TILEFIX_LAUNCH(answer<T>, dim3(a.clicks, a.windows), kThreads, 0, stream, a, work, blocks);
-    return cudaPeekAtLastError();
+    return cudaGetLastError();
 }
 
 }  // namespace
