@@ -71,8 +71,8 @@ if [ -z "$major" ] && [ -r "$packages" ]; then
         "$packages" | head -n 1)
 fi
 case "$major" in
-    36 | 37) jetpack=6 cuda=12 python=python3.10 ;;
-    3[89] | 4[0-9]) jetpack=7 cuda=13 python=python3.12 ;;
+    36 | 37) jetpack=6 cuda=12 python=python3.10 archs=87 ;; # CUDA 12 knows no sm_110
+    3[89] | 4[0-9]) jetpack=7 cuda=13 python=python3.12 archs=87,110 ;;
     "")
         fail "this is no Jetson" "a release in $release_file, or nvidia-l4t-core installed" \
             "neither" "on other machines: pip install tilefix"
@@ -86,7 +86,7 @@ model=$(tr -d '\0' <"$root/proc/device-tree/model" 2>/dev/null || true)
 case "$model" in
     *Thor*) arch=110 ;;
     *Orin*) arch=87 ;;
-    *) arch=87,110 ;;
+    *) arch=$archs ;;
 esac
 echo "JetPack $jetpack (R$major), ${model:-unknown model}: CUDA $cuda, $python, sm_$arch"
 

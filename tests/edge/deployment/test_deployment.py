@@ -71,6 +71,24 @@ def test_a_dry_run_prints_the_steps_of_its_release_and_does_none(
     assert list(home.iterdir()) == [], "a dry run changes nothing"
 
 
+@pytest.mark.parametrize(("make", "arch"), [(orin_jetpack_6, "87"), (thor_jetpack_7, "87,110")])
+def test_a_board_of_unknown_name_gets_what_the_cuda_of_its_release_knows(tmp_path, make, arch):
+    """CUDA 12.6 of JetPack 6 refuses sm_110."""
+    root = make(tmp_path)
+    (root / "proc/device-tree/model").write_text("A carrier board of somebody\x00")
+    (plugin,) = [step for step in steps(install(root, "--dry-run")) if step[1:2] == ["plugin"]]
+    assert plugin[plugin.index("--arch") + 1] == arch
+
+
+def test_the_dockerfile_names_only_architectures_that_the_cuda_of_its_base_knows():
+    text = (FOLDER / "Dockerfile").read_text()
+    defaults = dict(re.findall(r"^ARG (\w+)=(\S+)$", text, re.MULTILINE))
+    assert (defaults["CUDA"], defaults["ARCH"]) == ("12", "87") and ":r36." in defaults["BASE"]
+    (newer,) = re.findall(r"JetPack 7:((?:.*\\\n)*.*)", text)
+    given = dict(re.findall(r"--build-arg (\w+)=(\S+)", newer))
+    assert (given["CUDA"], given["ARCH"]) == ("13", "87,110")
+
+
 def test_prefix_and_source_are_taken(tmp_path):
     root = orin_jetpack_6(tmp_path / "root")
     arguments = ("--dry-run", "--prefix", "/opt/t f", "--source", "/x/tilefix.whl")

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from fat_binary import gpu_targets
 
 from edge.errors import ExecutorError, MissingLibraryError, UsageError
+from export.engines.device import Gpu
 from export.plugin import build, toolchain
 from export.plugin.build import LIBRARY, build_plugin, read_manifest, sha256_of, source_hashes
-from export.plugin.command import parse_archs
+from export.plugin.command import parse_archs, plugin
 from export.plugin.launcher import KernelLibrary
 from export.plugin.random_cases import random_case
 from export.plugin.tile_attention_op import new_answers
@@ -66,6 +69,53 @@ def test_an_architecture_that_nvcc_does_not_know(tmp_path, fake_nvcc):
         build_plugin(tmp_path, (87, 110), shell=False)
     assert error.value.what == "nvcc 13.0 makes no code for sm_110"
     assert error.value.expected == "--arch with some of 87,90"
+    assert error.value.do.startswith("install a newer CUDA toolkit, or give --arch without it")
+
+
+def said_by_build(out: Path, *options: str) -> tuple[list[str], str]:
+    """Lines of `tilefix plugin build` before nvcc refuses, and the architectures it was given."""
+    arguments = ["build", "--out", str(out), "--kernels-only", *options]
+    done = CliRunner().invoke(plugin, arguments)
+    assert isinstance(done.exception, ExecutorError), done.exception
+    return done.output.splitlines(), " ".join(re.findall(r"code=\w+", done.exception.do))
+
+
+def test_without_arch_it_is_for_the_gpu_of_this_machine(tmp_path, fake_nvcc, monkeypatch):
+    monkeypatch.setattr(build, "local_gpu", lambda: Gpu("NVIDIA H200 (132 SM)", 90))
+    lines, codes = said_by_build(tmp_path)
+    assert lines[0] == "--arch 90: the GPU of this machine, NVIDIA H200 (132 SM)"
+    assert codes == "code=sm_90 code=compute_90"
+    lines, codes = said_by_build(tmp_path, "--arch", "87")
+    assert codes == "code=sm_87 code=compute_87"
+    assert not any(line.startswith("--arch") for line in lines)
+
+
+def test_without_arch_and_gpu_it_is_for_the_usual_ones_that_nvcc_knows(
+    tmp_path, fake_nvcc, monkeypatch
+):
+    """CUDA 12.6 of JetPack 6 knows no sm_110."""
+    monkeypatch.setattr(build, "local_gpu", lambda: None)
+    lines, codes = said_by_build(tmp_path)
+    assert codes == "code=sm_87 code=sm_90 code=compute_87"
+    assert lines[0] == (
+        "--arch 87,90: the usual ones, since no GPU of the target is here; "
+        "without sm_110, which nvcc 13.0 does not know"
+    )
+
+
+def test_the_gpu_of_this_machine_is_not_that_of_another_target(tmp_path, fake_nvcc, monkeypatch):
+    monkeypatch.setattr(build, "local_gpu", lambda: Gpu("NVIDIA GeForce RTX 3080 (68 SM)", 86))
+    monkeypatch.setattr(build.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(build, "cross_compiler", lambda: Path("aarch64-g++"))
+    monkeypatch.setattr(build, "aarch64_cudart", lambda release, cache: Path("cudart"))
+    lines, codes = said_by_build(tmp_path, "--target", "aarch64")
+    assert lines[0].startswith("--arch 87,90: ") and "compute_87" in codes
+
+
+def test_a_gpu_that_nvcc_does_not_know_is_refused(tmp_path, fake_nvcc, monkeypatch):
+    monkeypatch.setattr(build, "local_gpu", lambda: Gpu("NVIDIA Thor (20 SM)", 110))
+    with pytest.raises(UsageError, match=r"nvcc 13\.0 makes no code for sm_110"):
+        build_plugin(tmp_path, shell=False)
 
 
 def test_sources_that_nvcc_refuses(tmp_path, fake_nvcc):
