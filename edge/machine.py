@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
+
+ROOT = Path("/")
+MIB = 1 << 20
+# What a builder of engines takes by itself, and copies of the graph's weights that it holds.
+# TensorRT-RTX: measured, 0.3 GB for the shipped graphs to 1.7 GB for one of 220 MB. Full TensorRT,
+# with the device's libraries: not measured.
+BUILDER_BYTES = {"tensorrt": 1500 * MIB, "tensorrt_rtx": 400 * MIB}
+COPIES_OF_WEIGHTS = 6
+BUILD_SHARE = 0.9  # of memory and free swap; the rest stays for the system
 
 
 def usable_cores() -> int:
@@ -14,16 +24,43 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def available_memory_bytes() -> int | None:
-    """Memory that can be had without swapping; None where the system does not say."""
+def meminfo_bytes(name: str, root: Path = ROOT) -> int | None:
+    """A line of /proc/meminfo, such as "MemAvailable"; None where the system does not say."""
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        text = (root / "proc/meminfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    for line in lines:
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
+    found = re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)
+    return 1024 * int(found[1]) if found else None
+
+
+def available_memory_bytes(root: Path = ROOT) -> int | None:
+    """Memory that can be had without swapping; None where the system does not say."""
+    return meminfo_bytes("MemAvailable", root)
+
+
+def build_memory_bytes(root: Path = ROOT) -> int | None:
+    """Memory and free swap together; None where the system does not say.
+
+    For building alone: a builder may be slowed down by swap, what flies may not.
+    """
+    available = available_memory_bytes(root)
+    return None if available is None else available + (meminfo_bytes("SwapFree", root) or 0)
+
+
+def build_limit_bytes(memory_bytes: int) -> int:
+    """How much of `build_memory_bytes` one build may take."""
+    return int(BUILD_SHARE * memory_bytes)
+
+
+def build_need_bytes(toolkit: str, graph_bytes: int) -> int:
+    """How much a build is expected to take, by a rule of thumb.
+
+    Args:
+        toolkit: "tensorrt" or "tensorrt_rtx".
+        graph_bytes: size of the ONNX file.
+    """
+    return BUILDER_BYTES[toolkit] + COPIES_OF_WEIGHTS * graph_bytes
 
 
 def free_disk_bytes(folder: Path) -> int | None:

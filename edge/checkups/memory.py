@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from edge.checkups.finding import Finding, State, read_text
+from edge.checkups.finding import Finding, State
+from edge.machine import build_limit_bytes, build_memory_bytes, build_need_bytes, meminfo_bytes
 
 ROOT = Path("/")
 LOCATE_BYTES, ENCODE_BYTES = 400 << 20, 900 << 20
-# By the rule of `tilefix build` the largest published model takes 2.8 GB, the shipped one 1.6.
-BUILD_BYTES = 3 << 30
+# By the rule of `tilefix build`: the largest graph of a published model, in float32.
+BUILD_BYTES = build_need_bytes("tensorrt", 220_000_000)
 SWAP_BYTES = 4 << 30  # what the preset asks for on a board with 8 GB
 DESKTOPS = ("run/gdm3", "run/lightdm", "run/sddm", "run/user/*/gnome-shell")
 MEMORY_OF_DESKTOP = "0.8 GB"
@@ -19,13 +19,6 @@ ADD_SWAP = (
     "sudo fallocate -l 8G /swapfile && sudo chmod 600 /swapfile && sudo mkswap /swapfile "
     "&& sudo swapon /swapfile"
 )
-
-
-def meminfo_bytes(name: str, root: Path = ROOT) -> int | None:
-    """A line of /proc/meminfo, such as "MemAvailable"; None where the system does not say."""
-    text = read_text(root / "proc/meminfo") or ""
-    found = re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)
-    return 1024 * int(found[1]) if found else None
 
 
 def desktop_runs(root: Path = ROOT) -> bool:
@@ -41,11 +34,11 @@ def examine_memory(root: Path = ROOT, *, builds: bool = True) -> list[Finding]:
         builds: whether engines can be built here at all.
     """
     available = meminfo_bytes("MemAvailable", root)
-    swap, free_swap = meminfo_bytes("SwapTotal", root), meminfo_bytes("SwapFree", root)
+    swap, room = meminfo_bytes("SwapTotal", root) or 0, build_memory_bytes(root)
     found = [_memory(available)]
-    if builds and available is not None:
-        found.append(Finding("swap", State.OK, f"{(swap or 0) / 2**30:.1f} GB"))
-        found.append(_build(available, free_swap or 0, root))
+    if builds and available is not None and room is not None:
+        found.append(Finding("swap", State.OK, f"{swap / 2**30:.1f} GB"))
+        found.append(_build(build_limit_bytes(room), room - available, root))
     return found
 
 
@@ -62,11 +55,13 @@ def _memory(available_bytes: int | None) -> Finding:
     return Finding("memory", State.OK, text)
 
 
-def _build(available_bytes: int, free_swap_bytes: int, root: Path) -> Finding:
+def _build(limit_bytes: int, free_swap_bytes: int, root: Path) -> Finding:
     """The low-memory preset: its steps, in the order in which they help most."""
-    room = available_bytes + free_swap_bytes
-    text = f"{room / 2**30:.1f} GB with swap, {BUILD_BYTES / 2**30:.1f} GB taken at most"
-    if room >= BUILD_BYTES:
+    text = (
+        f"may take {limit_bytes / 2**30:.1f} GB of memory and swap, takes "
+        f"{BUILD_BYTES / 2**30:.1f} GB at most"
+    )
+    if limit_bytes >= BUILD_BYTES:
         return Finding("engine build", State.OK, text)
     steps = []
     if desktop_runs(root):

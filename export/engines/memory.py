@@ -1,8 +1,7 @@
 """How much memory a build may take, and whether there is enough, before it starts.
 
-Builders on small boards are killed without a word. The need is a rule of thumb: what a builder
-takes by itself, and several copies of the weights. TensorRT-RTX: measured, 0.3 GB for the shipped
-graphs to 1.7 GB for one of 220 MB. Full TensorRT, with the device's libraries: not measured.
+Builders on small boards are killed without a word. What is there and what is needed are told by
+`edge.machine`, for `tilefix doctor` too.
 """
 
 from __future__ import annotations
@@ -10,11 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge.errors import ExecutorError, UsageError
+from edge.machine import BUILD_SHARE, MIB, build_limit_bytes, build_need_bytes
 
-MIB = 1 << 20
-BASE_BYTES = {"tensorrt": 1500 * MIB, "tensorrt_rtx": 400 * MIB}
-COPIES_OF_WEIGHTS = 6
-RESERVE = 0.9  # of what is available; the rest stays for the system
 WORKSPACE_SHARE = 0.25
 MOST_WORKSPACE_BYTES = 1 << 30
 ADVICE = (
@@ -39,7 +35,7 @@ def plan_memory(
     Args:
         toolkit: "tensorrt" or "tensorrt_rtx".
         graph_bytes: size of the ONNX file.
-        available_bytes: `edge.machine.available_memory_bytes()`.
+        available_bytes: `edge.machine.build_memory_bytes()`.
         asked_mb: the user's own limit, which is taken without doubt.
 
     Raises:
@@ -58,13 +54,14 @@ def plan_memory(
     elif available_bytes is None:
         return MemoryPlan(None, MOST_WORKSPACE_BYTES)
     else:
-        limit = int(RESERVE * available_bytes)
-        need = BASE_BYTES[toolkit] + COPIES_OF_WEIGHTS * graph_bytes
+        limit = build_limit_bytes(available_bytes)
+        need = build_need_bytes(toolkit, graph_bytes)
         if need > limit:
             raise ExecutorError(
                 "too little memory to build an engine",
                 expected=f"about {need // MIB} MB for a graph of {graph_bytes / 1e6:.0f} MB",
-                found=f"{limit // MIB} MB, 90 % of the {available_bytes // MIB} MB available",
+                found=f"{limit // MIB} MB, {BUILD_SHARE:.0%} of the {available_bytes // MIB} MB "
+                "of memory and free swap",
                 do=ADVICE,
             )
     return MemoryPlan(limit, min(MOST_WORKSPACE_BYTES, int(WORKSPACE_SHARE * limit)))
