@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from edge.bundle import LOCALIZER, Bundle, sha256_of
 from edge.engine_manifest import (
     ENGINE_FILE,
@@ -21,17 +23,17 @@ from edge.engine_manifest import (
     write_engine,
 )
 from edge.errors import BundleError
-from edge.machine import available_memory_bytes
+from edge.machine import build_memory_bytes
 from export.engines.child import WORKER, run_job
 from export.engines.duration import expected_s
 from export.engines.engine_files import (
     check_writable,
     earlier_timing_cache,
-    keep_log,
+    keep_logs,
     unwritable,
 )
 from export.engines.graph_facts import GraphFacts, check_opset, read_graph
-from export.engines.job import LOG_FILE, BuildJob, BuildReport
+from export.engines.job import BuildJob, BuildReport
 from export.engines.layer_checks import check_graph, check_layers, summarise
 from export.engines.memory import plan_memory
 from export.engines.plugin_choice import ChosenPlugin, choose_plugin, plugin_advice
@@ -103,7 +105,7 @@ def build_engine(
         f"({reason})"
     )
     memory = plan_memory(
-        target.toolkit.name, facts.size_bytes, available_memory_bytes(), settings.memory_mb
+        target.toolkit.name, facts.size_bytes, build_memory_bytes(), settings.memory_mb
     )
     advice = plugin_advice(settings.plugin, target)
     with tempfile.TemporaryDirectory(prefix="tilefix-build-") as scratch:
@@ -136,8 +138,9 @@ def build_engine(
             )
         finally:
             if settings.logs is not None:
-                keep_log(folder / LOG_FILE, settings.logs, f"{kind}_{precision}")
-        check_layers(report.layers, facts, precision, report.profiles, advice)
+                keep_logs(folder, settings.logs, f"{kind}_{precision}")
+        unread = check_layers(report.layers, facts, precision, report.profiles, advice)
+        report = msgspec.structs.replace(report, notes=(*report.notes, *unread))
         return write_built(engines, key, facts, report, folder, plugin)
 
 

@@ -1,4 +1,4 @@
-"""The files around a build: where engines go, a timing cache to start from, the kept log."""
+"""The files around a build: where engines go, a timing cache to start from, the kept logs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from edge.engine_manifest import (
     parse_manifest,
 )
 from edge.errors import ExecutorError, OutputError
+from export.engines.job import LAYERS_FILES, LOG_FILE
 
 
 def check_writable(folder: Path) -> None:
@@ -61,17 +62,27 @@ def earlier_timing_cache(folder: Path, key: EngineKey) -> str:
     return min(found)[2] if found else ""
 
 
-def keep_log(log: Path, folder: Path, name: str) -> None:
-    """Copy a builder's log to where the user wants it, `<name>.log`.
+def keep_logs(job: Path, folder: Path, name: str) -> None:
+    """Copy what a build wrote for people to where the user wants it.
+
+    The builder's log becomes `<name>.log`, the engine inspector's JSON
+    `<name>_layers_profile0.json` and so on.
+
+    Args:
+        job: folder of the build.
+        folder: of the user.
+        name: what the files are called by.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    if not log.is_file():
-        return
+    kept = {job / LOG_FILE: f"{name}.log"}
+    kept |= {table: f"{name}_{table.name}" for table in sorted(job.glob(LAYERS_FILES))}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(log, folder / f"{name}.log")
+        for path, wanted in kept.items():
+            if path.is_file():
+                shutil.copyfile(path, folder / wanted)
     except OSError as error:
         raise OutputError(
             f"the builder's log cannot be written into {folder}",

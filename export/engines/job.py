@@ -14,6 +14,12 @@ LOG_FILE = "builder.log"
 GRAPH_FILE = "graph.onnx"
 ENGINE_FILE = "engine.plan"
 TIMING_CACHE_FILE = "timing.cache"
+LAYERS_FILES = "layers_profile*.json"  # what the engine inspector said
+
+
+def layers_file(profile: int) -> str:
+    """Of LAYERS_FILES, the one of an optimisation profile."""
+    return LAYERS_FILES.replace("*", str(profile))
 
 
 class BuildJob(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,8 @@
    a node's function body in silence; that is a failure here.
 2. Convolutions of the graph: at least 95 % of a precision's own type (fp32 Float, fp16 Half; of
    int8, whose sensitive ones stay as they were, at least one is Int8).
-3. Convolutions of the engine: at least 95 % in the type that the graph gives each.
+3. Convolutions of the engine: at least 95 % in the type that the graph gives each, in every
+   profile. Up to 5 % whose type cannot be read are a note.
 4. Islands: where the graph gives a convolution or a matrix product another type than float32, no
    layer does its work that reads and writes float32 alone. What shall stay float32 (normalisation,
    min-max, sums of softmax, geometry, decoding) is a policy, `export.precision`, and the graph
@@ -43,7 +44,7 @@ def summarise(layers: tuple[Layer, ...], facts: GraphFacts, source: str) -> Laye
 
 def check_layers(
     layers: tuple[Layer, ...], facts: GraphFacts, precision: str, profiles: int, advice: str
-) -> None:
+) -> tuple[str, ...]:
     """Hold an engine to its graph's promises.
 
     Args:
@@ -53,13 +54,20 @@ def check_layers(
         profiles: optimisation profiles that the table shows.
         advice: how to build the plugin and give it, for the error.
 
+    Returns:
+        What could not be read, for people.
+
     Raises:
         ExecutorError: one of the rules in this module's text is broken.
     """
     check_plugins(layers, facts, profiles, advice)
     check_graph(facts, precision)
-    _check_convolutions(layers, facts, precision)
+    notes = []
+    for profile in range(profiles):
+        of_profile = tuple(each for each in layers if each.profile == profile)
+        notes += _check_convolutions(of_profile, facts, precision, profile)
     _check_islands(layers, facts, precision)
+    return tuple(notes)
 
 
 def check_plugins(layers: tuple[Layer, ...], facts: GraphFacts, profiles: int, advice: str) -> None:
@@ -129,18 +137,33 @@ def engine_types(
     return {node: found.get(node, UNKNOWN) for node in nodes}
 
 
-def _check_convolutions(layers: tuple[Layer, ...], facts: GraphFacts, precision: str) -> None:
+def _check_convolutions(
+    layers: tuple[Layer, ...], facts: GraphFacts, precision: str, profile: int
+) -> list[str]:
+    """Rule 3 for one profile; a note for those whose type cannot be read."""
     found = engine_types(layers, facts.convolutions, facts.reads)
     wrong = {node: kind for node, kind in found.items() if kind != facts.convolutions[node]}
+    unread = [node for node, kind in wrong.items() if kind == UNKNOWN]
     total = len(found)
+    where = f" in profile {profile}" if profile else ""
     if total - len(wrong) >= SHARE * total:
-        return
+        if not unread:
+            return []
+        names = ", ".join(unread[:SHOWN])
+        return [f"the types of {len(unread)} convolutions{where} are unknown: {names}"]
     shown = [f"{node} in {kind}" for node, kind in list(wrong.items())[:SHOWN]]
+    known = len(unread) < len(wrong)
+    what = "convolutions run in another type than the graph's"
     raise ExecutorError(
-        f"the engine is not {precision}: convolutions run in another type than the graph's",
+        f"the engine is not {precision}: {what}{where}"
+        if known
+        else f"it cannot be read whether the engine is {precision}{where}",
         expected=f"at least {SHARE:.0%} of {_words(_counts(facts.convolutions))}",
         found=f"{_words(_counts(found))}; {', '.join(shown)}",
-        do="report this with the version of TensorRT; the engine is not kept",
+        do="report this with the version of TensorRT; the engine is not kept"
+        if known
+        else "run again with --logs FOLDER, which keeps the layer table, and report that table "
+        "with the version of TensorRT",
     )
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -57,6 +57,7 @@ WORDS = {
     "BFloat16": "BFloat16",
     "FP8": "FP8",
 }
+NOT_SAID = "not said"  # of "N/A due to dynamic shapes", which a context does not always cure
 
 
 class LayerTensor(msgspec.Struct, frozen=True):
@@ -113,28 +114,47 @@ def layers_of_log(lines: Iterable[str]) -> tuple[Layer, ...]:
     return tuple(found)
 
 
-def layers_of_inspector(text: str) -> tuple[Layer, ...]:
-    """The table in the engine inspector's JSON, made with detailed profiling verbosity.
+def layers_of_inspector(texts: Sequence[str]) -> tuple[Layer, ...]:
+    """The tables in the engine inspector's JSON, made with detailed profiling verbosity.
+
+    Args:
+        texts: one for each optimisation profile. Some versions list the layers of all profiles,
+            marked by name, in each of them; others those of the context's alone.
 
     Raises:
         ExecutorError: no such table.
     """
+    return tuple(
+        layer for profile, text in enumerate(texts) for layer in _of_profile(text, profile)
+    )
+
+
+def _of_profile(text: str, profile: int) -> tuple[Layer, ...]:
     try:
         rows: list[dict[str, Any]] = json.loads(text)["Layers"]
-        layers = tuple(_row(row) for row in rows)
+        listed = tuple(_row(row) for row in rows)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         expected = "JSON with a detailed row for each layer"
         raise _no_table(expected, f"{type(error).__name__}: {error}; {text[:200]!r}") from error
+    layers = [each for each in listed if each.profile == profile]
+    if not layers:  # no marks: all are of the context's profile
+        layers = [each for each in listed if each.profile == 0]
     if not layers:
-        raise _no_table("at least one layer", text[:200])
-    return layers
+        raise _no_table(f"at least one layer of profile {profile}", text[:200])
+    return tuple(msgspec.structs.replace(each, profile=profile) for each in layers)
 
 
 def _row(row: dict[str, Any]) -> Layer:
+    weights = row.get("Weights")  # a convolution multiplies in the type of its weights
+    known = WORDS.get(str(weights.get("Type")), "") if isinstance(weights, dict) else ""
+    inputs = map(_json_tensor, row["Inputs"])
     return Layer(
         str(row["Name"]),
         str(row["LayerType"]),
-        tuple(map(_json_tensor, row["Inputs"])),
+        tuple(
+            msgspec.structs.replace(each, dtype=known) if known and each.dtype == NOT_SAID else each
+            for each in inputs
+        ),
         tuple(map(_json_tensor, row["Outputs"])),
         tuple(dict.fromkeys(NODE.findall(str(row.get("Metadata", "")).replace("\x1e", " ")))),
         _profile(str(row["Name"])),
@@ -145,6 +165,8 @@ def _json_tensor(tensor: dict[str, Any]) -> LayerTensor:
     # 10.3 writes "Format/Datatype": "Channel major FP16 format ...", later ones have "Datatype" too
     told = " ".join(str(tensor.get(key, "")) for key in ("Datatype", "Format/Datatype", "Format"))
     word = next((word for word in re.findall(r"\w+", told) if word in WORDS), told.strip())
+    if word.startswith("N/A"):
+        word = NOT_SAID
     shape = tuple(map(int, tensor.get("Dimensions", ())))
     return LayerTensor(WORDS.get(word, word), shape, ADDED.sub("", str(tensor["Name"])))
 

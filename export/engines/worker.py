@@ -23,6 +23,7 @@ from edge.engine_manifest import TensorRecord
 from edge.errors import ExecutorError, TilefixError
 from export.engines.builder_errors import explain, no_memory
 from export.engines.graph_fit import fit_graph
+from export.engines.inspection import inspect_engine
 from export.engines.job import (
     ENGINE_FILE,
     GRAPH_FILE,
@@ -32,6 +33,7 @@ from export.engines.job import (
     BuildJob,
     BuildReport,
     Failure,
+    layers_file,
 )
 from export.engines.layer_table import layers_of_inspector, layers_of_log
 from export.engines.toolkit import Toolkit
@@ -99,8 +101,15 @@ def build(job: BuildJob, toolkit: Toolkit) -> BuildReport:
     else:
         cache = config.get_timing_cache()
         (folder / TIMING_CACHE_FILE).write_bytes(cache.serialize())
-        text, device_bytes = _inspect(trt, log, bytes(plan))
-        layers, source, shown = layers_of_inspector(text), "engine inspector", 1
+        found = inspect_engine(trt, log, bytes(plan))
+        for profile, text in enumerate(found.texts):
+            (folder / layers_file(profile)).write_text(text, encoding="utf-8")
+        layers = layers_of_inspector(found.texts)
+        source, shown, device_bytes = (
+            "engine inspector",
+            len(found.texts),
+            found.device_memory_bytes,
+        )
     return BuildReport(
         inputs=_records(trt, network.num_inputs, network.get_input),
         outputs=_records(trt, network.num_outputs, network.get_output),
@@ -168,21 +177,6 @@ def _start_timing_cache(config: Any, path: str) -> tuple[str, ...]:
         return ("timing cache: started from an earlier build's",) if kept else ()
     config.set_timing_cache(config.create_timing_cache(b""), False)
     return ("timing cache: the earlier build's does not fit this device, started anew",)
-
-
-def _inspect(trt: Any, log: Any, plan: bytes) -> tuple[str, int]:
-    """The engine inspector's JSON, and the device memory of an execution context."""
-    engine = trt.Runtime(log).deserialize_cuda_engine(plan)
-    if engine is None:
-        raise ExecutorError(
-            "the engine was built, and cannot be loaded on this device",
-            expected="an engine that deserialises where it was built",
-            found="; ".join(log.errors[-3:]) or "no reason given",
-            do="check free memory of the device with `tilefix doctor`",
-        )
-    inspector = engine.create_engine_inspector()
-    text = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
-    return text, int(engine.device_memory_size_v2)
 
 
 def _records(trt: Any, count: int, get: Any) -> tuple[TensorRecord, ...]:

@@ -152,6 +152,9 @@ def test_without_a_plugin_nothing_starts(bundle, settings):
         ("untyped", "TensorRT 10.3.0.30 made a network that chooses its types", "STRONGLY_TYPED"),
         ("slipped", "the engine is not fp16", "2 Float"),
         ("unloadable", "the engine was built, and cannot be loaded", "no reason given"),
+        ("no context", "the engine was built, and cannot be loaded", "no reason given"),
+        ("lost in profile 2", "the engine does not use the plugin", "no plugin layer"),
+        ("nothing said", "it cannot be read whether the engine is fp16", "2 unknown"),
     ],
 )
 def test_how_a_build_can_end(bundle, settings, fault, what, found):
@@ -178,6 +181,19 @@ def test_long_builds_say_how_far_they_are(bundle, settings, monkeypatch):
     )
 
 
+def test_types_come_from_the_weights_where_tensors_say_none(bundle, settings):
+    made = build_engine(bundle, "localizer", "fp16", settings(fault="types not said"))
+    assert made.manifest.layers.convolutions == {"Half": 2}
+
+
+def test_the_layer_tables_are_kept_with_the_log(bundle, settings, tmp_path):
+    logs = tmp_path / "logs"
+    refusal(bundle, settings(fault="nothing said", logs=logs))
+    tables = [f"localizer_fp16_layers_profile{k}.json" for k in range(4)]
+    assert sorted(path.name for path in logs.iterdir()) == ["localizer_fp16.log", *tables]
+    assert "N/A due to dynamic shapes" in (logs / tables[3]).read_text()
+
+
 def test_the_log_is_kept_where_it_is_asked_for(bundle, settings, tmp_path):
     logs = tmp_path / "logs"
     refusal(bundle, settings(fault="refuse", logs=logs))
@@ -196,11 +212,11 @@ def test_a_folder_that_cannot_be_written(bundle, settings, tmp_path, monkeypatch
 
 
 def test_too_little_memory(bundle, settings, monkeypatch):
-    monkeypatch.setattr(builds, "available_memory_bytes", lambda: 600 << 20)
+    monkeypatch.setattr(builds, "build_memory_bytes", lambda: 600 << 20)
     error = refusal(bundle, settings())
     assert error.what == "too little memory to build an engine"
     assert error.expected.startswith("about 1500 MB")
-    assert error.found == "540 MB, 90 % of the 600 MB available"
+    assert error.found == "540 MB, 90% of the 600 MB of memory and free swap"
     assert "sudo systemctl isolate multi-user.target" in error.do
 
 

@@ -115,7 +115,7 @@ def test_the_table_of_the_inspector(words):
         },
         {"Name": "attend", "LayerType": "PluginV3", "Inputs": [], "Outputs": []},
     ]
-    layers = layers_of_inspector(json.dumps({"Layers": rows}))
+    layers = layers_of_inspector([json.dumps({"Layers": rows})])
     assert layers[0].nodes == ("conv1", "relu")
     assert layers[0].inputs == layers[0].outputs == (LayerTensor("Half", (1, 4), "x"),)
     check_layers(layers, FACTS, "fp16", 1, "build it")
@@ -127,8 +127,49 @@ def test_the_table_of_the_inspector(words):
 def test_an_inspector_that_says_too_little(text):
     """Without detailed profiling verbosity rows are names alone."""
     with pytest.raises(ExecutorError) as error:
-        layers_of_inspector(text)
+        layers_of_inspector([text])
     assert error.value.what == "the engine was built, and its layer table cannot be read"
+
+
+def conv_row(name: str, told: str, **more: object) -> dict:
+    tensor = {"Name": "x", "Dimensions": [-1, 4], "Format/Datatype": told}
+    kind = {"Name": name, "LayerType": "CaskConvolution", "Inputs": [tensor], "Outputs": [tensor]}
+    return {**kind, "Metadata": "[ONNX Layer: conv1]", **more}
+
+
+def test_a_type_that_is_not_said_is_that_of_the_weights():
+    """Of an engine with open sizes, as TensorRT 10 writes it."""
+    said = "N/A due to dynamic shapes"
+    weights = {"Type": "Half", "Count": 9408}
+    rows = [conv_row("conv1", said, Weights=weights)]
+    (layer,) = layers_of_inspector([json.dumps({"Layers": rows})])
+    assert layer.inputs[0].dtype == "Half" and layer.outputs[0].dtype == "not said"
+    rows = [conv_row("conv1", "Row major FP32 format", Weights=weights)]
+    (layer,) = layers_of_inspector([json.dumps({"Layers": rows})])
+    assert layer.inputs[0].dtype == "Float", "what is said comes first"
+
+
+def test_layers_of_each_profile_however_they_are_listed():
+    half = "Row major FP16 format"
+    both = json.dumps({"Layers": [conv_row("c", half), conv_row("c [profile 1]", half)]})
+    one = json.dumps({"Layers": [conv_row("c", half)]})
+    for texts in ([both, both], [one, one]):
+        assert [each.profile for each in layers_of_inspector(texts)] == [0, 1]
+    with pytest.raises(ExecutorError) as error:
+        layers_of_inspector([both, '{"Layers": []}'])
+    assert error.value.expected == "at least one layer of profile 1"
+
+
+@pytest.mark.parametrize("profile", [0, 1])
+def test_a_wrong_type_is_found_in_every_profile(profile):
+    facts = replace(FACTS, custom_nodes=())
+    kinds = ["Half", "Half"]
+    kinds[profile] = "Int8"
+    layers = [layer("a", "correlation", kinds[k], "conv1", profile=k) for k in range(2)]
+    with pytest.raises(ExecutorError) as error:
+        check_layers(tuple(layers), facts, "fp16", 2, "")
+    where = " in profile 1" if profile else ""
+    assert error.value.what.endswith(f"another type than the graph's{where}")
 
 
 def refused(layers: list[Layer], facts: GraphFacts, precision: str = "fp16") -> ExecutorError:
@@ -172,9 +213,19 @@ def test_nineteen_of_twenty_convolutions_are_enough(wrong, kept):
         assert error.found == "18 Half, 2 Int8; conv0 in Int8, conv1 in Int8"
 
 
-def test_convolutions_that_nothing_speaks_of_count_as_wrong():
-    facts = replace(FACTS, custom_nodes=())
-    assert "1 unknown" in refused([layer("x", "kgen", "Half")], facts).found
+@pytest.mark.parametrize(("unread", "kept"), [(1, True), (2, False)])
+def test_types_that_cannot_be_read(unread, kept):
+    names = [f"conv{i}" for i in range(20)]
+    facts = replace(FACTS, custom_nodes=(), convolutions=dict.fromkeys(names, "Half"))
+    layers = [layer(name, "correlation", "Half", name) for name in names[unread:]]
+    if kept:
+        (note,) = check_layers(tuple(layers), facts, "fp16", 1, "")
+        assert note == "the types of 1 convolutions are unknown: conv0"
+        return
+    error = refused(layers, facts)
+    assert error.what == "it cannot be read whether the engine is fp16"
+    assert error.found == "18 Half, 2 unknown; conv0 in unknown, conv1 in unknown"
+    assert "--logs FOLDER, which keeps the layer table" in error.do
 
 
 def test_a_layer_of_convolutions_speaks_before_one_that_pads_for_it():

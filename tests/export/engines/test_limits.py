@@ -8,7 +8,7 @@ from edge.engine_manifest import EngineKey
 from edge.errors import ExecutorError, OutputError, UsageError
 from export.engines.command import read_buckets
 from export.engines.duration import expected_s
-from export.engines.engine_files import keep_log
+from export.engines.engine_files import keep_logs
 from export.engines.memory import MIB, plan_memory
 
 KEY = EngineKey(
@@ -69,5 +69,5 @@ def test_numbers_of_clicks():
 def test_a_log_that_cannot_be_kept(tmp_path):
     (tmp_path / "builder.log").write_text("said")
     with pytest.raises(OutputError) as error:
-        keep_log(tmp_path / "builder.log", tmp_path / "builder.log/in", "localizer_fp16")
+        keep_logs(tmp_path, tmp_path / "builder.log/in", "localizer_fp16")
     assert error.value.do == "give another folder with --logs"

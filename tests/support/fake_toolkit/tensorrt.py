@@ -27,6 +27,10 @@ ProfilingVerbosity = SimpleNamespace(DETAILED="detailed")
 BuilderFlag = SimpleNamespace(TF32="tf32")
 MemoryPoolType = SimpleNamespace(WORKSPACE="workspace")
 LayerInformationFormat = SimpleNamespace(JSON="json")
+TensorIOMode = SimpleNamespace(INPUT="input", OUTPUT="output")
+ExecutionContextAllocationStrategy = SimpleNamespace(USER_MANAGED="user managed")
+NOT_SAID = "N/A due to dynamic shapes"
+DEFAULT_STREAM = 0
 if NUMBERS < (11,):
     NetworkDefinitionCreationFlag = SimpleNamespace(STRONGLY_TYPED=1)
 _creators = []
@@ -79,6 +83,7 @@ class Builder:
                 "profiles": [profile.shapes for profile in config.profiles],
                 "workspace": config.workspace,
                 "started_from": config.cache.content.decode(),
+                "inputs": {each.name: _tensor(each).shape for each in network.model.graph.input},
                 "layers": list(_layers(network.model)),
             }
         ).encode()
@@ -169,13 +174,82 @@ class Runtime:
     def deserialize_cuda_engine(self, plan):
         if FAULT == "unloadable":
             return None
-        rows = json.loads(plan)["layers"]
-        inspector = SimpleNamespace(
-            get_engine_information=lambda _: json.dumps({"Layers": rows, "Bindings": []})
-        )
-        return SimpleNamespace(
-            create_engine_inspector=lambda: inspector, device_memory_size_v2=12345
-        )
+        return Engine(json.loads(plan))
+
+
+class Engine:
+    """Inputs alone; outputs are of no interest to anybody here."""
+
+    device_memory_size_v2 = 12345
+
+    def __init__(self, plan):
+        self.plan = plan
+        self.names = list(plan["inputs"])
+        self.num_optimization_profiles = max(1, len(plan["profiles"]))
+        self.num_io_tensors = len(self.names)
+
+    def get_tensor_name(self, index):
+        return self.names[index]
+
+    def get_tensor_mode(self, name):
+        return TensorIOMode.INPUT
+
+    def get_tensor_shape(self, name):
+        return self.plan["inputs"][name]
+
+    def get_tensor_profile_shape(self, name, profile):
+        return [self.plan["profiles"][profile][name]] * 3
+
+    def create_execution_context(self, strategy):
+        assert strategy == "user managed", "a look takes no memory"
+        return None if FAULT == "no context" else Context(self)
+
+    def create_engine_inspector(self):
+        return Inspector(self)
+
+
+class Context:
+    def __init__(self, engine):
+        self.engine = engine
+        self.profile = 0
+        self.open = {name for name in engine.names if -1 in engine.get_tensor_shape(name)}
+
+    def set_optimization_profile_async(self, profile, stream):
+        assert stream == DEFAULT_STREAM, "no other stream was made"
+        self.profile = profile
+        return 0 <= profile < self.engine.num_optimization_profiles
+
+    def set_input_shape(self, name, shape):
+        self.open.discard(name)
+        wanted = self.engine.get_tensor_profile_shape(name, self.profile)[0]
+        return list(shape) == list(wanted)
+
+
+class Inspector:
+    """Types only where a context has all its shapes; layers of the context's profile."""
+
+    execution_context = None
+
+    def __init__(self, engine):
+        self.engine = engine
+
+    def get_engine_information(self, form):
+        context = self.execution_context
+        told = not self.engine.plan["profiles"] or (context is not None and not context.open)
+        rows = []
+        for row in self.engine.plan["layers"]:
+            profile = context.profile if context is not None else 0
+            if FAULT == "lost in profile 2" and profile == 2 and row["LayerType"] == "PluginV3":
+                continue
+            row = dict(row)
+            if not told or FAULT in ("types not said", "nothing said"):
+                row["Inputs"] = row["Outputs"] = [{**row["Inputs"][0], "Format/Datatype": NOT_SAID}]
+            if FAULT == "nothing said":
+                row.pop("Weights", None)
+            if profile:
+                row["Name"] += f" [profile {profile}]"
+            rows.append(row)
+        return json.dumps({"Layers": rows, "Bindings": []})
 
 
 def _tensor(value):
@@ -196,7 +270,9 @@ def _layers(model):
         if node.op_type in known and FAULT != "inlines":
             kind = "PluginV3" if NUMBERS >= (10, 7) or node.op_type not in bodies else "kgen"
         tensor = {"Name": "t", "Dimensions": [1, 2], "Format/Datatype": f"Row major {dtype} format"}
+        own = {"Weights": {"Type": dtype, "Count": 1}} if node.op_type == "Conv" else {}
         yield {
+            **own,
             "Name": node.name,
             "LayerType": kind,
             "Inputs": [tensor],
