@@ -47,7 +47,7 @@ def examine(
         examine_flight,
         lambda: examine_jetson(root),
         lambda: examine_gpu(root),
-        lambda: examine_tensorrt(root, interpreter, _engines() if can_build else None),
+        lambda: examine_tensorrt(root, interpreter, *(_engines() if can_build else (None, None))),
         lambda: examine_memory(root, builds=can_build),
         lambda: _disk(folder, free_disk_bytes(folder)),
         _cores,
@@ -57,16 +57,17 @@ def examine(
     return [finding for check in checks for finding in check()]
 
 
-def _engines() -> Path | None:
-    """Where engines of the shipped bundle would be; None: it does not open, and that is said."""
+def _engines() -> tuple[Path | None, Path | None]:
+    """Engines of the shipped bundle, and the bundle; None: it does not open, and that is said."""
     from edge.bundle import Bundle, shipped_bundle_path
     from edge.engine_manifest import engines_folder
     from edge.errors import BundleError
 
     try:
-        return engines_folder(Bundle.open(shipped_bundle_path()))
+        bundle = Bundle.open(shipped_bundle_path())
     except BundleError:  # `examine_bundle` reports it
-        return None
+        return None, None
+    return engines_folder(bundle), bundle.path
 
 
 def _disk(folder: Path, free_bytes: int | None) -> list[Finding]:

@@ -13,23 +13,29 @@ from pathlib import Path
 from edge.checkups.finding import Finding, Interpreter, State
 from edge.checkups.gpu import has_gpu, library
 from edge.checkups.jetson import JetPack, Jetson, read_jetson
-from edge.engine_manifest import MANIFEST_FILE, read_engine
+from edge.engine_command import build_command
+from edge.engine_manifest import MANIFEST_FILE, parse_manifest, read_engine
 from edge.errors import ExecutorError
 
 ROOT = Path("/")
 SYSTEM_PACKAGES = ("usr/lib/python3*/dist-packages", "usr/local/lib/python3*/dist-packages")
+USUAL_PRECISION = "fp16"
 HIDDEN = "make another virtual environment, one that sees the system's packages"
 
 
 def examine_tensorrt(
-    root: Path = ROOT, interpreter: Interpreter | None = None, engines: Path | None = None
+    root: Path = ROOT,
+    interpreter: Interpreter | None = None,
+    engines: Path | None = None,
+    bundle: Path | None = None,
 ) -> list[Finding]:
     """TensorRT or TensorRT-RTX, CUDA for Python, and engines.
 
     Args:
         root: of the system.
         interpreter: the Python that would run them; this one when not given.
-        engines: folder of the engines of the shipped bundle; None: not looked at.
+        engines: folder of the engines of the shipped bundle.
+        bundle: folder of that bundle; None of both: engines are not looked at.
     """
     python = interpreter or Interpreter.this()
     jetson = read_jetson(root)
@@ -39,7 +45,9 @@ def examine_tensorrt(
         found = [Finding("TensorRT", State.OK if rtx else State.NOTE, text)]
     else:
         found = [_tensorrt(root, python, jetson, rtx), _bindings(python, jetson)]
-    return found if engines is None else [*found, _engines(engines, python)]
+    if engines is None or bundle is None:
+        return found
+    return [*found, _engines(engines, bundle, python)]
 
 
 def system_tensorrt(root: Path = ROOT) -> dict[str, str]:
@@ -125,18 +133,21 @@ def _bindings(python: Interpreter, jetson: Jetson | None) -> Finding:
     return Finding(name, State.OK, f"cuda-python {version}{beside}")
 
 
-def _engines(folder: Path, python: Interpreter) -> Finding:
+def _engines(folder: Path, bundle: Path, python: Interpreter) -> Finding:
     """The engines of the shipped bundle: whole, with their plugin, of the TensorRT that is here."""
     found = sorted(folder.glob(f"*/{MANIFEST_FILE}"))
     if not found:
         advice = "build them on the device that shall run them"
-        return Finding("engines", State.NOTE, f"none in {folder}", advice, ("tilefix build",))
-    kinds, old = [], []
+        commands = (build_command(bundle, USUAL_PRECISION),)
+        return Finding("engines", State.NOTE, f"none in {folder}", advice, commands)
+    kinds, old, again = [], [], []
     for path in found:
         try:
             key = read_engine(path.parent).key
         except ExecutorError as error:
-            return Finding("engines", State.FAILED, f"{error.what}: {error.found}", error.do)
+            text, advice = f"{error.what}: {error.found}", "build it again on this device"
+            commands = (build_command(bundle, _precision(path), force=True),)
+            return Finding("engines", State.FAILED, text, advice, commands)
         plugin = ", plugin" if key.plugin_sha256 else ""
         kinds.append(
             f"{key.kind} {key.precision} for {', '.join(key.compute_capabilities)}{plugin}"
@@ -144,10 +155,20 @@ def _engines(folder: Path, python: Interpreter) -> Finding:
         here = python.version_of(key.toolkit)
         if here is not None and _release(here) != _release(key.toolkit_version):
             old.append(f"{key.kind} {key.precision} is of {key.toolkit} {key.toolkit_version}")
+            again.append(build_command(bundle, key.precision, toolkit=key.toolkit))
     if old:
         advice = "engines of another version are refused; build them again"
-        return Finding("engines", State.NOTE, "; ".join(old), advice, ("tilefix build",))
+        repeated = tuple(dict.fromkeys(again))
+        return Finding("engines", State.NOTE, "; ".join(old), advice, repeated)
     return Finding("engines", State.OK, "; ".join(kinds))
+
+
+def _precision(manifest: Path) -> str:
+    """That of an engine which is damaged; the usual one where its manifest is too."""
+    try:
+        return parse_manifest(manifest).key.precision
+    except ExecutorError:
+        return USUAL_PRECISION
 
 
 def _release(version: str) -> list[str]:

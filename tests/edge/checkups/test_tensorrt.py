@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
+from advised_commands import parsed
 from system_trees import desktop, orin_jetpack_6, put, python, thor_jetpack_7
 
 from edge.checkups.finding import Interpreter, State
@@ -27,8 +29,21 @@ WHOLE = python(
 )
 
 
+BUNDLE = Path("/data/my bundles/lite")
+
+
 def by_name(root, interpreter, engines=None):
-    return {each.name: each for each in examine_tensorrt(root, interpreter, engines)}
+    return {each.name: each for each in examine_tensorrt(root, interpreter, engines, BUNDLE)}
+
+
+def builds(finding, **wanted):
+    """The finding's one command makes the plugin, then builds this bundle's engines with it."""
+    (command,) = finding.commands
+    (first, compiled), (second, told) = parsed(command)
+    assert (first, second) == ("plugin build", "build")
+    assert told["plugin"] == compiled["out"], "fp16 without a plugin is refused"
+    wanted = {"bundle": BUNDLE, "precision": "fp16", "target": "local", **wanted}
+    assert {name: told[name] for name in wanted} == wanted
 
 
 def test_jetpack_6_in_order(tmp_path):
@@ -129,11 +144,13 @@ def test_a_machine_without_a_gpu_may_still_build_ahead(tmp_path):
 def test_no_engine_yet_and_a_damaged_one(tmp_path):
     root, engines = orin_jetpack_6(tmp_path / "root"), tmp_path / "engines"
     none = by_name(root, WHOLE, engines)["engines"]
-    assert none.state is State.NOTE and none.commands == ("tilefix build",)
+    assert none.state is State.NOTE
+    builds(none, force=False)
     put(engines, {"0123456789abcdef/engine.json": "{"})
     broken = by_name(root, WHOLE, engines)["engines"]
     assert broken.state is State.FAILED
-    assert "0123456789abcdef" in broken.found and "tilefix build" in broken.remedy
+    assert "0123456789abcdef" in broken.found
+    builds(broken, force=True)
 
 
 def write_one(folder, version="10.3.0"):
@@ -166,11 +183,13 @@ def test_a_whole_engine_an_altered_plugin_and_an_engine_of_another_version(tmp_p
     assert (whole.state, whole.found) == (State.OK, "localizer fp16 for 8.7, plugin")
     (folder / PLUGIN_FILE).write_bytes(b"other!")
     altered = by_name(root, WHOLE, engines)["engines"]
-    assert altered.state is State.FAILED and "tilefix build" in altered.remedy
+    assert altered.state is State.FAILED
+    builds(altered, force=True)
     shutil.rmtree(folder)
     write_one(engines, "10.7.0")
     old = by_name(root, WHOLE, engines)["engines"]
-    assert (old.state, old.commands) == (State.NOTE, ("tilefix build",))
+    assert old.state is State.NOTE
+    builds(old, toolkit="tensorrt")
     assert old.found == "localizer fp16 is of tensorrt 10.7.0"
     longer = python(distributions={"tensorrt": "10.7.0.26"})
     assert by_name(root, longer, engines)["engines"].state is State.OK

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from advised_commands import parsed
 from click.testing import CliRunner
 from system_trees import memory, orin_jetpack_6, put, python
 
@@ -100,13 +101,17 @@ def test_a_whole_jetson_in_one_report(healthy):
     assert {"TensorRT", "CUDA for Python", "engines", "power mode"} <= missing
 
 
-def test_commands_are_printed_whole_below_the_table(healthy, monkeypatch):
+def test_commands_are_printed_whole_below_the_table(healthy, monkeypatch, tiny_bundle):
     """However narrow the screen is: a command that is broken over lines cannot be copied."""
     monkeypatch.setattr(checkup, "ROOT", orin_jetpack_6(healthy / "orin"))
     done = CliRunner().invoke(doctor, [], env={"COLUMNS": "60"})
     lines = done.output.splitlines()
     assert "    sudo nvpmodel -m 0" in lines and "power mode" in lines
-    assert "engines" in lines and "    tilefix build" in lines
+    (build,) = [line for line in lines if line.startswith("    tilefix plugin build")]
+    assert "engines" in lines
+    ((_, compiled), (verb, told)) = parsed(build.strip())
+    assert (verb, told["plugin"]) == ("build", compiled["out"])
+    assert told["bundle"] == tiny_bundle.path
 
 
 def test_no_gpu_library_is_imported():
