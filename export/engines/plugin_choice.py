@@ -1,4 +1,7 @@
-"""The plugin that goes into an engine: given by its folder, verified, and fit for the targets."""
+"""The plugin that goes into an engine: given by its folder, verified, and fit for the targets.
+
+The folder is that of `tilefix plugin build`, or of an engine, which has a verified copy in it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.engine_manifest import MANIFEST_FILE, PLUGIN_FILE, read_engine
 from edge.errors import ExecutorError
 from export.engines.graph_facts import GraphFacts
 from export.engines.targets import Target
@@ -25,7 +29,12 @@ class ChosenPlugin:
 
 
 def choose_plugin(folder: Path | None, facts: GraphFacts, target: Target) -> ChosenPlugin | None:
-    """Verify the plugin of `tilefix plugin build`; None for a graph without custom nodes.
+    """Verify the plugin of a folder; None for a graph without custom nodes.
+
+    Args:
+        folder: of `tilefix plugin build`, or of an engine that was built here with its plugin.
+        facts: of the graph.
+        target: of the build.
 
     Raises:
         ExecutorError: a graph with custom nodes and no plugin; or one that is altered, of another
@@ -40,6 +49,8 @@ def choose_plugin(folder: Path | None, facts: GraphFacts, target: Target) -> Cho
             found="no --plugin; TensorRT would put the nodes' function bodies in their place",
             do=plugin_advice(None, target),
         )
+    if (folder / MANIFEST_FILE).is_file():
+        return _of_engine(folder, target)
     manifest = read_manifest(folder)
     advice = plugin_advice(folder, target)
     if manifest.tensorrt_headers is None:
@@ -61,6 +72,16 @@ def choose_plugin(folder: Path | None, facts: GraphFacts, target: Target) -> Cho
     return ChosenPlugin(
         (folder / manifest.library).resolve(), manifest.library_sha256, tuple(notes)
     )
+
+
+def _of_engine(folder: Path, target: Target) -> ChosenPlugin:
+    """The library beside an engine: what ran or was built there fits its GPUs and this machine."""
+    key = read_engine(folder).key
+    if not key.plugin_sha256 or not set(target.dotted) <= set(key.compute_capabilities):
+        has = ", ".join(key.compute_capabilities) if key.plugin_sha256 else "an engine without one"
+        wanted = f"a plugin for {', '.join(target.dotted)}"
+        raise _unfit(folder, wanted, has, plugin_advice(None, target))
+    return ChosenPlugin((folder / PLUGIN_FILE).resolve(), key.plugin_sha256)
 
 
 def plugin_advice(folder: Path | None, target: Target) -> str:

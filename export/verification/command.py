@@ -33,7 +33,10 @@ PATH = click.Path(path_type=Path)
 @click.option("--tolerance", multiple=True, help="LIMIT=VALUE or PRECISION.LIMIT=VALUE.")
 @click.option("--checkpoint", type=PATH, help="Weights for torch; the bundle's when not given.")
 @click.option(
-    "--plugin", type=PATH, help="Folder of `tilefix plugin build`, for engines of --taps."
+    "--plugin",
+    type=PATH,
+    help="Folder of `tilefix plugin build`, for engines of --taps; when not given, the plugin "
+    "of the engine that was built here.",
 )
 @click.option("--threads", default=2, show_default=True)
 @click.option("--out", type=PATH, help="Folder for verification.json.")
@@ -84,7 +87,8 @@ def verify(
 
         def opener(name: RunName) -> Run:
             if taps and name.executor in ON_DEVICE:
-                build_tapped(prepared, name.executor, name.precision, plugin, click.echo)
+                executor, narrow = name.executor, name.precision
+                build_tapped(prepared, opened, executor, narrow, plugin, click.echo)
             return open_run(name, prepared, threads, checkpoint)
 
         return compare_runs(

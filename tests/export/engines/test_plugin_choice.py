@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from edge.engine_manifest import PLUGIN_FILE
 from edge.errors import ExecutorError
+from export.engines.build import build_engine
 from export.engines.graph_facts import read_graph
 from export.engines.plugin_choice import choose_plugin
 from export.plugin.build import LIBRARY, sha256_of
@@ -28,6 +30,20 @@ def test_a_plugin_that_fits(facts, target, make_plugin):
     assert found is not None
     assert found.library == (folder / LIBRARY).resolve()
     assert found.sha256 == sha256_of(folder / LIBRARY) and found.notes == ()
+
+
+def test_an_engine_brings_its_plugin(bundle, facts, settings, target):
+    there = build_engine(bundle, "localizer", "fp16", settings())
+    found = choose_plugin(there.folder, facts, target)
+    assert found is not None and found.library == (there.folder / PLUGIN_FILE).resolve()
+    assert found.sha256 == sha256_of(found.library)
+    with pytest.raises(ExecutorError) as error:
+        choose_plugin(there.folder, facts, replace(target, capabilities=(87, 110)))
+    assert (error.value.expected, error.value.found) == ("a plugin for 8.7, 11.0", "8.7")
+    plain = build_engine(bundle, "reference_encoder", "fp16", settings("10.3.0.31"))
+    with pytest.raises(ExecutorError) as error:
+        choose_plugin(plain.folder, facts, target)
+    assert error.value.found == "an engine without one"
 
 
 def test_a_graph_without_custom_nodes_takes_none(facts, target, make_plugin):

@@ -44,5 +44,5 @@ def test_engines_with_taps_need_the_device_that_they_are_for(tapped_tiny, monkey
     monkeypatch.setattr("export.engines.device.local_gpu", lambda: None)
     for executor in ("tensorrt", "tensorrt-rtx"):
         with pytest.raises((ExecutorError, MissingLibraryError)) as error:
-            build_tapped(tapped_tiny, executor, "fp16", None, print)
+            build_tapped(tapped_tiny, tapped_tiny, executor, "fp16", None, print)
         assert "do:" in str(error.value)
