@@ -6,7 +6,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge.bundle import ENCODER
+from edge.engine_manifest import TOOLKITS, EngineKey
+
 PLUGIN_FOLDER = "plugin"
+RTX = TOOLKITS[1]
 PLAIN = "fp32"  # its graphs are of plain operators alone; all others call the plugin
 
 
@@ -20,6 +24,8 @@ def build_command(
     buckets: Sequence[int] = (),
     plugin: Path | None = None,
     force: bool = False,
+    graph: str = "",
+    needs_plugin: bool | None = None,
 ) -> str:
     """`tilefix build ...` with all that is known, quoted for a shell.
 
@@ -35,6 +41,8 @@ def build_command(
         buckets: numbers of clicks; empty: as they come.
         plugin: folder of `tilefix plugin build`; None: there is none yet.
         force: build even what is there.
+        graph: "encoder" or "localizer"; empty: both.
+        needs_plugin: whether a graph calls it; None: by the precision.
     """
     command = ["tilefix", "build", str(bundle), "--precision", precision]
     if toolkit:
@@ -42,9 +50,11 @@ def build_command(
     command += ["--target", target]
     if buckets:
         command += ["--buckets", ",".join(map(str, buckets))]
+    if graph:
+        command += ["--graph", graph]
     if force:
         command.append("--force")
-    if precision == PLAIN:
+    if not (precision != PLAIN if needs_plugin is None else needs_plugin):
         return shlex.join(command)
     if plugin is not None:
         return shlex.join([*command, "--plugin", str(plugin)])
@@ -53,3 +63,27 @@ def build_command(
         compiled += ["--arch", ",".join(each.replace(".", "") for each in capabilities)]
     compiled += ["--out", PLUGIN_FOLDER]
     return f"{shlex.join(compiled)} && {shlex.join([*command, '--plugin', PLUGIN_FOLDER])}"
+
+
+def rebuild_command(bundle: Path, key: EngineKey) -> str:
+    """The command that builds an engine once more, in place of that which is there.
+
+    A plugin that is compiled again may differ, and both engines of a process call the same one: a
+    graph that calls it is built together with the other.
+
+    Args:
+        bundle: its folder.
+        key: of the engine.
+    """
+    names = ",".join(f"sm{each.replace('.', '')}" for each in key.compute_capabilities)
+    return build_command(
+        bundle,
+        key.precision,
+        toolkit=key.toolkit,
+        target=names if key.toolkit == RTX else "local",
+        capabilities=key.compute_capabilities,
+        buckets=key.click_buckets,
+        force=True,
+        graph="encoder" if key.kind == ENCODER and not key.plugin_sha256 else "",
+        needs_plugin=bool(key.plugin_sha256),
+    )

@@ -2,18 +2,17 @@
 
 An engine lives in `engines/<digest>/`: `engine.plan`, this manifest as `engine.json`, the timing
 cache that it was built with, and the plugin library that it calls, so that the folder is complete.
-The digest is that of the engine's key: all that an engine depends on. A runtime states the key that
-it needs; what differs is listed field by field, with the command that builds the right one.
+The digest is that of the engine's key: all that an engine depends on.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -89,18 +88,6 @@ class EngineManifest(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()  # for people: what was measured, why this one was kept
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One field in which an engine is not what is needed."""
-
-    field: str
-    wanted: str
-    found: str
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.found}, not {self.wanted}"
-
-
 def engines_folder(bundle: Bundle) -> Path:
     """Where the engines of a bundle are: beside its graphs, or below $TILEFIX_ENGINES.
 
@@ -110,77 +97,22 @@ def engines_folder(bundle: Bundle) -> Path:
     return Path(root) / bundle.manifest.name if root else bundle.path / "engines"
 
 
-def differences(wanted: EngineKey, found: EngineKey) -> list[Difference]:
-    """Each field of a key in which an engine is not what is needed, in their order.
-
-    An engine built ahead of time, without a device, serves every GPU of its compute capabilities:
-    there a wanted capability has to be among them, and the GPU's name does not count. Click
-    buckets are not compared where `wanted` names none: an executor takes those that are there.
-    """
-    unlike = []
-    for name in EngineKey.__struct_fields__:
-        ours, theirs = getattr(wanted, name), getattr(found, name)
-        if name == "compute_capabilities":
-            same = set(ours) <= set(theirs)
-        elif name == "gpu_name":
-            same = ours == theirs or not found.gpu_name
-        elif name == "click_buckets":
-            same = ours in ((), theirs)
-        else:
-            same = ours == theirs
-        if not same:
-            unlike.append(Difference(name, _shown(ours), _shown(theirs)))
-    return unlike
-
-
-def find_engine(folder: Path, wanted: EngineKey, rebuild: str) -> Path:
-    """The folder of the engine that fits a key.
-
-    Args:
-        folder: of all engines (`engines_folder`).
-        wanted: what the caller needs.
-        rebuild: the command that would build it, for the error.
-
-    Raises:
-        ExecutorError: there is none; each field in which the nearest one differs is listed.
-    """
-    nearest: list[Difference] | None = None
-    for path in sorted(folder.glob(f"*/{MANIFEST_FILE}")):
-        key = parse_manifest(path).key
-        if key.kind != wanted.kind:
-            continue
-        unlike = differences(wanted, key)
-        if not unlike:
-            return path.parent
-        if nearest is None or len(unlike) < len(nearest):
-            nearest = unlike
-    what = f"no engine of the {wanted.kind} in {wanted.precision} for this device"
-    if nearest is None:
-        raise ExecutorError(
-            f"there is {what}",
-            expected=f"an engine in {folder}",
-            found="none of this graph",
-            do=rebuild,
-        )
-    raise ExecutorError(
-        f"there is {what}: the nearest one differs",
-        expected="; ".join(f"{each.field} {each.wanted}" for each in nearest),
-        found="; ".join(f"{each.field} {each.found}" for each in nearest),
-        do=rebuild,
-    )
-
-
-def read_engine(folder: Path) -> EngineManifest:
+def read_engine(folder: Path, rebuild: str = "") -> EngineManifest:
     """Read the manifest of an engine and compare engine and plugin library with their sha256.
 
     Nothing is deserialised or loaded here: this is what comes first.
+
+    Args:
+        folder: of the engine.
+        rebuild: the command that would build it again, for the error.
 
     Raises:
         ExecutorError: a part is missing, truncated or altered.
     """
     manifest = parse_manifest(folder / MANIFEST_FILE)
     if folder.name != manifest.key.digest():
-        raise _refused(folder, f"a folder named {manifest.key.digest()}", f"named {folder.name}")
+        expected = f"a folder named {manifest.key.digest()}"
+        raise _refused(folder, expected, f"named {folder.name}")
     parts = {ENGINE_FILE: manifest.engine_sha256}
     if manifest.key.plugin_sha256:
         parts[PLUGIN_FILE] = manifest.key.plugin_sha256
@@ -188,9 +120,10 @@ def read_engine(folder: Path) -> EngineManifest:
         try:
             size, found = (folder / name).stat().st_size, sha256_of(folder / name)
         except OSError as error:
-            raise _refused(folder, name, f"{type(error).__name__}: {error.strerror}") from error
+            why = f"{type(error).__name__}: {error.strerror}"
+            raise _refused(folder, name, why, rebuild) from error
         if found != sha256:
-            raise _refused(folder, f"{name} of sha256 {sha256}", f"{found}, {size} bytes")
+            raise _refused(folder, f"{name} of sha256 {sha256}", f"{found}, {size} bytes", rebuild)
     return manifest
 
 
@@ -212,7 +145,8 @@ def parse_manifest(path: Path) -> EngineManifest:
 def write_engine(folder: Path, manifest: EngineManifest, files: Mapping[str, Path | bytes]) -> Path:
     """Write an engine with all its parts below `folder`, and rename it into place.
 
-    One of the same digest that is already there is replaced.
+    One of the same digest that is already there is replaced, in two renames: who looks in between
+    finds none. Only an exchange of two names, which POSIX does not have, would leave no gap.
 
     Args:
         folder: of all engines.
@@ -256,16 +190,12 @@ def write_engine(folder: Path, manifest: EngineManifest, files: Mapping[str, Pat
     return target
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "none"
-    return str(value) or "none"
-
-
-def _refused(folder: Path, expected: str, found: str) -> ExecutorError:
+def _refused(folder: Path, expected: str, found: str, rebuild: str = "") -> ExecutorError:
     return ExecutorError(
         f"the engine in {folder} cannot be used",
         expected=expected,
         found=found,
-        do="build it again on this device: tilefix build BUNDLE --force",
+        do=f"build it again: {rebuild}"
+        if rebuild
+        else f"delete it, and build it again: {shlex.join(['rm', '-r', str(folder)])}",
     )

@@ -44,8 +44,8 @@ class ClickBuckets:
             expected=f"at most {self.largest}: its click buckets are "
             f"{', '.join(map(str, self.sizes))}",
             found=f"{count} clicks",
-            do=f"locate them in parts of at most {self.largest}, or build the engine for more: "
-            "tilefix build BUNDLE --buckets",
+            do=f"locate them in parts of at most {self.largest}, or build the engine again with "
+            "larger --buckets",
         )
 
 

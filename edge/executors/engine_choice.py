@@ -7,7 +7,6 @@ else that differs is an error which lists it and says how to build the right one
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,17 +14,16 @@ import msgspec
 
 from edge.bundle import Bundle
 from edge.devices.base import DeviceFacts
+from edge.engine_command import build_command, rebuild_command
 from edge.engine_manifest import (
     MANIFEST_FILE,
-    Difference,
     EngineKey,
     EngineManifest,
-    differences,
     engines_folder,
-    find_engine,
     parse_manifest,
     read_engine,
 )
+from edge.engine_search import Difference, differences, find_engine, list_engines
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +32,7 @@ class ChosenEngine:
 
     folder: Path
     manifest: EngineManifest
+    rebuild: str  # the command that builds it again
     notes: tuple[str, ...] = ()  # for people
 
 
@@ -44,7 +43,8 @@ def choose_engine(
 
     What only a build decides (click buckets, build flags, the plugin's build) is taken as it is:
     the engine brings its own plugin library, whose sha256 is verified here. Of several that fit,
-    one built on a GPU of this name comes first, then the newest.
+    one built on a GPU of this name comes first, then the one that takes most clicks, then the
+    newest. A folder that cannot be read is passed over, with a note.
 
     Args:
         bundle: whose graph.
@@ -67,33 +67,39 @@ def choose_engine(
         gpu_name=facts.name,
     )
     folder = engines_folder(bundle)
-    command = ["tilefix", "build", str(bundle.path), "--precision", precision]
-    rebuild = shlex.join([*command, "--toolkit", toolkit, "--target", "local"])
-    fitting: list[tuple[bool, float, Path]] = []  # of another GPU, minus its age, folder
+    build = build_command(
+        bundle.path, precision, toolkit=toolkit, capabilities=(facts.compute_capability,)
+    )
+    fitting: list[tuple[bool, int, float, Path]] = []  # of another GPU, clicks, age; best first
     nearest: tuple[list[Difference], EngineKey] | None = None
-    for path in sorted(folder.glob(f"*/{MANIFEST_FILE}")):
-        key = parse_manifest(path).key
+    listing = list_engines(folder)
+    for path, key in listing.keys:
         if key.kind != kind:
             continue
         wanted = _as_built(needed, key)
         unlike = differences(wanted, key)
         if all(each.field == "gpu_name" for each in unlike):
-            fitting.append((bool(unlike), -path.stat().st_mtime, path.parent))
+            clicks, time_s = (
+                max(key.click_buckets, default=0),
+                (path / MANIFEST_FILE).stat().st_mtime,
+            )
+            fitting.append((bool(unlike), -clicks, -time_s, path))
         elif nearest is None or len(unlike) < len(nearest[0]):
             nearest = unlike, wanted
     if not fitting:
-        found = find_engine(folder, needed if nearest is None else nearest[1], rebuild)
-        return ChosenEngine(found, read_engine(found))  # one that appeared just now
-    of_another_gpu, _, chosen = min(fitting)
-    manifest = read_engine(chosen)
-    if not of_another_gpu:
-        return ChosenEngine(chosen, manifest)
-    note = (
-        f"the engine of the {kind} was built on {manifest.key.gpu_name!r} and runs on "
-        f"{facts.name!r}, of the same compute capability {facts.compute_capability}: it may be "
-        f"slower than one that was built here: {rebuild}"
-    )
-    return ChosenEngine(chosen, manifest, (note,))
+        chosen = find_engine(folder, needed if nearest is None else nearest[1], build)
+        fitting.append((False, 0, 0.0, chosen))  # one that appeared just now
+    of_another_gpu, _, _, chosen = min(fitting)
+    key = parse_manifest(chosen / MANIFEST_FILE).key
+    rebuild = rebuild_command(bundle.path, key)
+    notes = [listing.advice] if listing.unreadable else []
+    if of_another_gpu:
+        notes.append(
+            f"the engine of the {kind} was built on {key.gpu_name!r} and runs on "
+            f"{facts.name!r}, of the same compute capability {facts.compute_capability}: it may be "
+            f"slower than one that was built here: {build}"
+        )
+    return ChosenEngine(chosen, read_engine(chosen, rebuild), rebuild, tuple(notes))
 
 
 def _as_built(needed: EngineKey, key: EngineKey) -> EngineKey:

@@ -105,7 +105,7 @@ class LoadedEngine:
     def close(self) -> None:
         """Give everything back: graphs, contexts, memory, engine, runtime, stream."""
         with self._device.current():
-            self._ending.close()
+            self._ending.close()  # all of it, also where a part fails
 
     def _load(self, chosen: ChosenEngine, features: Collection[str]) -> None:
         trt, device, ending = self._trt, self._device, self._ending
@@ -114,8 +114,8 @@ class LoadedEngine:
         parts: list[Any] = []  # runtime, engine and more: each needs those before it
         ending.callback(_let_go, parts)
         parts.append(trt.start())
-        trt.load_plugin(chosen.folder, chosen.manifest)
-        engine = trt.deserialise(parts[0], chosen.folder)
+        trt.load_plugin(chosen.folder, chosen.manifest, chosen.rebuild)
+        engine = trt.deserialise(parts[0], chosen.folder, chosen.rebuild)
         parts.append(engine)
         self.inputs, self.outputs = trt.signature(engine)
         profiles = profiles_of(engine, self.inputs)
@@ -132,7 +132,7 @@ class LoadedEngine:
             config = runtime_config(trt, engine)
             self._cache = RuntimeCache(chosen.folder, config)
             parts += [config, self._cache]
-        self.contexts = ClickContexts(trt, engine, config, profiles, stream)
+        self.contexts = ClickContexts(trt, engine, config, profiles, stream, chosen.rebuild)
         ending.callback(self.contexts.close)
         ending.callback(self._destroy_graphs)
         ending.callback(device.synchronise, stream)

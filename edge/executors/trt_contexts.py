@@ -54,7 +54,13 @@ class ClickContexts:
     """The execution contexts of an engine."""
 
     def __init__(
-        self, trt: TensorRt, engine: Any, config: Any, profiles: Mapping[int, int], stream: int
+        self,
+        trt: TensorRt,
+        engine: Any,
+        config: Any,
+        profiles: Mapping[int, int],
+        stream: int,
+        rebuild: str,
     ) -> None:
         """Make one context for each profile.
 
@@ -64,12 +70,14 @@ class ClickContexts:
             config: of `runtime_config`, or None for full TensorRT.
             profiles: of `profiles_of`.
             stream: where profiles are switched; synchronise it before the first run.
+            rebuild: the command that builds the engine again, for errors.
 
         Raises:
             ExecutorError: TensorRT refuses a context or its profile.
         """
         self.buckets = ClickBuckets(tuple(profiles))
         self._trt = trt
+        self._rebuild = rebuild
         self._contexts: dict[int, Any] = {}
         for bucket, profile in profiles.items():
             trt.messages.clear()
@@ -145,7 +153,7 @@ class ClickContexts:
             f"{self._trt.name} {self._trt.version} refuses to run its engine",
             expected=expected,
             found=found or self._trt.last_message("no reason was given"),
-            do="build the engine again on this device: tilefix build BUNDLE --force",
+            do=f"build the engine again on this device: {self._rebuild}",
         )
 
 

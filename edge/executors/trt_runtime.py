@@ -61,11 +61,16 @@ class TensorRt:
         self.messages.clear()
         return self.module.Runtime(self.logger)
 
-    def load_plugin(self, folder: Path, manifest: EngineManifest) -> None:
+    def load_plugin(self, folder: Path, manifest: EngineManifest, rebuild: str) -> None:
         """Register the plugin library that an engine calls; its sha256 was checked before.
 
         Loaded by absolute path, once in a process, since the registry refuses a second time; and
         never unloaded, since engines of other executors may call it.
+
+        Args:
+            folder: of the engine.
+            manifest: of the engine.
+            rebuild: the command that builds both again, for the error.
 
         Raises:
             ExecutorError: it cannot be loaded, or another one is there already.
@@ -79,7 +84,7 @@ class TensorRt:
                 "two engines of this process need two different plugin libraries",
                 expected=f"{PLUGIN_FILE} of sha256 {self.plugin_sha256}, which is loaded",
                 found=f"sha256 {wanted}, {path}",
-                do="build both engines with the same plugin: tilefix build BUNDLE --force",
+                do=f"build both engines with the same plugin: {rebuild}",
             )
         self.messages.clear()
         handle = self.module.get_plugin_registry().load_library(str(path))
@@ -88,13 +93,17 @@ class TensorRt:
                 f"{self.name} cannot load the plugin library {path}",
                 expected="a library of V3 plugins for this machine's architecture and CUDA",
                 found=self.last_message("no reason was given"),
-                do="build the plugin on this device: tilefix plugin build; then the engine: "
-                "tilefix build BUNDLE --force",
+                do=f"build plugin and engine on this device: {rebuild}",
             )
         self.plugin_sha256, self.plugin = wanted, handle
 
-    def deserialise(self, runtime: Any, folder: Path) -> Any:
+    def deserialise(self, runtime: Any, folder: Path, rebuild: str) -> Any:
         """The engine in a folder whose manifest was checked, read through a mapped file.
+
+        Args:
+            runtime: of `start`.
+            folder: of the engine.
+            rebuild: the command that builds it again, for the error.
 
         Raises:
             ExecutorError: TensorRT refuses the engine.
@@ -111,7 +120,7 @@ class TensorRt:
                 f"{self.name} {self.version} refuses the engine {path}",
                 expected="an engine of this version, for this GPU, with memory to load it",
                 found=self.last_message("no reason was given"),
-                do="build it again on this device: tilefix build BUNDLE --force",
+                do=f"build it again on this device: {rebuild}",
             )
         return engine
 

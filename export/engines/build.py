@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from edge.bundle import LOCALIZER, Bundle, sha256_of
+from edge.engine_command import build_command, rebuild_command
 from edge.engine_manifest import (
     ENGINE_FILE,
     MANIFEST_FILE,
@@ -96,7 +97,7 @@ def build_engine(
     engines = engines_folder(bundle)
     there = engines / key.digest()
     if not settings.force and (there / MANIFEST_FILE).is_file():
-        return BuiltEngine(there, read_engine(there), new=False)
+        return BuiltEngine(there, read_engine(there, _again(bundle, key, settings)), new=False)
     check_writable(engines)
     title = f"{kind} {precision}"
     seconds, reason = expected_s(engines, key, facts.size_bytes)
@@ -201,6 +202,21 @@ def write_built(
         return BuiltEngine(write_engine(engines, manifest, files), manifest, new=True)
     except OSError as error:  # a full disk, above all
         raise unwritable(engines, error) from error
+
+
+def _again(bundle: Bundle, key: EngineKey, settings: BuildSettings) -> str:
+    """The command that builds an engine in place of a damaged one."""
+    if settings.plugin is None or not key.plugin_sha256:
+        return rebuild_command(bundle.path, key)
+    return build_command(
+        bundle.path,
+        key.precision,
+        toolkit=key.toolkit,
+        target=settings.target.option,
+        buckets=key.click_buckets,
+        plugin=settings.plugin,
+        force=True,
+    )
 
 
 def check_precision(bundle: Bundle, precision: str) -> None:

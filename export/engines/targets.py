@@ -30,8 +30,13 @@ class Target:
 
     @property
     def names(self) -> str:
-        """For people and `--arch`-like options: "sm86, sm120"."""
+        """For people: "sm86, sm120"."""
         return ", ".join(f"sm{each}" for each in self.capabilities)
+
+    @property
+    def option(self) -> str:
+        """What `--target` would have to be: "sm86,sm120"; full TensorRT builds where it is."""
+        return self.names.replace(" ", "") if self.toolkit.ahead_of_time else LOCAL
 
 
 def choose_target(text: str, toolkit: str | None, gpu: Gpu | None) -> Target:

@@ -5,12 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
 from advised_commands import parsed
 
-from edge.engine_command import build_command
+from edge.engine_command import build_command, rebuild_command
+from edge.engine_manifest import EngineKey
 
 BUNDLE = Path("/data/my bundles/it's lite")
+KEY = EngineKey(
+    kind="localizer",
+    toolkit="tensorrt_rtx",
+    toolkit_version="1.7",
+    onnx_sha256="",
+    precision="fp16",
+    compute_capabilities=("8.6", "12.0"),
+    plugin_sha256="aa",
+    click_buckets=(1, 8),
+)
 
 
 def test_a_plain_precision_is_one_command():
@@ -42,3 +54,20 @@ def test_what_could_not_be_run_would_be_found_out():
     for text in ("tilefix plugin build", "tilefix build --colour red", "tilefix bake"):
         with pytest.raises(click.UsageError):
             parsed(text)
+
+
+def test_an_engine_is_built_again_as_it_was():
+    (_, compiled), (_, told) = parsed(rebuild_command(BUNDLE, KEY))
+    assert compiled["arch"] == "86,120"
+    assert (told["bundle"], told["precision"], told["toolkit"]) == (BUNDLE, "fp16", "tensorrt_rtx")
+    assert (told["target"], told["buckets"]) == ("sm86,sm120", "1,8")
+    assert told["force"] and told["graph"] is None
+
+
+def test_an_encoder_without_the_plugin_is_built_again_alone():
+    key = msgspec.structs.replace(
+        KEY, kind="reference_encoder", toolkit="tensorrt", plugin_sha256="", click_buckets=()
+    )
+    ((verb, told),) = parsed(rebuild_command(BUNDLE, key))
+    assert verb == "build"
+    assert (told["graph"], told["target"], told["plugin"]) == ("encoder", "local", None)

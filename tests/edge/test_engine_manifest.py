@@ -11,12 +11,11 @@ from edge.engine_manifest import (
     EngineKey,
     EngineManifest,
     LayerSummary,
-    differences,
     engines_folder,
-    find_engine,
     read_engine,
     write_engine,
 )
+from edge.engine_search import differences, find_engine
 from edge.errors import ExecutorError, OutputError
 
 ENGINE, PLUGIN = b"an engine" * 100, b"a library" * 10
@@ -90,8 +89,8 @@ def test_a_damaged_part_is_refused_before_anyone_loads_it(tmp_path, name, damage
     else:
         part.write_bytes(content[:-1] + (b"" if damage == "truncated" else b"?"))
     with pytest.raises(ExecutorError, match=name) as error:
-        read_engine(part.parent)
-    assert "tilefix build" in error.value.do
+        read_engine(part.parent, REBUILD)
+    assert error.value.do == f"build it again: {REBUILD}"
 
 
 def test_a_manifest_that_is_not_one_is_refused(tmp_path):
@@ -104,8 +103,9 @@ def test_a_manifest_that_is_not_one_is_refused(tmp_path):
         (json.dumps({**values, "schema": "tilefix-engine/0"}), "tilefix-engine/0"),
     ):
         path.write_text(text)
-        with pytest.raises(ExecutorError, match=said):
-            read_engine(folder)
+        with pytest.raises(ExecutorError, match=said) as error:
+            read_engine(folder, REBUILD)
+        assert error.value.do.endswith(f"delete it, and build it again: rm -r {folder}")
 
 
 def test_an_engine_moved_into_another_folder_is_refused(tmp_path):
@@ -136,6 +136,21 @@ def test_where_there_is_no_engine_the_command_is_named(tmp_path):
     with pytest.raises(ExecutorError, match="none of this graph") as error:
         find_engine(tmp_path / "nowhere", KEY, REBUILD)
     assert error.value.do == REBUILD
+
+
+def test_a_folder_that_cannot_be_read_blocks_nobody_and_is_named(tmp_path):
+    damaged = written(tmp_path, changed(gpu_name="Orin NX"))
+    (damaged / MANIFEST_FILE).write_text('{"schema": "tilefix-engine/2", "key": {}}')
+    with pytest.raises(ExecutorError) as error:
+        find_engine(tmp_path, KEY, REBUILD)
+    said = f"{damaged} cannot be read by this version of tilefix: delete it"
+    assert error.value.found == f"none of this graph; {said}"
+    written(tmp_path, changed(toolkit_version="11.0"))
+    with pytest.raises(ExecutorError) as error:
+        find_engine(tmp_path, KEY, REBUILD)
+    assert error.value.found == f"toolkit_version 11.0; {said}"
+    folder = written(tmp_path)
+    assert find_engine(tmp_path, KEY, REBUILD) == folder
 
 
 def test_an_engine_built_ahead_of_time_serves_its_capabilities_and_no_others():

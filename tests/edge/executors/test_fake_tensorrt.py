@@ -109,7 +109,7 @@ def test_an_engine_before_its_plugin(rig, monkeypatch):
             path.unlink()
         folder.rmdir()
     write_fake_engine(rig.bundle, LOCALIZER, plugin=PLUGIN)
-    monkeypatch.setattr(TensorRt, "load_plugin", lambda self, folder, manifest: None)
+    monkeypatch.setattr(TensorRt, "load_plugin", lambda self, folder, manifest, rebuild: None)
     with pytest.raises(ExecutorError, match="refuses the engine") as caught:
         rig.open()
     assert "could not find TileAttention" in caught.value.found

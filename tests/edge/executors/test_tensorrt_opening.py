@@ -8,13 +8,13 @@ import sys
 
 import fake_engines
 import pytest
+from advised_commands import parsed
 from fake_engines import PLUGIN, write_fake_engine
 from fake_tensorrt import SCRATCH_BYTES
 
 from edge.bundle import ENCODER, LOCALIZER
 from edge.engine_manifest import ENGINE_FILE, ENGINES_VARIABLE, PLUGIN_FILE, read_engine
 from edge.errors import ExecutorError
-from edge.executors.base import open_executor
 from edge.executors.rtx_cache import CACHE_FILE
 from edge.executors.trt_runtime import load_tensorrt
 
@@ -26,6 +26,12 @@ def assert_nothing_is_left(gpu):
     gc.collect()
     gpu.assert_all_is_given_back()
     assert gpu.retained == 0
+
+
+def advised(caught):
+    """The commands in the advice of an error, parsed by the verbs that they name."""
+    text = caught.value.do
+    return parsed(text[text.index("tilefix ") :])
 
 
 @pytest.fixture
@@ -71,7 +77,7 @@ def test_a_second_plugin_in_one_process_is_refused(rig, engines):
     with rig.open():
         with pytest.raises(ExecutorError, match="two different plugin libraries") as caught:
             rig.open(ENCODER)
-        assert "tilefix build BUNDLE --force" in caught.value.do
+        assert advised(caught)[1][1]["bundle"] == rig.bundle.path
 
 
 def test_a_plugin_that_cannot_be_loaded(rig, engines):
@@ -79,7 +85,8 @@ def test_a_plugin_that_cannot_be_loaded(rig, engines):
     rig.trt.knobs.refuse_library = True
     with pytest.raises(ExecutorError, match="cannot load the plugin library") as caught:
         rig.open()
-    assert "tilefix plugin build" in caught.value.do
+    (_, compiled), (_, told) = advised(caught)
+    assert compiled["arch"] == "87" and told["plugin"] == compiled["out"] and told["force"]
     assert rig.trt.knobs.log == ["load_library"], "nothing is deserialised without its plugin"
     assert_nothing_is_left(rig.gpu)
 
@@ -99,7 +106,7 @@ def test_a_damaged_engine_is_refused_before_anything_is_loaded(rig, engines, dam
     with pytest.raises(ExecutorError, match="cannot be used") as caught:
         rig.open()
     assert (PLUGIN_FILE if "plugin" in damage else ENGINE_FILE) in caught.value.expected
-    assert "tilefix build BUNDLE" in caught.value.do
+    assert advised(caught)[-1][1]["buckets"] == "1,4,16,64"
     assert rig.trt.knobs.log == []
     assert_nothing_is_left(rig.gpu)
 
@@ -110,6 +117,7 @@ def test_an_engine_that_tensorrt_refuses_says_what_tensorrt_said(rig, engines, m
     with pytest.raises(ExecutorError, match=r"tensorrt 10\.3\.0 refuses the engine") as caught:
         rig.open()
     assert caught.value.found == "Error Code 1: Serialization (magicTag failed)"
+    assert advised(caught)[0][1]["force"]
     assert_nothing_is_left(rig.gpu)
 
 
@@ -127,8 +135,10 @@ def test_an_engine_that_tensorrt_refuses_says_what_tensorrt_said(rig, engines, m
 )
 def test_a_refusal_of_tensorrt(rig, knob, value, text):
     setattr(rig.trt.knobs, knob, value)
-    with pytest.raises(ExecutorError, match=text):
+    with pytest.raises(ExecutorError, match=text) as caught:
         rig.open()
+    if knob != "allocates_in_capture":
+        assert advised(caught)[0][1]["bundle"] == rig.bundle.path
     assert_nothing_is_left(rig.gpu)
 
 
@@ -162,76 +172,12 @@ def test_a_capture_that_cannot_be_is_an_error_and_no_silent_change(rig):
     rig.open(graphs=False).close()
 
 
-# --- which engine ---------------------------------------------------------------------------------
-
-
-def test_no_engine_is_an_error_with_the_command_that_builds_it(rig, engines):
-    with pytest.raises(ExecutorError, match="no engine of the localizer in fp32") as caught:
-        rig.open()
-    assert caught.value.expected == f"an engine in {engines}"
-    assert caught.value.do == (
-        f"tilefix build {rig.bundle.path} --precision fp32 --toolkit tensorrt --target local"
-    )
-    assert rig.trt.knobs.log == [], "and nothing is built"
-    assert_nothing_is_left(rig.gpu)
-
-
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        ({"compute_capabilities": ("8.6",), "gpu_name": ""}, "compute_capabilities 8.6"),
-        ({"toolkit_version": "10.7.0"}, "toolkit_version 10.7.0"),
-        ({"onnx_sha256": "ab" * 32}, f"onnx_sha256 {'ab' * 32}"),
-    ],
-)
-def test_an_engine_of_something_else_is_refused_field_by_field(rig, engines, change, text):
-    write_fake_engine(rig.bundle, LOCALIZER, plugin=PLUGIN, flags=("a=1",), **change)
-    with pytest.raises(ExecutorError, match="the nearest one differs") as caught:
-        rig.open()
-    assert caught.value.found == text, "and in nothing that only a build decides"
-    assert caught.value.do.startswith("tilefix build ")
-    assert rig.trt.knobs.log == []
-
-
-def test_all_that_differs_is_listed(rig, engines):
-    other = {"compute_capabilities": ("7.2",), "gpu_name": "Xavier", "toolkit_version": "8.5.2"}
-    write_fake_engine(rig.bundle, LOCALIZER, **other)
-    with pytest.raises(ExecutorError) as caught:
-        rig.open()
-    found = "toolkit_version 8.5.2; compute_capabilities 7.2; gpu_name Xavier"
-    assert caught.value.found == found
-    assert "compute_capabilities 8.7; gpu_name Fake GPU" in caught.value.expected
-
-
-def test_an_engine_of_another_board_of_the_same_capability_runs_with_a_note(rig, engines):
-    write_fake_engine(rig.bundle, LOCALIZER, gpu_name="Orin Nano")
-    with rig.open() as executor:
-        (note,) = executor.notes
-    assert "'Orin Nano'" in note
-    assert "'Fake GPU (16 SM)'" in note
-    assert "capability 8.7" in note
-    assert "tilefix build" in note
-
-
-def test_an_engine_of_this_board_comes_before_a_newer_one_of_another(rig, engines):
-    here = write_fake_engine(rig.bundle, LOCALIZER, click_buckets=(1, 2))
-    write_fake_engine(rig.bundle, LOCALIZER, gpu_name="Orin Nano")
-    with rig.open() as executor:
-        assert executor.notes == ()
-        assert executor._engine.contexts.buckets.sizes == (1, 2)
-    newer = write_fake_engine(rig.bundle, LOCALIZER, click_buckets=(1, 8))
-    os.utime(here / "engine.json", (1, 1))
-    os.utime(newer / "engine.json", (2, 2))
-    with rig.open() as executor:
-        assert executor._engine.contexts.buckets.sizes == (1, 8)
-
-
-def test_options_of_a_gpu_are_refused_where_there_is_none(tiny_bundle):
-    from edge.devices.base import DeviceOptions
-
-    with pytest.raises(ExecutorError, match="onnxruntime runs on no GPU") as caught:
-        open_executor("onnxruntime", tiny_bundle, LOCALIZER, device=DeviceOptions("pycuda"))
-    assert caught.value.expected.endswith("tensorrt, tensorrt-rtx")
+def test_a_device_is_closed_also_where_its_engine_cannot_be_given_back(rig):
+    executor = rig.open()
+    rig.gpu.fail["cuStreamDestroy"] = 700
+    with pytest.raises(ExecutorError, match="cuStreamDestroy failed"):
+        executor.close()
+    assert rig.gpu.retained == 0
 
 
 # --- the runtime cache of TensorRT-RTX ------------------------------------------------------------
@@ -278,7 +224,7 @@ def test_the_real_rtx_refuses_what_is_no_engine(tmp_path):
     library = load_tensorrt("tensorrt_rtx", "tensorrt-rtx")
     assert library is load_tensorrt("tensorrt_rtx", "tensorrt-rtx"), "once in a process"
     with pytest.raises(ExecutorError, match="refuses the engine") as caught:
-        library.deserialise(library.start(), tmp_path)
+        library.deserialise(library.start(), tmp_path, "tilefix build")
     assert "magicTag" in caught.value.found
 
 
@@ -290,7 +236,7 @@ def test_the_real_rtx_refuses_what_is_no_plugin(rig, engines, monkeypatch):
     library = load_tensorrt("tensorrt_rtx", "tensorrt-rtx")
     runtime = library.start()
     with pytest.raises(ExecutorError, match="cannot load the plugin library") as caught:
-        library.load_plugin(folder, read_engine(folder))
+        library.load_plugin(folder, read_engine(folder), "tilefix build")
     assert "file too short" in caught.value.found
     assert library.plugin_sha256 == ""
     del runtime
