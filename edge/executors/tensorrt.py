@@ -231,5 +231,7 @@ class TensorRtRtxExecutor(TensorRtExecutor):
 
 
 def _release(engine: LoadedEngine, device: DeviceBackend) -> None:
-    engine.close()
-    device.close()
+    try:
+        engine.close()
+    finally:  # also where the device refuses to give back what the engine holds
+        device.close()
