@@ -21,6 +21,7 @@ from edge.types import Array
 
 NAME = "torch-plugin"
 PRECISIONS = ("fp32", "fp16")
+CLICK_LIMIT = 64  # of the kernel; `export.plugin.tile_attention` has the same
 Tensor = Any  # torch.Tensor; torch is imported on call
 GraphModule = Any  # export.graph_signature.GraphModule; as is export
 
@@ -60,6 +61,7 @@ class TorchPluginExecutor:
     """
 
     name = NAME
+    click_limit: ClassVar[int | None] = CLICK_LIMIT
     notes: ClassVar[tuple[str, ...]] = ()
     device: ClassVar[str] = "cpu"
 

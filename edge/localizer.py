@@ -11,6 +11,7 @@ import numpy as np
 from edge.acceptance import AcceptanceModel
 from edge.bundle import ENCODER, LOCALIZER, Bundle
 from edge.centre_spread import click_sigma_px, open_spread
+from edge.click_parts import run_in_parts
 from edge.coverage import TENSOR, cell_coverage, coverage_at
 from edge.devices.base import DeviceOptions
 from edge.errors import BundleError, ExecutorError, FeatureStoreError, WindowError
@@ -105,10 +106,10 @@ class Localizer:
             WindowError: the window has another size.
         """
         size = self.bundle.manifest.window
-        wanted = (size.height_px, size.width_px, 3)
+        wanted = size.height_px, size.width_px, 3
         if window.image.shape != wanted or window.image.dtype != np.uint8:
-            high, wide = window.image.shape[:2]
-            found = f"{wide} x {high} px: {window.image.dtype.name} {list(window.image.shape)}"
+            shape = list(window.image.shape)
+            found = f"{shape[1]} x {shape[0]} px: {window.image.dtype.name} {shape}"
             raise WindowError(
                 f"window {window.window_id} does not fit the bundle {self.bundle.manifest.name}",
                 expected=f"{size.width_px} x {size.height_px} px: uint8 {list(wanted)}",
@@ -183,8 +184,7 @@ class Localizer:
             ClickError: no clicks, two of one id, not numbers, or outside the frame.
             FeatureStoreError, UsageError, SourceError: see `locate`.
         """
-        start_s = time.perf_counter()
-        fitted = self._fit(frame.image)
+        start_s, fitted = time.perf_counter(), self._fit(frame.image)
         xy_px = click_positions(clicks, frame.image, f"frame {frame.index}")
         known = checked_prior(prior, len(clicks))
         fitted_s = time.perf_counter()
@@ -245,7 +245,7 @@ class Localizer:
         prior: Prior,
         attention: bool,
     ) -> Localizations:
-        """One run of the localizer graph on checked inputs."""
+        """The localizer graph on checked inputs."""
         if feature is not self._bound:  # the same window as for the last frame stays bound
             self._bound = None
             self._executor.bind(self._tensors_of(feature))
@@ -258,7 +258,7 @@ class Localizer:
             "prior_inv_var": prior.inv_var,
         }
         names = (*NUMBERS, "attention") if attention else NUMBERS
-        found = Localizations(**self._executor.run(inputs, names))
+        found = Localizations(**run_in_parts(self._executor, inputs, names))
         if not (np.isfinite(found.box_xyxy_px).all() and np.isfinite(found.confidence_logit).all()):
             raise ExecutorError(
                 f"the model {self.bundle.manifest.name} returned boxes that are not numbers",

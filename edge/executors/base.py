@@ -37,6 +37,7 @@ class Executor(Protocol):
 
     name: str  # "onnxruntime"
     precision: str  # "fp32"
+    click_limit: int | None  # most clicks of one run; None: any number, or a graph without clicks
     notes: tuple[str, ...]  # what its user should know, such as an engine tuned for another board
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]

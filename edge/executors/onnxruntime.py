@@ -35,6 +35,7 @@ class OnnxRuntimeExecutor:
     """
 
     name = "onnxruntime"
+    click_limit: int | None = None
     notes: tuple[str, ...] = ()
 
     def __init__(self, graph: Path, precision: str, threads: int = 2) -> None:

@@ -22,6 +22,7 @@ class ReferenceExecutor:
     """
 
     name = "reference"
+    click_limit: int | None = None
     notes: tuple[str, ...] = ()
 
     def __init__(self, graph: OnnxRuntimeExecutor, head: Head) -> None:

@@ -66,6 +66,8 @@ class TensorRtExecutor:
         self.inputs: tuple[TensorSpec, ...] = self._engine.inputs
         self.outputs: tuple[TensorSpec, ...] = self._engine.outputs
         self.notes = (*chosen.notes, *self._engine.notes)
+        buckets = self._engine.contexts.buckets
+        self.click_limit: int | None = buckets.largest or None  # NO_CLICKS: the encoder
         self.device_memory = DeviceMemory(
             self._engine.buffers.device_bytes,
             self._engine.scratch_bytes,
