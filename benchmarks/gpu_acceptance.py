@@ -97,7 +97,7 @@ def run_parts(trial: Trial, given: argparse.Namespace) -> None:
         return {"copy_gb_per_s": made["copy"]}, []
 
     def sanitize() -> tuple[dict[str, Any], list[Requirement]]:
-        return run_sanitizer(library.path)
+        return run_sanitizer(library.path, trial.left_s())
 
     def plugin(check: Check, kernels: Any) -> tuple[dict[str, Any], list[Requirement]]:
         if not kernels.has_plugin:
@@ -161,21 +161,25 @@ def opened(path: Path | None) -> tuple[Kernels, CrossKernels]:
     return KernelLibrary(path), CrossAttentionLibrary(path)
 
 
-def run_sanitizer(library: Path) -> tuple[dict[str, Any], list[Requirement]]:
-    """The small checks again, every access watched."""
+def run_sanitizer(library: Path, left_s: float) -> tuple[dict[str, Any], list[Requirement]]:
+    """The small checks again, every access watched, in the time that is left."""
     tool = shutil.which(SANITIZER)
     if tool is None:
         raise Skip(f"{SANITIZER} is not installed")
     here = [sys.executable, "-m", "benchmarks.gpu_acceptance", "--check-only", "--out", "."]
     values: dict[str, Any] = {}
-    for kind in ("memcheck", "racecheck"):
-        done = subprocess.run(
-            [tool, "--tool", kind, "--error-exitcode", "9", *here, "--library", str(library)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+    kinds = ("memcheck", "racecheck")
+    for kind in kinds:
+        try:
+            done = subprocess.run(
+                [tool, "--tool", kind, "--error-exitcode", "9", *here, "--library", str(library)],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=left_s / len(kinds),
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Skip(f"{kind} took more than the {error.timeout:.0f} s that were left") from error
         values[kind] = done.stdout.strip().splitlines()[-1:]
         if done.returncode:
             raise RuntimeError(f"{kind} ended with {done.returncode}: {done.stdout[-600:]}")

@@ -15,7 +15,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import platform
+import shlex
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,9 +26,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.acceptance_record import machine, write_record
 from edge.alignment import Aligner
 from edge.assembly import open_bundle
-from edge.bundle import Bundle
+from edge.bundle import ENCODER, LOCALIZER, Bundle
 from edge.evaluation import Site, open_sites, run_site
 from edge.localizer import Localizer
 from edge.pairs import read_pairs
@@ -36,6 +38,7 @@ from edge.scoring import RIGHT_IOU, JudgedClick, iou
 from edge.types import Localizations, Prior, ReferenceWindow
 
 BASE = "fp32"
+GRAPHS = (ENCODER, LOCALIZER)
 RECORD = Path(__file__).parent / "records" / "precision.json"
 RESAMPLES, SEED = 4000, 20240229
 CLOSE_IOU = 0.99
@@ -63,20 +66,26 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RECORD)
     given = parser.parse_args()
     bundle = open_bundle(given.bundle)
+    files = bundle.manifest.files
     record: dict[str, Any] = {
         "schema": "tilefix-precision/1",
-        "command": " ".join(
+        "command": shlex.join(
             [
-                "python -m benchmarks.precision_study --samples",
-                *(path.name for path in given.samples),
-                *(["--pairs", *map(str, given.pairs)] if given.pairs else []),
+                "python",
+                "-m",
+                "benchmarks.precision_study",
+                *(Path(x).name if Path(x).is_absolute() else x for x in sys.argv[1:]),
             ]
         ),
+        "samples": [json.loads((path / "made_by.json").read_text()) for path in given.samples],
         "executor": "onnxruntime",
-        "machine": platform.machine(),
+        "environment": machine(),
         "date": time.strftime("%Y-%m-%d"),
         "bundle": f"{bundle.manifest.name} {bundle.manifest.version}",
-        "precisions": [BASE, given.precision],
+        "graphs": {
+            precision: {kind: files[f"graphs/{precision}/{kind}.onnx"] for kind in GRAPHS}
+            for precision in (BASE, given.precision)
+        },
         "rendered": {},
     }
     pair = tuple(Localizer.open(bundle, precision=name) for name in (BASE, given.precision))
@@ -88,11 +97,11 @@ def main() -> None:
         print(regime, json.dumps(record["rendered"][regime]), flush=True)
     if given.pairs:
         spec = bundle.manifest.window
-        files = [read_pairs(path, given.images) for path in given.pairs]
-        sites = open_sites(files, spec.gsd_m, spec.width_px)
+        labels = [read_pairs(path, given.images) for path in given.pairs]
+        sites = open_sites(labels, spec.gsd_m, spec.width_px)
         record["real"] = real(bundle, pair, sites)
         print("real", json.dumps(record["real"], indent=1))
-    given.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_record(record, given.out.parent, given.out.name)
 
 
 def located(

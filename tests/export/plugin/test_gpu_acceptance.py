@@ -270,3 +270,15 @@ def test_models_around_the_kernel_answer_as_the_models_do(host_kernels, quick_we
 def test_models_run_in_float16(host_kernels, quick_weights, name):
     halves = halves_of(name, host_kernels, "cpu", torch.float16, **size_of(name))
     assert all(answer.isfinite().all() for answer in halves.localize(halves.encode()))
+
+
+def test_a_sanitizer_that_takes_too_long_is_skipped(tmp_path, monkeypatch):
+    slow = tmp_path / "compute-sanitizer"
+    slow.write_text("#!/bin/sh\nsleep 5\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(Skip, match="memcheck took more than the 0 s that were left"):
+        gpu_acceptance.run_sanitizer(tmp_path / "library.so", 0.2)
+    slow.write_text("#!/bin/sh\necho ERROR SUMMARY: 1 error; exit 9\n")
+    with pytest.raises(RuntimeError, match="memcheck ended with 9: ERROR SUMMARY: 1 error"):
+        gpu_acceptance.run_sanitizer(tmp_path / "library.so", 60)
