@@ -24,7 +24,7 @@ from edge.engine_manifest import (
     write_engine,
 )
 from edge.errors import BundleError
-from edge.machine import build_memory_bytes
+from edge.machine import MIB, build_memory_bytes, meminfo_bytes
 from export.engines.child import WORKER, run_job
 from export.engines.duration import expected_s
 from export.engines.engine_files import (
@@ -36,7 +36,7 @@ from export.engines.engine_files import (
 from export.engines.graph_facts import GraphFacts, check_opset, read_graph
 from export.engines.job import BuildJob, BuildReport
 from export.engines.layer_checks import check_graph, check_layers, summarise
-from export.engines.memory import plan_memory
+from export.engines.memory import limit_memory, workspace_mib
 from export.engines.plugin_choice import ChosenPlugin, choose_plugin, plugin_advice
 from export.engines.targets import Target
 
@@ -83,6 +83,7 @@ def build_engine(
     target = settings.target
     check_opset(model, path, target.toolkit)
     plugin = choose_plugin(settings.plugin, facts, target)
+    workspace = workspace_mib(meminfo_bytes("MemTotal"))
     key = EngineKey(
         kind=kind,
         toolkit=target.toolkit.name,
@@ -93,6 +94,7 @@ def build_engine(
         gpu_name=target.gpu_name,
         plugin_sha256=plugin.sha256 if plugin is not None else "",
         click_buckets=settings.click_buckets if kind == LOCALIZER else (),
+        flags=(f"workspace={workspace}MiB",),
     )
     engines = engines_folder(bundle)
     there = engines / key.digest()
@@ -105,10 +107,11 @@ def build_engine(
         f"{title}: {target.toolkit.title} builds for {target.names}; expected {seconds:.0f} s "
         f"({reason})"
     )
-    memory = plan_memory(
+    limit_bytes = limit_memory(
         target.toolkit.name, facts.size_bytes, build_memory_bytes(), settings.memory_mb
     )
     advice = plugin_advice(settings.plugin, target)
+    earlier = earlier_timing_cache(engines, key)
     with tempfile.TemporaryDirectory(prefix="tilefix-build-") as scratch:
         folder, links = Path(scratch, "job"), Path(scratch, "links")
         folder.mkdir()
@@ -122,9 +125,9 @@ def build_engine(
             click_buckets=key.click_buckets,
             custom_operators=facts.custom_operators,
             plugin=str(plugin.library) if plugin is not None else "",
-            timing_cache=earlier_timing_cache(engines, key),
-            workspace_bytes=memory.workspace_bytes,
-            limit_bytes=memory.limit_bytes,
+            timing_cache=earlier.path,
+            workspace_bytes=workspace * MIB,
+            limit_bytes=limit_bytes,
             advice=advice,
         )
         environment = target.toolkit.environment(links)
@@ -141,7 +144,7 @@ def build_engine(
             if settings.logs is not None:
                 keep_logs(folder, settings.logs, f"{kind}_{precision}")
         unread = check_layers(report.layers, facts, precision, report.profiles, advice)
-        report = msgspec.structs.replace(report, notes=(*report.notes, *unread))
+        report = msgspec.structs.replace(report, notes=(*earlier.notes, *report.notes, *unread))
         return write_built(engines, key, facts, report, folder, plugin)
 
 

@@ -16,6 +16,7 @@ import export
 from edge.errors import ExecutorError
 from export.engines.builder_errors import no_memory
 from export.engines.job import JOB_FILE, LOG_FILE, REPORT_FILE, BuildJob, BuildReport
+from export.engines.memory import taken_bytes
 
 WORKER = "export.engines.worker"
 PATH = "PYTHONPATH"
@@ -45,7 +46,8 @@ def run_job(
         worker: module to run.
 
     Raises:
-        ExecutorError: the build was refused, or its process ended without a report.
+        ExecutorError: the build was refused, took more memory than its limit, or its process ended
+            without a report.
     """
     folder = Path(job.folder)
     (folder / JOB_FILE).write_bytes(msgspec.json.encode(job))
@@ -66,6 +68,9 @@ def run_job(
         try:
             while process.poll() is None:
                 time.sleep(STEP_S)
+                taken = taken_bytes(process.pid)
+                if job.limit_bytes is not None and taken > job.limit_bytes:
+                    raise no_memory(job, f"it took {taken >> 20} MB, and was ended")
                 if time.monotonic() >= next_line_s:
                     progress(f"{title}: {next_line_s - start_s:.0f} s, expected {expected_s:.0f} s")
                     next_line_s += LINE_EVERY_S

@@ -40,7 +40,11 @@ GRAPHS = {"encoder": "reference_encoder", "localizer": "localizer"}
 @click.option("--graph", type=click.Choice(tuple(GRAPHS)), help="Only this one; both by default.")
 @click.option("--force", is_flag=True, help="Build even what is already there.")
 @click.option(
-    "--memory-mb", type=click.IntRange(1), help="Limit of a build; 90 % of what is free by default."
+    "--memory-mb",
+    type=click.IntRange(1),
+    help="End a build that takes more memory and swap than this; 90 % of what is free by default. "
+    "With tensorrt_rtx the process is refused more, too. What tensorrt takes of the GPU's own memory "
+    "does not count.",
 )
 @click.option("--logs", type=PATH, help="Folder to keep the builder's verbose logs in.")
 @click.option(

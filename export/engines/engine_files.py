@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
+from edge.bundle import sha256_of
 from edge.engine_manifest import (
     ENGINES_VARIABLE,
     MANIFEST_FILE,
@@ -41,25 +43,39 @@ def unwritable(folder: Path, error: OSError) -> OutputError:
     )
 
 
-def earlier_timing_cache(folder: Path, key: EngineKey) -> str:
-    """A timing cache of the same toolkit and GPU, of this very engine first; "" where none is.
+@dataclass(frozen=True, slots=True)
+class TimingCache:
+    """What a build may start from."""
 
-    A rebuild that starts from its own cache chooses the same kernels again.
+    path: str = ""  # empty: there is none
+    notes: tuple[str, ...] = ()  # of those that may not be used
+
+
+def earlier_timing_cache(folder: Path, key: EngineKey) -> TimingCache:
+    """A timing cache of the same toolkit and GPU, of this very engine first.
+
+    A rebuild that starts from its own cache chooses the same kernels again. One that is no longer
+    what its engine's manifest says is not used.
     """
-    found = []
+    found, notes = [], []
     for path in sorted(folder.glob(f"*/{MANIFEST_FILE}")):
         try:
-            earlier = parse_manifest(path).key
+            manifest = parse_manifest(path)
         except ExecutorError:
             continue  # damaged: not to be trusted with kernels either
+        earlier = manifest.key
         alike = all(
             getattr(earlier, name) == getattr(key, name)
             for name in ("toolkit", "toolkit_version", "compute_capabilities", "gpu_name")
         )
         cache = path.with_name(TIMING_CACHE_FILE)
-        if alike and cache.is_file():
+        if not alike or not cache.is_file():
+            continue
+        if sha256_of(cache) == manifest.timing_cache_sha256:
             found.append((earlier != key, earlier.kind != key.kind, str(cache)))
-    return min(found)[2] if found else ""
+        else:
+            notes.append(f"timing cache: {cache} was altered since its build, and is not used")
+    return TimingCache(min(found)[2] if found else "", tuple(notes))
 
 
 def keep_logs(job: Path, folder: Path, name: str) -> None:

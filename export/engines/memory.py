@@ -6,31 +6,36 @@ Builders on small boards are killed without a word. What is there and what is ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from pathlib import Path
 
 from edge.errors import ExecutorError, UsageError
 from edge.machine import BUILD_SHARE, MIB, build_limit_bytes, build_need_bytes
 
-WORKSPACE_SHARE = 0.25
-MOST_WORKSPACE_BYTES = 1 << 30
+# Kernels are chosen within TensorRT's scratch memory, so its size is in the engine's key. It comes
+# from the memory that a machine has, in steps, and never from what is free at the moment.
+LARGEST_WORKSPACE_MIB = 1024
+WORKSPACES_MIB = ((6 << 30, 256), (12 << 30, 512))  # memory of the machine below, in bytes
+TAKEN = re.compile(r"^(?:VmRSS|VmSwap):\s+(\d+) kB", re.MULTILINE)
 ADVICE = (
     "end other programs (on a Jetson stop the desktop: sudo systemctl isolate multi-user.target), "
     "add swap, or allow more with --memory-mb"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryPlan:
-    """Limits of one build."""
+def workspace_mib(total_bytes: int | None) -> int:
+    """Scratch memory of TensorRT on a machine with so much memory; None: unknown."""
+    if total_bytes is not None:
+        for below_bytes, mib in WORKSPACES_MIB:
+            if total_bytes < below_bytes:
+                return mib
+    return LARGEST_WORKSPACE_MIB
 
-    limit_bytes: int | None  # of the process; None: unknown, so none is set
-    workspace_bytes: int  # of TensorRT's scratch memory on the device
 
-
-def plan_memory(
+def limit_memory(
     toolkit: str, graph_bytes: int, available_bytes: int | None, asked_mb: int | None = None
-) -> MemoryPlan:
-    """Limits from what is available, or from what was asked for.
+) -> int | None:
+    """How many bytes the process of a build may take; None: unknown, so there is no limit.
 
     Args:
         toolkit: "tensorrt" or "tensorrt_rtx".
@@ -50,18 +55,26 @@ def plan_memory(
                 found=str(asked_mb),
                 do="leave it out: the limit then comes from what is available",
             )
-        limit = asked_mb * MIB
-    elif available_bytes is None:
-        return MemoryPlan(None, MOST_WORKSPACE_BYTES)
-    else:
-        limit = build_limit_bytes(available_bytes)
-        need = build_need_bytes(toolkit, graph_bytes)
-        if need > limit:
-            raise ExecutorError(
-                "too little memory to build an engine",
-                expected=f"about {need // MIB} MB for a graph of {graph_bytes / 1e6:.0f} MB",
-                found=f"{limit // MIB} MB, {BUILD_SHARE:.0%} of the {available_bytes // MIB} MB "
-                "of memory and free swap",
-                do=ADVICE,
-            )
-    return MemoryPlan(limit, min(MOST_WORKSPACE_BYTES, int(WORKSPACE_SHARE * limit)))
+        return asked_mb * MIB
+    if available_bytes is None:
+        return None
+    limit = build_limit_bytes(available_bytes)
+    need = build_need_bytes(toolkit, graph_bytes)
+    if need > limit:
+        raise ExecutorError(
+            "too little memory to build an engine",
+            expected=f"about {need // MIB} MB for a graph of {graph_bytes / 1e6:.0f} MB",
+            found=f"{limit // MIB} MB, {BUILD_SHARE:.0%} of the {available_bytes // MIB} MB "
+            "of memory and free swap",
+            do=ADVICE,
+        )
+    return limit
+
+
+def taken_bytes(pid: int) -> int:
+    """Memory of a process, in RAM and in swap; 0 where it is gone or the system does not say."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    return sum(1024 * int(size) for size in TAKEN.findall(text))

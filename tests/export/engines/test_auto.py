@@ -18,7 +18,7 @@ KINDS = (ENCODER, LOCALIZER)
 
 
 def boxes(iou_median: float) -> BoxAgreement:
-    return BoxAgreement(100, iou_median, iou_median, float(iou_median > 0.99), 1.0)
+    return BoxAgreement(100, iou_median, iou_median, float(iou_median > 0.99), 1.0, 50)
 
 
 class FakeMeasurer:

@@ -42,7 +42,8 @@ def test_an_engine_with_all_that_it_depends_on(bundle, settings):
     assert key.onnx_sha256 == sha256_of(bundle.graph("localizer", "fp16"))
     assert (key.compute_capabilities, key.gpu_name) == (("8.7",), "Orin")
     assert key.plugin_sha256 == sha256_of(made.folder / "libtilefix_plugin.so")
-    assert key.click_buckets == (1, 4, 16, 64) and key.flags == ()
+    assert key.click_buckets == (1, 4, 16, 64)
+    assert key.flags == (f"workspace={asked(made.folder)['workspace'] >> 20}MiB",)
     assert manifest.timing_cache_sha256 == sha256_of(made.folder / "timing.cache")
     assert manifest.device_memory_bytes == 12345 and manifest.build_s >= 0
     assert manifest.layers.plugin_layers == 1
@@ -98,6 +99,31 @@ def test_what_is_there_is_not_built_again(bundle, settings):
     assert said[0].endswith("(an earlier build)")
     other = build_engine(bundle, "localizer", "fp16", replace(given, click_buckets=(1,)))
     assert other.folder != first.folder
+
+
+def test_two_builds_have_the_same_scratch_memory_whatever_is_free(bundle, settings, monkeypatch):
+    monkeypatch.setattr(builds, "meminfo_bytes", {"MemTotal": 8 << 30}.get)
+    given = settings()
+    first = build_engine(bundle, "reference_encoder", "fp16", given)
+    monkeypatch.setattr(builds, "build_memory_bytes", lambda: 3 << 30)
+    again = build_engine(bundle, "reference_encoder", "fp16", replace(given, force=True))
+    assert again.folder == first.folder and again.new
+    assert again.manifest.key.flags == ("workspace=512MiB",)
+    assert asked(again.folder)["workspace"] == 512 << 20
+    monkeypatch.setattr(builds, "meminfo_bytes", {"MemTotal": 32 << 30}.get)
+    assert build_engine(bundle, "reference_encoder", "fp16", given).folder != first.folder
+
+
+def test_a_timing_cache_of_another_content_is_not_used(bundle, settings):
+    given = settings()
+    first = build_engine(bundle, "localizer", "fp16", given)
+    (first.folder / "timing.cache").write_bytes(b"times of another world")
+    made = build_engine(bundle, "localizer", "fp16", replace(given, force=True))
+    assert asked(made.folder)["started_from"] == ""
+    cache = first.folder / "timing.cache"
+    assert (
+        f"timing cache: {cache} was altered since its build, and is not used" in made.manifest.notes
+    )
 
 
 def test_a_timing_cache_that_does_not_fit(bundle, settings):

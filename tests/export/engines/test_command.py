@@ -52,7 +52,7 @@ def test_auto_prints_every_precision_and_the_reason(run, bundle, make_plugin, mo
             return measuring.Latency(p50_ms, 2 * p50_ms, 8)
 
         def agreement(self, precision):
-            return BoxAgreement(100, 0.999, 0.9, 0.99, 1.0)
+            return BoxAgreement(100, 0.999, 0.9, 0.99, 1.0, 50)
 
     monkeypatch.setattr(measuring, "DeviceMeasurer", Fake)
     options = ("--precision", "auto", "--inputs", "random", "--toolkit", "tensorrt")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from edge.engine_manifest import EngineKey
 from edge.errors import ExecutorError, OutputError, UsageError
+from export.engines import child
 from export.engines.command import read_buckets
 from export.engines.duration import expected_s
 from export.engines.engine_files import keep_logs
-from export.engines.memory import MIB, plan_memory
+from export.engines.job import BuildJob
+from export.engines.memory import MIB, limit_memory, workspace_mib
 
 KEY = EngineKey(
     kind="localizer",
@@ -23,27 +27,56 @@ KEY = EngineKey(
 
 
 def test_limits_come_from_what_is_available():
-    plan = plan_memory("tensorrt", 10 * MIB, 4000 * MIB)
-    assert plan.limit_bytes == 3600 * MIB
-    assert plan.workspace_bytes == 900 * MIB
-    assert plan_memory("tensorrt", 10 * MIB, 64000 * MIB).workspace_bytes == 1024 * MIB
-    unknown = plan_memory("tensorrt", 10 * MIB, None)
-    assert (unknown.limit_bytes, unknown.workspace_bytes) == (None, 1024 * MIB)
+    assert limit_memory("tensorrt", 10 * MIB, 4000 * MIB) == 3600 * MIB
+    assert limit_memory("tensorrt", 10 * MIB, None) is None
+
+
+def test_scratch_memory_comes_from_what_a_machine_has_in_steps():
+    """Boards of 4, 8 and 16 GB, whose systems see somewhat less."""
+    totals = [3800 * MIB, 7600 * MIB, 15600 * MIB, None]
+    assert [workspace_mib(total) for total in totals] == [256, 512, 1024, 1024]
+
+
+def test_a_build_that_takes_more_than_its_limit_is_ended(tmp_path, monkeypatch):
+    (tmp_path / "hungry.py").write_text(
+        "import os, pathlib, time\n"
+        "pathlib.Path('pid').write_text(str(os.getpid()))\n"
+        "kept = bytearray(os.urandom(1)) * (300 << 20)\n"
+        "time.sleep(120)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    job = BuildJob(
+        folder=str(tmp_path),
+        toolkit="tensorrt",
+        graph="graph.onnx",
+        kind="localizer",
+        capabilities=(87,),
+        click_buckets=(),
+        custom_operators=(),
+        limit_bytes=100 * MIB,
+    )
+    with pytest.raises(ExecutorError) as error:
+        child.run_job(job, {}, title="", expected_s=1, progress=lambda line: None, worker="hungry")
+    assert error.value.what == "the build ran out of memory"
+    assert error.value.expected == "that it stays within 100 MB"
+    taken_mb = int(error.value.found.removeprefix("it took ").partition(" MB")[0])
+    assert 100 < taken_mb < 500
+    assert not Path("/proc", (tmp_path / "pid").read_text()).exists(), "it goes on"
 
 
 def test_large_graphs_need_more():
-    plan_memory("tensorrt_rtx", 10 * MIB, 1000 * MIB)
+    limit_memory("tensorrt_rtx", 10 * MIB, 1000 * MIB)
     with pytest.raises(ExecutorError) as error:
-        plan_memory("tensorrt_rtx", 200 * MIB, 1000 * MIB)
+        limit_memory("tensorrt_rtx", 200 * MIB, 1000 * MIB)
     assert error.value.what == "too little memory to build an engine"
     assert error.value.expected == "about 1600 MB for a graph of 210 MB"
     assert "add swap" in error.value.do and "--memory-mb" in error.value.do
 
 
 def test_a_limit_that_is_asked_for_is_taken():
-    assert plan_memory("tensorrt", 900 * MIB, 100 * MIB, 2000).limit_bytes == 2000 * MIB
+    assert limit_memory("tensorrt", 900 * MIB, 100 * MIB, 2000) == 2000 * MIB
     with pytest.raises(UsageError) as error:
-        plan_memory("tensorrt", 0, None, 0)
+        limit_memory("tensorrt", 0, None, 0)
     assert error.value.what == "--memory-mb is no limit"
 
 
