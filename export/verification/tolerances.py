@@ -17,6 +17,7 @@ class Tolerance:
     cosine_min: float  # of a whole tensor against the reference's
     relative_max: float  # |candidate - reference| / |reference|, Euclidean
     iou_median_min: float  # of the boxes of all clicks
+    # Shares of few clicks may miss their limits by one click.
     iou_share_min: float  # share of clicks whose boxes overlap by IoU >= 0.99
     same_cell_min: float  # share of clicks without a prior whose winning cell is equal
     reason: str
@@ -33,15 +34,17 @@ TOLERANCES: dict[str, Tolerance] = {
         "where two cells nearly tie, a click in fifty may go to the other one",
     ),
     "fp16": Tolerance(
-        cosine_min=0.999,
+        # About three times what `tilefix verify --executors onnxruntime --taps` missed by with lite
+        # on the demo flight, 316 clicks, on 2026-11-26: 99.4 % of the boxes at IoU 0.99 or more,
+        # 98.7 % of the cells equal. Taps twice: cosine 0.99990, relative error 0.014, which
+        # random pictures (--inputs random) reach too; there the median IoU is 0.9974.
+        cosine_min=0.9995,
         relative_max=0.03,
         iou_median_min=0.99,
-        # `tilefix verify` of lite in ONNX Runtime, demo flight, 2026-11-26: median IoU 0.9994,
-        # 99.4 % at 0.99 or more, 98.7 % of the cells equal, worst relative error of a tap 0.013
-        iou_share_min=0.90,
-        same_cell_min=0.93,
-        reason="each of some sixty layers rounds to 11 bits, which adds up to less than one per "
-        "cent in the mean; without a prior the best cells of weak clicks lie that near together",
+        iou_share_min=0.98,
+        same_cell_min=0.96,
+        reason="each of some sixty layers rounds to 11 bits, which adds up to one per cent in the "
+        "deepest; without a prior the best cells of weak clicks lie that near together",
     ),
 }
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edge.errors import UsageError
+from export.verification.boxes import BoxAgreement
 from export.verification.tolerances import TOLERANCES, tolerances
 
 
@@ -14,6 +17,18 @@ def test_every_precision_says_why_and_a_wider_one_allows_more():
     assert wide.cosine_min > narrow.cosine_min
     assert wide.relative_max < narrow.relative_max
     assert narrow.iou_median_min >= 0.99
+
+
+def test_what_was_measured_passes_with_room_and_three_times_worse_does_not():
+    """lite on the demo flight: 2 of 316 boxes and 2 of 158 cells differ, the worst tap 0.014."""
+    limit = TOLERANCES["fp16"]
+    measured = BoxAgreement(316, 0.9994, 0.0, 314 / 316, 156 / 158, 158)
+    assert measured.faults(limit) == []
+    worse = replace(measured, iou_share=308 / 316, same_cell=150 / 158)
+    assert len(worse.faults(limit)) == 2
+    assert 0.014 < limit.relative_max < 3 * 0.014
+    # an error at right angles: the two limits of a tensor then say the same
+    assert limit.cosine_min == pytest.approx(1 - limit.relative_max**2 / 2, abs=1e-4)
 
 
 def test_a_change_for_one_precision_and_for_all():

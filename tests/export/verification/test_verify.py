@@ -186,7 +186,7 @@ def test_a_truncated_engine_is_a_failure_and_not_a_skip(tapped_tiny, tmp_path):
     assert not found.passed and found.skipped == ()
     assert [each.run for each in found.failed] == ["tensorrt/fp16"]
     assert f"{len(plan) - 7} bytes" in found.failed[0].error
-    assert "tilefix build" in found.failed[0].error
+    assert "build it again" in found.failed[0].error
     assert found.sentence.startswith("FAILED: tensorrt/fp16 could not be compared: the engine in")
 
 
