@@ -23,14 +23,32 @@ PATH = click.Path(path_type=Path)
 
 @click.command(cls=FilledCommand)
 @click.argument("bundle", type=PATH, required=False)
-@click.option("--executors", default="onnxruntime,tensorrt,torch", show_default=True)
-@click.option("--precision", default="fp32,fp16", show_default=True)
-@click.option("--reference", default="onnxruntime/fp32", show_default=True)
+@click.option(
+    "--executors",
+    default="onnxruntime,tensorrt,torch",
+    show_default=True,
+    help="What runs the bundle: these, tensorrt-rtx, and reference, which is numpy.",
+)
+@click.option(
+    "--precision", default="fp32,fp16", show_default=True, help="Of the graphs: fp32, fp16, both."
+)
+@click.option(
+    "--reference",
+    default="onnxruntime/fp32",
+    show_default=True,
+    help="What all others are measured against, EXECUTOR/PRECISION.",
+)
 @click.option("--taps", is_flag=True, help="Compare interior tensors too; needs the extra export.")
 @click.option("--inputs", default="demo", show_default=True, help="demo, random, or a folder.")
 @click.option("--count", type=click.IntRange(1), help="Frames to compare on; all when not given.")
 @click.option("--seed", default=0, show_default=True, help="Of random clicks, pictures, priors.")
-@click.option("--tolerance", multiple=True, help="LIMIT=VALUE or PRECISION.LIMIT=VALUE.")
+@click.option(
+    "--tolerance",
+    multiple=True,
+    help="Change a limit, several times if need be: fp16.relative_max=0.05, or without the "
+    "precision for all. Limits: cosine_min, relative_max, iou_median_min, iou_share_min, "
+    "same_cell_min.",
+)
 @click.option("--checkpoint", type=PATH, help="Weights for torch; the bundle's when not given.")
 @click.option(
     "--plugin",
@@ -38,7 +56,7 @@ PATH = click.Path(path_type=Path)
     help="Folder of `tilefix plugin build`, for engines of --taps; when not given, the plugin "
     "of the engine that was built here.",
 )
-@click.option("--threads", default=2, show_default=True)
+@click.option("--threads", default=2, show_default=True, help="Of runs on the CPU.")
 @click.option("--out", type=PATH, help="Folder for verification.json.")
 def verify(
     bundle: Path | None,
@@ -58,9 +76,10 @@ def verify(
     """Compare the runs of BUNDLE, or of the shipped one, on the same inputs.
 
     Every executor in every precision is compared with the reference: boxes, outputs, values that
-    are no numbers, and with --taps a dozen interior tensors, of which the first that diverges is
-    named. What is not there is skipped, with the reason. Exit code 0: all that was compared
-    agrees. 1: something does not. Others: see the README.
+    are no numbers, and with --taps a dozen interior tensors of each graph; the first that diverges
+    is named. What is not there is skipped, with the reason. Engines are those of `tilefix build`.
+
+    Exit code 0: all that was compared agrees. 1: something does not. Others: see the README.
     """
     from rich.console import Console
 

@@ -28,7 +28,8 @@ def show(found: Verification, console: Console) -> None:
 
     console.print(
         f"bundle {escape(found.bundle)}, reference {found.reference}, inputs: "
-        f"{escape(found.inputs)}, {found.frames} frames, {found.clicks} clicks"
+        f"{escape(found.inputs)}, {_counted(found.frames, 'frame')}, "
+        f"{_counted(found.clicks, 'click')}"
     )
     console.print(_run_table(found))
     for each in found.comparisons:
@@ -38,6 +39,8 @@ def show(found: Verification, console: Console) -> None:
         console.print(f"{refused.run}: {escape(refused.error)}")
     for absent in found.skipped:
         console.print(f"{absent.run}: skipped, {escape(absent.reason)}")
+    if any(not tensor.judged for each in found.comparisons for tensor in each.tensors):
+        console.print("-: not judged by itself: it jumps where two cells nearly tie, see same cell")
     for each in found.comparisons:
         console.print()
         console.print(f"[bold]{each.run} against {found.reference}[/]")
@@ -72,6 +75,10 @@ def write_json(found: Verification, folder: Path) -> Path:
             do="give another folder with --out",
         ) from error
     return path
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _plain(found: Verification) -> dict[str, Any]:

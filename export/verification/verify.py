@@ -148,11 +148,14 @@ def _check_request(
         )
     for name in names:
         if name.precision not in limits:
+            what = f"there are no limits for {name.precision}, by which {name} could be judged"
+            if name.precision == "int8":
+                what = "this version of tilefix has no INT8 graphs, so there is nothing to verify"
             raise UsageError(
-                f"it is not known how near {name} has to be",
-                expected=f"a precision out of {', '.join(limits)}",
+                what,
+                expected=f"--precision with some of {','.join(limits)}",
                 found=name.precision,
-                do="choose one of these with --precision",
+                do=f"leave {name.precision} out of --precision",
             )
 
 

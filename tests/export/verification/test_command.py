@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -11,6 +12,7 @@ from edge.bundle import LOCALIZER
 from edge.cli import VERBS
 from edge.errors import BundleError, ExecutorError, OutputError, UsageError
 from export.verification.command import verify
+from export.verification.tolerances import TOLERANCES
 
 FAST = ("--inputs", "random", "--count", "1", "--threads", "1", "--executors", "onnxruntime")
 
@@ -33,6 +35,8 @@ def test_a_pass_with_taps_is_shown_and_written(tapped_tiny, tmp_path):
     done = typed(tapped_tiny.path, *FAST, "--taps", "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
     assert "PASSED: onnxruntime/fp16 against onnxruntime/fp32" in done.output
+    assert "inputs: random, 1 frame, 16 clicks" in done.output
+    assert done.output.count("-: not judged by itself") == 1
     assert done.output.index("tap.stem") < done.output.index("tap.similarity_map")
     report = json.loads((tmp_path / "out/verification.json").read_text())
     assert report["schema"] == "tilefix-verification/1"
@@ -77,6 +81,13 @@ def test_a_wider_tolerance_lets_the_same_bundle_pass(make_tapped, conftest_parts
     assert done.exit_code == 0, done.output
 
 
+def test_the_help_explains_every_option_and_names_every_limit():
+    text = " ".join(typed("--help").output.split())
+    assert all(option.help for option in verify.params if isinstance(option, click.Option))
+    for name in ("tensorrt-rtx", "EXECUTOR/PRECISION", *TOLERANCES["fp16"].__dataclass_fields__):
+        assert name in text or name == "reason"
+
+
 def test_without_fp16_there_is_nothing_to_compare(tiny_bundle):
     error = refusal(tiny_bundle.path, *FAST)
     assert isinstance(error, ExecutorError)
@@ -96,6 +107,9 @@ def test_tensorrt_alone_where_there_is_none_is_an_error(tapped_tiny, monkeypatch
     ("arguments", "kind", "words"),
     [
         (("--precision", "fp32"), UsageError, "compared with itself"),
+        (("--precision", "fp16,int8"), UsageError, "this version of tilefix has no INT8 graphs"),
+        (("--precision", "fp16,int8"), UsageError, "leave int8 out of --precision"),
+        (("--precision", "bf16"), UsageError, "there are no limits for bf16, by which"),
         (("--executors", "onnx"), UsageError, "does not name a run"),
         (("--reference", "onnxruntime"), UsageError, "does not name a run"),
         (("--tolerance", "cosine_min=x"), UsageError, "has no number"),
