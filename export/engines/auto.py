@@ -19,8 +19,9 @@ from edge.engine_manifest import (
 from export.engines.build import BuildSettings, BuiltEngine, build_engine, check_graphs
 from export.engines.choice import Candidate, Choice, choose, measure
 from export.engines.measuring import Measurer
+from export.verification.tolerances import TOLERANCES
 
-ALLOWED = ("fp32", "fp16", "int8")
+ALLOWED = tuple(TOLERANCES)  # no more than there are limits for
 NOTE = "auto: "
 
 

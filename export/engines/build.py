@@ -235,6 +235,10 @@ def check_precision(bundle: Bundle, precision: str) -> None:
         f"the bundle {bundle.manifest.name} has no {precision} graphs",
         expected=f"one of: {there}",
         found=precision,
-        do=f"choose --precision {bundle.precisions[-1]}, or make {precision}: "
-        + ("tilefix calibrate" if precision == "int8" else "tilefix export"),
+        do=f"choose --precision {bundle.precisions[-1]}"
+        + (
+            "; this version of tilefix makes no INT8 graphs"
+            if precision == "int8"
+            else f", or make {precision}: tilefix export"
+        ),
     )

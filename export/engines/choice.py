@@ -8,18 +8,9 @@ from dataclasses import dataclass
 from edge.errors import ExecutorError, TilefixError
 from export.engines.measuring import Latency, Measurer
 from export.verification.boxes import BoxAgreement
-from export.verification.tolerances import TOLERANCES, Tolerance
+from export.verification.tolerances import TOLERANCES
 
-BY_RULE = ("fp16", "fp32", "int8")  # without a measurement: the first of these that there is
-INT8 = Tolerance(
-    cosine_min=0.99,
-    relative_max=0.15,
-    iou_median_min=0.95,
-    iou_share_min=0.0,
-    same_cell_min=0.85,
-    reason="eight bits move most boxes by a pixel; whether that costs right answers is for scores "
-    "on labelled pairs to say",
-)
+BY_RULE = ("fp16", "fp32")  # without a measurement: the first of these that there is
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +55,8 @@ def measure(precision: str, measurer: Measurer) -> Candidate:
         latency = measurer.latency(precision)
     except TilefixError as error:
         return Candidate(precision, faults=(f"{error.what}: {error.found}",))
-    limit = INT8 if precision == "int8" else TOLERANCES[precision]
-    return Candidate(precision, latency, agreement, tuple(agreement.faults(limit)))
+    faults = tuple(agreement.faults(TOLERANCES[precision]))
+    return Candidate(precision, latency, agreement, faults)
 
 
 def choose(candidates: Sequence[Candidate], cannot_measure: str = "") -> Choice:
@@ -97,18 +88,6 @@ def choose(candidates: Sequence[Candidate], cannot_measure: str = "") -> Choice:
     because = [f"{each.precision} {_against(best, each)}" for each in others]
     why = "; ".join(["the fastest that passes", *because])
     return Choice(best.precision, why, True, listed)
-
-
-def pair(candidates: Sequence[Candidate]) -> str:
-    """The line "fp16 / int8" where both exist: INT8 is often the slower one. Else empty."""
-    both = {each.precision: each for each in candidates if each.precision in ("fp16", "int8")}
-    if len(both) < 2:
-        return ""
-    times = [
-        f"{both[name].latency.p50_ms:.2f} ms" if both[name].latency else "not measured"
-        for name in ("fp16", "int8")
-    ]
-    return f"fp16 / int8: {times[0]} / {times[1]}"
 
 
 def _against(best: Candidate, other: Candidate) -> str:

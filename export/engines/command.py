@@ -43,8 +43,8 @@ GRAPHS = {"encoder": "reference_encoder", "localizer": "localizer"}
     "--memory-mb",
     type=click.IntRange(1),
     help="End a build that takes more memory and swap than this; 90 % of what is free by default. "
-    "With tensorrt_rtx the process is refused more, too. What tensorrt takes of the GPU's own memory "
-    "does not count.",
+    "tensorrt_rtx is refused more beforehand; what tensorrt takes of a GPU's own memory is not "
+    "counted.",
 )
 @click.option("--logs", type=PATH, help="Folder to keep the builder's verbose logs in.")
 @click.option(
@@ -101,7 +101,6 @@ def build(
         check_graphs(opened, kinds, precision, settings)
         for kind in kinds:
             _show(build_engine(opened, kind, precision, settings, click.echo))
-        _show_pair(opened, precision)
     except KeyboardInterrupt:
         click.echo("interrupted: finished engines are kept, the same command goes on", err=True)
         sys.exit(INTERRUPTED)
@@ -111,15 +110,13 @@ def _build_auto(
     bundle: Bundle, kinds: tuple[str, ...], settings: BuildSettings, inputs: str
 ) -> None:
     from export.engines.auto import build_auto
-    from export.engines.choice import pair
 
     measurer = _measurer(bundle, settings.target, kinds, inputs)
     made = build_auto(bundle, kinds, settings, measurer, click.echo)
     for each in made.kept:
         _show(each)
-    for line in (*made.choice.lines, pair(made.choice.candidates)):
-        if line:
-            click.echo(line)
+    for line in made.choice.lines:
+        click.echo(line)
     if made.removed:
         click.echo(f"removed again: {', '.join(made.removed)}")
 
@@ -195,12 +192,3 @@ def _show(engine: BuiltEngine) -> None:
     for note in engine.manifest.notes if engine.new else ():
         if not note.startswith(NOTE):  # these follow once, below the engines
             click.echo(f"  {note}")
-
-
-def _show_pair(bundle: Bundle, precision: str) -> None:
-    """Say that INT8 is not faster by name alone, where FP16 is there to compare with."""
-    other = {"fp16": "int8", "int8": "fp16"}.get(precision, "")
-    if other in bundle.precisions:
-        click.echo(
-            f"the bundle has {other} as well: --precision auto measures both and keeps the faster"
-        )

@@ -10,7 +10,7 @@ from edge.engine_manifest import engines_folder, read_engine
 from edge.errors import ExecutorError
 from export.engines.auto import build_auto
 from export.engines.build import build_engine
-from export.engines.choice import Candidate, choose, measure, pair
+from export.engines.choice import Candidate, choose, measure
 from export.engines.measuring import Latency
 from export.verification.boxes import BoxAgreement
 
@@ -37,57 +37,47 @@ class FakeMeasurer:
 
 
 def chosen(**numbers: tuple[float, float]):
-    return choose([measure(name, FakeMeasurer(**numbers)) for name in ("fp32", "fp16", "int8")])
+    return choose([measure(name, FakeMeasurer(**numbers)) for name in ("fp32", "fp16")])
 
 
 def test_the_fastest_that_passes():
-    choice = chosen(fp32=(4.0, 1.0), fp16=(2.0, 0.998), int8=(1.5, 0.97))
-    assert choice.precision == "int8" and choice.measured
-    assert choice.why == (
-        "the fastest that passes; fp32 takes 2.67 times as long; fp16 takes 1.33 times as long"
-    )
+    choice = chosen(fp32=(4.0, 1.0), fp16=(2.0, 0.998))
+    assert choice.precision == "fp16" and choice.measured
+    assert choice.why == "the fastest that passes; fp32 takes 2.00 times as long"
     assert choice.lines[1] == ("fp16  2.00 ms (p99 4.00) for 8 clicks, median IoU 0.9980, passes")
-    assert choice.lines[-1].startswith("kept: int8, the fastest that passes")
+    assert choice.lines[-1].startswith("kept: fp16, the fastest that passes")
 
 
 def test_a_fast_one_that_is_wrong_is_not_kept():
-    choice = chosen(fp32=(4.0, 1.0), fp16=(2.0, 0.998), int8=(0.5, 0.60))
-    assert choice.precision == "fp16"
-    assert "int8 fails (median IoU 0.6000, at least 0.95)" in choice.why
+    choice = chosen(fp32=(4.0, 1.0), fp16=(0.5, 0.60))
+    assert choice.precision == "fp32"
+    assert "fp16 fails (median IoU 0.6000, at least 0.99; " in choice.why
 
 
-def test_int8_that_is_slower_is_not_kept():
-    choice = chosen(fp32=(4.0, 1.0), fp16=(2.0, 0.998), int8=(2.6, 0.99))
-    assert choice.precision == "fp16"
-    assert pair(choice.candidates) == "fp16 / int8: 2.00 ms / 2.60 ms"
+def test_a_narrow_one_that_is_slower_is_not_kept():
+    choice = chosen(fp32=(2.0, 1.0), fp16=(2.6, 0.999))
+    assert choice.precision == "fp32"
 
 
 def test_one_that_cannot_be_measured_does_not_end_the_others():
-    choice = chosen(fp32=(4.0, 1.0), fp16=(2.0, 0.998))
-    assert choice.precision == "fp16"
-    assert choice.candidates[2].words == "no memory left: none"
-    assert pair(choice.candidates) == "fp16 / int8: 2.00 ms / not measured"
+    choice = chosen(fp32=(4.0, 1.0))
+    assert choice.precision == "fp32"
+    assert choice.candidates[1].words == "no memory left: none"
 
 
 def test_none_passes():
     with pytest.raises(ExecutorError) as error:
-        chosen(fp32=(4.0, 0.5), fp16=(2.0, 0.4), int8=(1.0, 0.3))
+        chosen(fp32=(4.0, 0.5), fp16=(2.0, 0.4))
     assert error.value.what == "no precision passes on this device"
     assert "fp16 2.00 ms" in error.value.found
     assert "tilefix verify BUNDLE --taps" in error.value.do
 
 
-@pytest.mark.parametrize(
-    ("names", "kept"),
-    [(("fp32", "fp16", "int8"), "fp16"), (("fp32",), "fp32"), (("fp32", "int8"), "fp32")],
-)
+@pytest.mark.parametrize(("names", "kept"), [(("fp32", "fp16"), "fp16"), (("fp32",), "fp32")])
 def test_without_a_device_a_rule_decides(names, kept):
     choice = choose([Candidate(name) for name in names], cannot_measure="no GPU")
     assert (choice.precision, choice.measured) == (kept, False)
     assert choice.why == "by rule, not by measurement: no GPU"
-    assert pair(choice.candidates) == (
-        "fp16 / int8: not measured / not measured" if len(names) == 3 else ""
-    )
 
 
 def folders(bundle) -> list:
@@ -122,14 +112,23 @@ def test_what_was_there_before_stays(bundle, settings):
 
 
 def test_where_nothing_is_measured_all_stay(tiny, tmp_path, settings):
+    bundle = small_bundle(tmp_path / "two", tiny.tiny_manifest())
+    made = build_auto(bundle, KINDS, settings("11.4.1.0"), "this machine has no GPU of sm86")
+    assert made.choice.precision == "fp16" and made.removed == ()
+    assert sorted(folders(bundle)) == ["fp16", "fp16", "fp32", "fp32"]
+
+
+def test_all_graphs_are_looked_at_before_the_first_is_built(tiny, tmp_path, settings):
+    wrong = {f"fp16/{LOCALIZER}": small_localizer(half=False)}
+    bundle = small_bundle(tmp_path / "wrong", tiny.tiny_manifest(), wrong)
+    with pytest.raises(ExecutorError, match="is not fp16"):
+        build_auto(bundle, KINDS, settings(), "no GPU")
+    assert not engines_folder(bundle).exists()
+
+
+def test_a_precision_without_limits_is_left_out(tiny, tmp_path, settings):
     graphs = {f"int8/{ENCODER}": small_encoder(True), f"int8/{LOCALIZER}": small_localizer(True)}
     bundle = small_bundle(tmp_path / "three", tiny.tiny_manifest(), graphs)
     assert bundle.precisions == ("fp16", "fp32", "int8")
-    with pytest.raises(ExecutorError) as error:  # these int8 graphs are fp16
-        build_auto(bundle, KINDS, settings(), "no GPU")
-    assert error.value.what.endswith("reference_encoder.onnx is not int8")
-    assert not engines_folder(bundle).exists(), "it built before it looked at all graphs"
-    two = small_bundle(tmp_path / "two", tiny.tiny_manifest())
-    made = build_auto(two, KINDS, settings("11.4.1.0"), "this machine has no GPU of sm86")
-    assert made.choice.precision == "fp16" and made.removed == ()
-    assert sorted(folders(two)) == ["fp16", "fp16", "fp32", "fp32"]
+    made = build_auto(bundle, KINDS, settings(), "no GPU")
+    assert [each.precision for each in made.choice.candidates] == ["fp32", "fp16"]

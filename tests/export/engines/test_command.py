@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from click.testing import CliRunner
 
+from edge.bundle import LOCALIZER
 from edge.cli import tilefix
 from edge.errors import BundleError, ExecutorError, SourceError, TilefixError, UsageError
+from edge.localizer import NUMBERS
 from export.engines import device, measuring
 from export.verification.boxes import BoxAgreement
 
@@ -126,7 +130,26 @@ def test_the_device_measurer_asks_both_questions(monkeypatch, bundle):
     from export.verification.cases import random_cases
 
     monkeypatch.setattr(measuring, "RUNS", 5)
-    measurer = measuring.DeviceMeasurer(bundle, list(random_cases(bundle, 2)), "onnxruntime")
+    cases = list(random_cases(bundle, 2))
+    measurer = measuring.DeviceMeasurer(bundle, cases, "onnxruntime")
     assert measurer.agreement("fp32").iou_median == 1.0
+    asked = []
+    opened = measuring.open_executor
+
+    def watched(executor, bundle, kind, *others):
+        made = opened(executor, bundle, kind, *others)
+        if kind == LOCALIZER:
+            run = made.run
+            made.run = lambda inputs, outputs=None: (
+                asked.append((inputs["frame"].tobytes(), outputs)) or run(inputs, outputs)
+            )
+        return made
+
+    monkeypatch.setattr(measuring, "open_executor", watched)
+    monkeypatch.setattr(measuring, "WARM_UP_RUNS", 2)
     found = measurer.latency("fp16")
-    assert 0 < found.p50_ms <= found.p99_ms and found.clicks == 16
+    assert 0 < found.p50_ms <= found.p99_ms
+    assert found.clicks == max(len(case.click_xy_px) for case in cases)
+    assert {outputs for _, outputs in asked} == {NUMBERS}, "what no flight asks for is not fetched"
+    runs = Counter(frame for frame, _ in asked)
+    assert list(runs.values()) == [2 + 3, 2 + 3], "five runs of two cases, none of them less"
