@@ -93,9 +93,12 @@ def _tensorrt(root: Path, python: Interpreter, jetson: Jetson | None, rtx: str |
         return Finding("TensorRT", State.OK, f"TensorRT-RTX {rtx}")
     if jetson is not None:
         binary = library("libnvinfer.so", root)
-        text = "not installed" if binary is None else f"{binary.name}, without its Python package"
+        if binary is not None:
+            text = f"{binary.name}, without its Python package"
+            commands = ("sudo apt install python3-libnvinfer",)
+            return Finding("TensorRT", State.NOTE, text, commands=commands)
         commands = ("sudo apt install nvidia-jetpack",)
-        return Finding("TensorRT", State.NOTE, text, commands=commands)
+        return Finding("TensorRT", State.NOTE, "not installed", commands=commands)
     advice = "for RTX cards from PyPI; TensorRT itself from developer.nvidia.com"
     commands = ("pip install tensorrt-rtx",)
     return Finding("TensorRT", State.NOTE, "not installed", advice, commands)

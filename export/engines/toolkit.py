@@ -30,7 +30,7 @@ OLDEST_FULL = (10, 3)
 ALWAYS_TYPED_FROM = (11, 0)
 PLUGIN_WINS_FROM = (10, 7)
 INSTALL = {
-    FULL: "sudo apt install python3-libnvinfer-dev, in a venv made with --system-site-packages",
+    FULL: "sudo apt install python3-libnvinfer, in a venv made with --system-site-packages",
     RTX: "pip install tensorrt-rtx",
 }
 OPSET_BEFORE_10_7, OPSET = 20, 24  # newest that the parser's operators.md lists

@@ -96,7 +96,9 @@ def test_nothing_installed_names_the_package(tmp_path):
     assert found["TensorRT"].found == "not installed"
     assert "sudo apt install nvidia-jetpack" in found["TensorRT"].remedy
     put(root, {"usr/lib/aarch64-linux-gnu/libnvinfer.so.10.3.0": ""})
-    assert "without its Python package" in by_name(root, python())["TensorRT"].found
+    lacking = by_name(root, python())["TensorRT"]
+    assert lacking.found == "libnvinfer.so.10.3.0, without its Python package"
+    assert lacking.commands == ("sudo apt install python3-libnvinfer",)
 
 
 def test_python_without_the_library(tmp_path):

@@ -51,7 +51,7 @@ def test_none_is_installed(installed):
         Toolkit.find(None, local=True)
     assert error.value.what == "no TensorRT is installed"
     assert error.value.expected == "tensorrt or tensorrt_rtx"
-    assert "on a Jetson: sudo apt install python3-libnvinfer-dev" in error.value.do
+    assert "on a Jetson: sudo apt install python3-libnvinfer," in error.value.do
     assert "on a PC: pip install tensorrt-rtx" in error.value.do
 
 
