@@ -10,7 +10,13 @@ from export.engines.job import BuildJob
 from export.engines.memory import ADVICE
 
 NO_MEMORY = re.compile(r"out ?of ?memory|bad_alloc|cannot allocate|MemoryError", re.IGNORECASE)
-NO_PLUGIN = re.compile(r"Plugin not found|No importer registered for op: TileAttention")
+NO_PLUGIN = re.compile(r"Plugin not found")
+NO_IMPORTER = "No importer registered for op: "
+# What each kernel takes; see `checked` in its plugin's source.
+TAKES = {
+    "TileAttention": "1 to 64 clicks, channels in multiples of 8",
+    "CrossAttention": "channels that are a multiple of the heads, at most 128 to a head",
+}
 NO_OPERATOR = re.compile(r"UNSUPPORTED_NODE|INVALID_NODE|No importer registered|Unsupported op")
 NO_KERNEL = re.compile(r"Cannot compile")
 PLUGIN_SAID_NO = re.compile(r"configurePlugin|getOutputShapes|supportsFormat")
@@ -31,7 +37,7 @@ def explain(errors: Sequence[str], title: str, job: BuildJob) -> ExecutorError:
     graph = job.graph
     if NO_MEMORY.search(text):
         return no_memory(job, found)
-    if NO_PLUGIN.search(text):
+    if NO_PLUGIN.search(text) or any(NO_IMPORTER + name in text for name in job.custom_operators):
         return ExecutorError(
             f"{title} does not know a custom operator of {graph}",
             expected=f"a plugin with creators for {', '.join(job.custom_operators) or 'it'}",
@@ -40,8 +46,11 @@ def explain(errors: Sequence[str], title: str, job: BuildJob) -> ExecutorError:
         )
     if PLUGIN_SAID_NO.search(text):
         return ExecutorError(
-            f"the plugin refuses the shapes of {graph}",
-            expected="1 to 64 clicks, channels in multiples of 8, types that the kernel has",
+            f"the plugin refuses the shapes or types of {graph}",
+            expected="; ".join(
+                f"{name}: {TAKES.get(name, 'what its kernel takes')}"
+                for name in job.custom_operators
+            ),
             found=found,
             do="choose other --buckets, or export the bundle again",
         )

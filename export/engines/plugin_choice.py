@@ -15,6 +15,7 @@ from edge.errors import ExecutorError
 from export.engines.graph_facts import GraphFacts
 from export.engines.targets import Target
 from export.plugin.build import read_manifest
+from export.plugin.toolchain import OLDEST_ARCH
 
 FOLDER = "plugin"
 
@@ -37,11 +38,20 @@ def choose_plugin(folder: Path | None, facts: GraphFacts, target: Target) -> Cho
         target: of the build.
 
     Raises:
-        ExecutorError: a graph with custom nodes and no plugin; or one that is altered, of another
-            machine, without the TensorRT shell, or without code for a target.
+        ExecutorError: a graph with custom nodes and no plugin, or a target that the kernels cannot
+            run on; or a plugin that is altered, of another machine, without the TensorRT shell, or
+            without code for a target.
     """
     if not facts.custom_nodes:
         return None
+    old = [f"sm{each}" for each in target.capabilities if each < OLDEST_ARCH]
+    if old:
+        raise ExecutorError(
+            f"the plugin has no kernels for {', '.join(old)}",
+            expected=f"sm{OLDEST_ARCH} or newer, for {', '.join(facts.custom_nodes)}",
+            found=target.names,
+            do="leave it out of --target, or choose --precision fp32, which needs no plugin",
+        )
     if folder is None:
         raise ExecutorError(
             f"the graph {facts.path} has custom nodes, and no plugin was given for them",

@@ -30,6 +30,7 @@ SYSTEM_INCLUDES = (
     "/usr/local/tensorrt/include",
 )
 USUAL_ARCHS = (87, 90, 110)  # Orin, Hopper, Thor
+OLDEST_ARCH = 80  # Ampere
 CROSS_COMPILER = "aarch64-linux-gnu-g++"
 VERSION_LINE = re.compile(r"#define (?:NV_TENSORRT|TRT)_(MAJOR|MINOR|PATCH)(?:_ENTERPRISE)? (\d+)")
 
@@ -95,11 +96,20 @@ class Nvcc:
         return known, why
 
     def check(self, archs: tuple[int, ...]) -> None:
-        """Refuse what this compiler does not know.
+        """Refuse what the kernels cannot run on, and what this compiler does not know.
 
         Raises:
-            UsageError: an architecture that it makes no code for.
+            UsageError: an architecture that there is no code for.
         """
+        old = [arch for arch in archs if arch < OLDEST_ARCH]
+        if old:
+            raise UsageError(
+                f"the kernels have no code for {', '.join(f'sm_{arch}' for arch in old)}",
+                expected=f"--arch {OLDEST_ARCH} or newer: they copy asynchronously (cp.async)",
+                found=",".join(map(str, archs)),
+                do="leave it out of --arch; GPUs before Ampere run the fp32 graphs, which need no "
+                "plugin",
+            )
         unknown = [arch for arch in archs if arch not in self.archs]
         if unknown or not archs:
             names = ", ".join(f"sm_{arch}" for arch in unknown) or "no architecture at all"

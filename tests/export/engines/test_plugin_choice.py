@@ -46,6 +46,17 @@ def test_an_engine_brings_its_plugin(bundle, facts, settings, target):
     assert error.value.found == "an engine without one"
 
 
+def test_gpus_that_the_kernels_cannot_run_on(facts, target, make_plugin):
+    """Before Ampere there is no cp.async; a graph without custom nodes asks for no kernel."""
+    old = replace(target, capabilities=(75, 86))
+    with pytest.raises(ExecutorError) as error:
+        choose_plugin(make_plugin(archs=[75, 86]), facts, old)
+    assert error.value.what == "the plugin has no kernels for sm75"
+    assert error.value.expected.startswith("sm80 or newer, for TileAttention")
+    assert "--precision fp32" in error.value.do
+    assert choose_plugin(None, replace(facts, custom_nodes=()), old) is None
+
+
 def test_a_graph_without_custom_nodes_takes_none(facts, target, make_plugin):
     plain = replace(facts, custom_nodes=())
     assert choose_plugin(None, plain, target) is None

@@ -64,6 +64,13 @@ def test_without_nvcc(tmp_path, monkeypatch):
     assert "CUDA_HOME" in error.value.do
 
 
+def test_an_architecture_that_the_kernels_cannot_run_on(tmp_path, fake_nvcc):
+    with pytest.raises(UsageError) as error:
+        build_plugin(tmp_path, (75, 87), shell=False)
+    assert error.value.what == "the kernels have no code for sm_75"
+    assert error.value.expected.startswith("--arch 80 or newer")
+
+
 def test_an_architecture_that_nvcc_does_not_know(tmp_path, fake_nvcc):
     with pytest.raises(UsageError) as error:
         build_plugin(tmp_path, (87, 110), shell=False)

@@ -47,7 +47,8 @@ def nptype(dtype):
 def get_plugin_registry():
     def load(path):
         if "altered" not in path:
-            _creators.append(SimpleNamespace(name="TileAttention"))
+            names = ["TileAttention"] if "older" in path else ["TileAttention", "CrossAttention"]
+            _creators.extend(SimpleNamespace(name=name) for name in names)
 
     return SimpleNamespace(load_library=load, all_creators=_creators)
 
