@@ -14,6 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from edge.errors import ExecutorError
 from export.node_places import NodePlaces
 from export.precision import GEOMETRY_INPUTS, Kept, rule_of
+from export.taps import PREFIX
 
 HALF, SINGLE = TensorProto.FLOAT16, TensorProto.FLOAT
 FLOATS = (HALF, SINGLE)
@@ -149,7 +150,10 @@ class _TypedGraph:
             return name
         key = name, wanted
         if key not in self.versions:
-            self.versions[key] = made = name + SUFFIX[wanted]
+            made = name + SUFFIX[wanted]
+            if made.startswith(PREFIX):  # the cast of a tap is no tap
+                made = "of_" + made
+            self.versions[key] = made
             self.types[made] = wanted
             if name in self.initialisers:
                 self.made.append(_converted(self.initialisers[name], wanted, made))

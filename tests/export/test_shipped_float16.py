@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from edge.bundle import ENCODER, LOCALIZER, Bundle, shipped_bundle_path
@@ -18,7 +19,7 @@ from edge.types import Localizations, Prior, PriorSource, ReferenceFeature, Refe
 from export.type_report import report_types
 
 FLIGHT = Path(demo.__file__).parent.parent / "demo_data" / "flight"
-FLOAT32_ENCODER = "3eed6be4bac9b6cae997b37d950076f53f40590ed715a12cf92ee3770d5f61c3"
+FLOAT32_ENCODER = "1b36a98393b24d1c403450b12bbf0a1b67ec84666a7223f12dd8b9dcb4a5ed0e"
 FRAMES, CLICKS = 6, 16
 
 
@@ -72,6 +73,16 @@ def test_the_float32_files_are_what_stored_features_are_named_by(bundle) -> None
     assert bundle.precisions == ("fp16", "fp32")
 
 
+@pytest.mark.parametrize("kind", [ENCODER, LOCALIZER])
+def test_both_precisions_have_the_same_taps(bundle, kind) -> None:
+    taps = [
+        {x for node in onnx.load(bundle.graph(kind, p)).graph.node for x in node.output}
+        for p in ("fp32", "fp16")
+    ]
+    single, half = ({x for x in names if x.startswith("tap.")} for names in taps)
+    assert single == half and len(single) >= 8
+
+
 def test_features_point_the_same_way(features) -> None:
     for name in ("v", "u"):
         a, b = (feature.tensors[name].astype(np.float64) for feature in features)
@@ -87,9 +98,10 @@ def test_boxes_agree(found) -> None:
         for a, b in zip(single.box_xyxy_px.tolist(), half.box_xyxy_px.tolist(), strict=True)
     ]
     assert len(pairs) == FRAMES * CLICKS
-    assert np.median(pairs) >= 0.99
-    # where two cells nearly tie, rounding may choose the other one
-    assert (np.array(pairs) > 0.9).mean() >= 0.9
+    # Found on two cores of x86-64, ONNX Runtime 1.32: median 0.9995, least 0.9936.
+    assert np.median(pairs) >= 0.998
+    # Where two cells nearly tie, rounding may choose the other one: for 2 of 96, on other machines.
+    assert (np.array(pairs) >= 0.98).sum() >= FRAMES * CLICKS - 2
 
 
 def test_evidence_agrees(found) -> None:
