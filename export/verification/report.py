@@ -39,8 +39,6 @@ def show(found: Verification, console: Console) -> None:
         console.print(f"{refused.run}: {escape(refused.error)}")
     for absent in found.skipped:
         console.print(f"{absent.run}: skipped, {escape(absent.reason)}")
-    if any(not tensor.judged for each in found.comparisons for tensor in each.tensors):
-        console.print("-: not judged by itself: it jumps where two cells nearly tie, see same cell")
     for each in found.comparisons:
         console.print()
         console.print(f"[bold]{each.run} against {found.reference}[/]")
@@ -51,6 +49,8 @@ def show(found: Verification, console: Console) -> None:
         ):
             if names:
                 console.print(f"only in {run}, not compared: {', '.join(names)}")
+    if any(not tensor.judged for each in found.comparisons for tensor in each.tensors):
+        console.print("-: not judged by itself: it jumps where two cells nearly tie")
     colour = "green" if found.passed else "bold red"
     console.print(f"[{colour}]{escape(found.sentence)}[/]", soft_wrap=True)
 

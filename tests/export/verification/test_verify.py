@@ -216,7 +216,7 @@ def test_a_run_against_itself_is_refused(tapped_tiny):
 def test_a_precision_without_tolerances_is_refused(tapped_tiny):
     with pytest.raises(UsageError) as error:
         run(tapped_tiny, RunName("onnxruntime", "int4"))
-    assert "a precision out of fp32, fp16" in str(error.value)
+    assert "--precision with some of fp32,fp16" in str(error.value)
 
 
 def test_no_inputs_is_no_pass(tapped_tiny):
