@@ -38,3 +38,43 @@ def test_the_table_states_the_record(name: str) -> None:
         digits = 0 if value > 20 else 1 if key.startswith("centre") else 2
         assert value == pytest.approx(row[key], abs=0.51 * 10**-digits), key
     assert stated[5] == pytest.approx(row["false_accept_rate_other_site"], abs=0.005)
+
+
+PRECISION = json.loads((ROOT / "benchmarks/records/precision.json").read_text())
+
+
+def test_float16_costs_no_more_than_it_may() -> None:
+    assert PRECISION["rendered"]["no prior"]["clicks_on_map"] >= 2000
+    for regime in PRECISION["rendered"].values():
+        assert regime["box_iou_median"] >= 0.99
+        assert abs(regime["acc@0.25_change_points"]["mean"]) <= 0.2
+    assert PRECISION["real"]["sightings"] == RECORD["n_clicks"] + RECORD["n_absent"]
+
+
+def test_the_cost_of_float16_is_that_of_the_shipped_graphs() -> None:
+    files = Bundle.open(shipped_bundle_path()).manifest.files
+    for precision, graphs in PRECISION["graphs"].items():
+        assert {kind: files[f"graphs/{precision}/{kind}.onnx"] for kind in graphs} == graphs
+
+
+@pytest.mark.parametrize(
+    ("title", "regime"), [("no prior", "no prior"), ("with alignment", "alignment")]
+)
+def test_the_readme_states_what_float16_costs(title: str, regime: str) -> None:
+    text = (ROOT / "README.md").read_text()
+    line = next(x for x in text.splitlines() if x.startswith(f"| {title} |"))
+    numbers = [
+        float(x) for x in re.findall(r"[-+]?[\d.]+", line.replace(",", "").replace("to", ""))
+    ]
+    found = PRECISION["rendered"][regime]
+    change = found["acc@0.25_change_points"]
+    wanted = [
+        found["clicks"],
+        found["box_iou_median"],
+        *found["acc@0.25"],
+        change["mean"],
+        *change["interval_95"],
+    ]
+    assert numbers == pytest.approx(wanted, abs=0.0051)
+    assert len(PRECISION["real"]["changed_verdicts"]) == 1
+    assert f"Of the {PRECISION['real']['sightings']} clicks" in text
