@@ -39,7 +39,7 @@ class EngineKey(Record, frozen=True, kw_only=True):
 
     kind: str  # "reference_encoder", "localizer"
     toolkit: str  # one of TOOLKITS
-    toolkit_version: str  # "10.3.0.30"
+    toolkit_version: str  # "10.3.0", as its module says
     onnx_sha256: str
     precision: str  # "fp16"
     compute_capabilities: tuple[str, ...]  # ("8.7",); several for one built ahead of time

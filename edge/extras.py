@@ -13,7 +13,6 @@ EXTRA_OF: dict[str, str] = {  # top-level module -> extra
     "safetensors": "train",
     "onnx": "export",
     "onnxscript": "export",
-    "onnxconverter_common": "export",
     "tomli_w": "export",
     "cuda": "jetson",
     "pycuda": "pycuda",

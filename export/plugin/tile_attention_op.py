@@ -1,7 +1,7 @@
 """TileAttention in torch: its equations, the operator `tilefix::tile_attention`, and a module.
 
 The operator has a CPU implementation (the equations below, in float32) and shapes for tracing. The
-one for CUDA is the plugin's kernel: `export.plugin.launcher.register_cuda` gives it its library. In
+one for CUDA is the plugin's kernel: `export.plugin.cuda_op.register_cuda` gives it its library. In
 an ONNX export the module becomes one node, whose function body is in `tile_attention_onnx`.
 """
 

@@ -56,7 +56,13 @@ PATH = click.Path(path_type=Path)
     help="Folder of `tilefix plugin build`, for engines of --taps; when not given, the plugin "
     "of the engine that was built here.",
 )
-@click.option("--threads", default=2, show_default=True, help="Of runs on the CPU.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Of runs on the CPU.",
+)
 @click.option("--out", type=PATH, help="Folder for verification.json.")
 def verify(
     bundle: Path | None,

@@ -101,6 +101,15 @@ def test_parts_pass_fail_and_skip():
     ]
 
 
+def test_a_large_box_one_cell_off_is_another_cell():
+    box = np.array([[0, 0, 900, 900.0]])
+    expected = {"box_xyxy_px": box, "confidence_logit": np.array([1.0])}
+    found = {"box_xyxy_px": box + 8, "confidence_logit": np.array([1.5])}
+    assert compare(found, expected).same_cell == 0
+    wider = box + np.array([-3, 0, 3, 0])  # within rounding of a side that long
+    assert compare({**found, "box_xyxy_px": wider}, expected).same_cell == 1
+
+
 def test_no_number_meets_no_requirement():
     assert not Requirement("x", float("nan"), 1.0, True).met
     assert not Requirement("x", float("nan"), 1.0, False).met
