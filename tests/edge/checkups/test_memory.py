@@ -9,7 +9,7 @@ from edge.checkups.finding import State
 from edge.checkups.memory import ADD_SWAP, ENCODE_BYTES, LOCATE_BYTES, STOP_DESKTOP, examine_memory
 from edge.errors import ExecutorError
 from edge.machine import build_memory_bytes
-from export.engines.memory import plan_memory
+from export.engines.memory import limit_memory
 
 
 def by_name(root, **options):
@@ -72,7 +72,7 @@ def test_doctor_and_build_agree_about_swap_to_the_megabyte(tmp_path, available_m
     def begins(swap_mb: int) -> tuple[bool, bool]:
         put(tmp_path, {"proc/meminfo": memory(7_600, available_mb, swap_mb)})
         try:
-            plan_memory("tensorrt", LARGEST_GRAPH_BYTES, build_memory_bytes(tmp_path))
+            limit_memory("tensorrt", LARGEST_GRAPH_BYTES, build_memory_bytes(tmp_path))
         except ExecutorError:
             built = False
         else:
