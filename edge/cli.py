@@ -42,6 +42,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "plugin": ("export.plugin.command:plugin", "Build the TensorRT plugin (needs nvcc)."),
 }
 
+INTERRUPTED = 130
+
 
 class LazyVerbs(click.Group):
     """A click group that imports a verb's module when the verb is used, not before."""
@@ -59,6 +61,18 @@ class LazyVerbs(click.Group):
         if not isinstance(command, click.Command):
             raise TypeError(f"{VERBS[cmd_name][0]} is not a click command")
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a verb; Ctrl-C that the verb does not answer itself ends with 130, not as a failure.
+
+        For `verify`, 1 means that something does not agree.
+        """
+        try:
+            result: object = super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("tilefix: interrupted", err=True)
+            sys.exit(INTERRUPTED)
+        return result
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs from the table, without importing any."""

@@ -25,7 +25,10 @@ def plugin() -> None:
 @click.option("--kernels-only", is_flag=True, help="Leave the TensorRT shell and its headers out.")
 def build(out: Path, arch: str | None, target: str | None, kernels_only: bool) -> None:
     """Compile with nvcc; TensorRT's headers are found, or fetched once from PyPI."""
+    from edge.commands.options import check_folder
     from export.plugin.build import build_plugin
+
+    check_folder(out)
 
     manifest = build_plugin(
         out,

@@ -41,7 +41,13 @@ PATH = click.Path(path_type=Path)
 @click.option("--taps", is_flag=True, help="Compare interior tensors too; needs the extra export.")
 @click.option("--inputs", default="demo", show_default=True, help="demo, random, or a folder.")
 @click.option("--count", type=click.IntRange(1), help="Frames to compare on; all when not given.")
-@click.option("--seed", default=0, show_default=True, help="Of random clicks, pictures, priors.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of random clicks, pictures, priors.",
+)
 @click.option(
     "--tolerance",
     multiple=True,
