@@ -7,10 +7,10 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import resource
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,12 +121,11 @@ def test_the_walk_sees_what_it_must_see():
 def test_help_answers_in_under_300_ms(tmp_path):
     command = Path(sysconfig.get_path("scripts")) / "tilefix"
     assert command.is_file(), f"there is no {command}; {INSTALL}"
-    took_s = []  # processor time: other tests run beside this one
+    took_s = []
     for _ in range(5):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        start_s = time.perf_counter()
         done = subprocess.run([command, "--help"], cwd=tmp_path, capture_output=True, text=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        took_s.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        took_s.append(time.perf_counter() - start_s)
         assert done.returncode == 0, done.stderr
         assert "evaluate" in done.stdout
     assert min(took_s) < 0.3, f"best of {sorted(took_s)}"
