@@ -128,3 +128,9 @@ class TrainingError(TilefixError):
     """A training run that cannot go on: its loss is no longer a number."""
 
     exit_code = 11
+
+
+class CalibrationError(TilefixError):
+    """Frames that are too few or show nothing, ranges of another model, or a judge's refusal."""
+
+    exit_code = 15
