@@ -1,0 +1,1 @@
+"""Picks the frames and windows that ranges are taken from: by coverage, not by luck."""
