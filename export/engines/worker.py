@@ -2,16 +2,23 @@
 
 It is a process of its own because builders abort, are killed for memory and never give memory back.
 All that happens is in files: the report, the verbose log, the engine.
+
+The build runs in a thread of its own, so that engines built twice are equal bytes. TensorRT-RTX
+writes inputs and outputs into an engine in the order of a table that hashes addresses. Those of the
+main thread's heap change with the randomised address space, the environment and the length of
+paths; a new thread gets memory of its own from the C library, aligned to many megabytes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import resource
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +52,13 @@ PR_SET_PDEATHSIG = 1
 def main(path: str) -> None:
     """Build what a job file says and write the report beside it."""
     job = msgspec.json.decode(Path(path).read_bytes(), type=BuildJob)
+    os.chdir(job.folder)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody waits: do not go on
     with contextlib.suppress(OSError):  # if memory runs out, this build is what is ended first
         OOM_SCORE.write_text("1000")
     try:
-        report = build(job, Toolkit.load(job.toolkit))
+        with ThreadPoolExecutor(1) as thread:
+            report = thread.submit(lambda: build(job, Toolkit.load(job.toolkit))).result()
     except TilefixError as error:
         report = BuildReport(failure=Failure.of(error))
     except MemoryError:
@@ -76,7 +85,8 @@ def build(job: BuildJob, toolkit: Toolkit) -> BuildReport:
     builder = trt.Builder(log)
     network = toolkit.new_network(builder)
     parser = trt.OnnxParser(network, log)
-    if not parser.parse_from_file(str(folder / GRAPH_FILE)):
+    # By its name alone, from the working directory: a path's length would move later allocations.
+    if not parser.parse_from_file(GRAPH_FILE):
         errors = [str(parser.get_error(i)) for i in range(parser.num_errors)]
         raise explain(errors or log.errors, toolkit.title, job)
     config = builder.create_builder_config()

@@ -58,6 +58,20 @@ def test_built_twice_is_the_same_byte_for_byte(bundle, with_plugin):
     assert (second.folder / "engine.plan").read_bytes() == content
 
 
+def test_built_elsewhere_is_the_same_byte_for_byte(rtx, tmp_path, monkeypatch):
+    """Whatever the environment, the temporary folder and the addresses of the moment are."""
+    found = set()
+    for number, length in enumerate((1, 40, 150)):
+        place = tmp_path / ("x" * length)
+        place.mkdir()
+        monkeypatch.setenv("TMPDIR", str(place))
+        monkeypatch.setattr("tempfile.tempdir", None)
+        monkeypatch.setenv("TILEFIX_ENGINES", str(tmp_path / str(number)))
+        monkeypatch.setenv("NOISE", "x" * 3000 * number)
+        found.add(build_engine(shipped(), LOCALIZER, "fp32", rtx).manifest.engine_sha256)
+    assert len(found) == 1
+
+
 def test_without_a_creator_the_body_is_not_inlined_in_silence(bundle, rtx, monkeypatch):
     """TensorRT-RTX takes the function body and says nothing; the layer table does."""
     with pytest.raises(ExecutorError) as error:
