@@ -82,7 +82,7 @@ class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             "schema": self.schema,
             "frame_px": self.frame_px,
             "window_px": self.window_px,
-            "gsd_m": self.gsd_m,
+            "gsd_m": float(self.gsd_m),
             "images": [[x.kind, x.file, x.sha256, x.frame_affine] for x in self.images],
         }
         return _sha256_of(matters)

@@ -1,0 +1,101 @@
+"""How a picture looks in a few numbers: the cheap descriptor that coverage is measured with.
+
+Four blocks, each about one thing that moves the activations of a network: tones (histogram of the
+luma), colours (moments in Lab), layout (8 x 8 means in Lab) and texture (energy of gradients by
+direction at three scales). A near-duplicate is found with a thumbnail instead, since two pictures
+with equal statistics may show different things.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edge.types import Bool, Float32, Uint8
+
+THUMB_PX = 16
+_TONES, _LAYOUT, _DIRECTIONS, _SCALES = 16, 8, 4, 3
+BLOCKS = (_TONES, 6, 3 * _LAYOUT**2, _DIRECTIONS * _SCALES)  # lengths, in order
+DESCRIPTOR = sum(BLOCKS)
+_BLACK_LUMA = 12.0  # 99 of 100 pixels are no brighter
+_CONSTANT_STD = 2.0  # of the luma; noise of a covered sensor is about 1
+_WORK_PX = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen of one picture, without its borders."""
+
+    brightness: float
+    contrast: float
+    sharpness: float
+    fineness: float  # share of the sharpness that a slight blur takes away
+    black: bool
+    constant: bool
+    thumb: Uint8  # [16, 16, 3]
+    descriptor: Float32  # [DESCRIPTOR]
+
+
+def look_at(image: Uint8, shown: Bool | None = None) -> Look:
+    """Describe a picture.
+
+    Args:
+        image: RGB uint8 [H, W, 3].
+        shown: [H, W], False where there is no imagery; None: all of it is imagery.
+    """
+    luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)  # [H, W] uint8
+    mask = np.ones(luma.shape, np.bool_) if shown is None else shown
+    seen = luma[mask] if mask.any() else luma.reshape(-1)
+    sharpness, softened = _sharpness(luma, mask)
+    mean, spread = float(seen.mean()), float(seen.std())
+    tones = np.histogram(seen, bins=_TONES, range=(0, 256))[0] / seen.size
+    small = _shrunk(image)
+    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)  # [h, w, 3]
+    moments = np.concatenate([lab.mean(axis=(0, 1)), lab.std(axis=(0, 1))])
+    layout = cv2.resize(lab, (_LAYOUT, _LAYOUT), interpolation=cv2.INTER_AREA)
+    blocks = [np.sqrt(tones), moments, layout.reshape(-1), _texture(lab[:, :, 0])]
+    return Look(
+        brightness=round(mean, 2),
+        contrast=round(spread, 2),
+        sharpness=round(sharpness, 2),
+        fineness=1 - softened / sharpness if sharpness > 0 else 0.0,
+        black=float(np.percentile(seen, 99)) <= _BLACK_LUMA,
+        constant=spread < _CONSTANT_STD,
+        thumb=cv2.resize(image, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA),
+        descriptor=np.concatenate(blocks).astype(np.float32),
+    )
+
+
+def _sharpness(luma: Uint8, mask: Bool) -> tuple[float, float]:
+    """Variance of the Laplacian, and the same after a slight blur; edges of the mask left out."""
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    inner = inner if inner.any() else mask
+    soft = cv2.GaussianBlur(luma, (0, 0), 1.2)
+    found = [cv2.Laplacian(each, cv2.CV_32F)[inner] for each in (luma, soft)]
+    sharp, softened = (float(each.var(dtype=np.float64)) if each.size else 0.0 for each in found)
+    return sharp, softened
+
+
+def _shrunk(image: Uint8) -> Uint8:
+    """At most 256 px a side: colours and texture need no more."""
+    high, wide = image.shape[:2]
+    scale = min(1.0, _WORK_PX / max(high, wide))
+    size = max(1, round(wide * scale)), max(1, round(high * scale))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _texture(light: Float32) -> Float32:
+    """Log energy of the gradients in four directions at three scales, [12]."""
+    found: list[float] = []
+    for _ in range(_SCALES):
+        dx = cv2.Sobel(light, cv2.CV_32F, 1, 0)
+        dy = cv2.Sobel(light, cv2.CV_32F, 0, 1)
+        for step in range(_DIRECTIONS):
+            angle = np.pi * step / _DIRECTIONS
+            along = dx * np.float32(np.cos(angle)) + dy * np.float32(np.sin(angle))
+            found.append(float(np.log1p((along**2).mean(dtype=np.float64))))
+        size = max(1, light.shape[1] // 2), max(1, light.shape[0] // 2)
+        light = cv2.resize(light, size, interpolation=cv2.INTER_AREA)
+    return np.array(found, np.float32)
