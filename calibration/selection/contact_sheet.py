@@ -26,13 +26,12 @@ _QUALITY = 90
 
 def draw_sheet(selection: Selection, folder: Path) -> Uint8:
     """Draw the sheet of a selection whose pictures lie in `folder`, RGB [H, 1680, 3]."""
-    head = _head(selection)
-    parts = [head]
+    parts = [_head(selection)]
     for kind in (FRAME, WINDOW):
         own = [image for image in selection.images if image.kind == kind]
         own.sort(key=lambda image: (image.site, image.brightness, image.file))
         for site, images in groupby(own, key=lambda image: image.site):
-            parts.append(_section(selection, kind, site, list(images), folder))
+            parts.append(_section(kind, site, list(images), folder))
     parts.append(_blank(MARGIN_PX))
     return np.concatenate(parts)
 
@@ -72,29 +71,41 @@ def _legend(strip: Uint8, y: int) -> None:
     strip[y - 6 : y - 6 + BAR_PX, x - 62 : x - 32] = BAR
 
 
-def _section(
-    selection: Selection, kind: str, site: str, images: Sequence[ChosenImage], folder: Path
-) -> Uint8:
+def _section(kind: str, site: str, images: Sequence[ChosenImage], folder: Path) -> Uint8:
     """One site: its name, and its pictures from dark to bright."""
-    wide, high = selection.frame_px if kind == FRAME else selection.window_px
-    tall = round(THUMB_PX * high / wide)
+    thumbs = [_thumb(image, folder) for image in images]
+    tall = max(thumb.shape[0] for thumb in thumbs)
     cell = tall + CAPTION_PX
     rows = -(-len(images) // COLUMNS)
     strip = _blank(SECTION_PX + rows * (cell + GAP_PX))
     strip[10:11, MARGIN_PX : WIDTH_PX - MARGIN_PX] = LINE
     x = MARGIN_PX + put_text(strip, site, (MARGIN_PX, 42), 19, INK, 700) + 12
     put_text(strip, _facts(kind, images), (x, 42), 15, MUTED)
-    for number, image in enumerate(images):
+    for number, (image, thumb) in enumerate(zip(images, thumbs, strict=True)):
         row, column = divmod(number, COLUMNS)
         left = MARGIN_PX + column * (THUMB_PX + GAP_PX)
         top = SECTION_PX + row * (cell + GAP_PX)
         place = strip[top : top + tall, left : left + THUMB_PX]
         place[:] = PANEL
-        pixels = decode_png(folder / image.file)
-        if pixels is not None:
-            place[:] = cv2.resize(pixels, (THUMB_PX, tall), interpolation=cv2.INTER_AREA)
+        high, wide = thumb.shape[:2]
+        down, across = (tall - high) // 2, (THUMB_PX - wide) // 2
+        place[down : down + high, across : across + wide] = thumb
         _caption(strip, image, left, top + tall)
     return strip
+
+
+def _thumb(image: ChosenImage, folder: Path) -> Uint8:
+    """A picture without the borders of its letterbox, at most a cell wide and high."""
+    pixels = decode_png(folder / image.file)
+    if pixels is None:
+        return np.full((THUMB_PX, THUMB_PX, 3), PANEL, np.uint8)
+    if image.frame_affine:
+        left, top = int(image.frame_affine[2]), int(image.frame_affine[5])
+        high, wide = pixels.shape[:2]
+        pixels = np.ascontiguousarray(pixels[top : high - top, left : wide - left])
+    scale = THUMB_PX / max(pixels.shape[:2])
+    size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _facts(kind: str, images: Sequence[ChosenImage]) -> str:

@@ -51,7 +51,7 @@ def look_at(image: Uint8, shown: Bool | None = None) -> Look:
     sharpness, softened = _sharpness(luma, mask)
     mean, spread = float(seen.mean()), float(seen.std())
     tones = np.histogram(seen, bins=_TONES, range=(0, 256))[0] / seen.size
-    small = _shrunk(image)
+    small = _shrunk(image if mask.all() else _filled(image, mask))
     lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)  # [h, w, 3]
     moments = np.concatenate([lab.mean(axis=(0, 1)), lab.std(axis=(0, 1))])
     layout = cv2.resize(lab, (_LAYOUT, _LAYOUT), interpolation=cv2.INTER_AREA)
@@ -76,6 +76,12 @@ def _sharpness(luma: Uint8, mask: Bool) -> tuple[float, float]:
     found = [cv2.Laplacian(each, cv2.CV_32F)[inner] for each in (luma, soft)]
     sharp, softened = (float(each.var(dtype=np.float64)) if each.size else 0.0 for each in found)
     return sharp, softened
+
+
+def _filled(image: Uint8, mask: Bool) -> Uint8:
+    """Without imagery: the mean colour, so that the shape of the gap describes nothing."""
+    colour = image[mask].mean(axis=0) if mask.any() else image.mean(axis=(0, 1))
+    return np.where(mask[:, :, None], image, colour.astype(np.uint8))
 
 
 def _shrunk(image: Uint8) -> Uint8:
