@@ -35,7 +35,7 @@ class FilledCommand(click.Command):
         return super().invoke(ctx)
 
 
-def check_folder(out: Path) -> None:
+def check_folder(out: Path, option: str = "--out") -> None:
     """Refuse a folder for results that cannot become one, before any work is done.
 
     Raises:
@@ -46,8 +46,8 @@ def check_folder(out: Path) -> None:
             return
         if place.exists() or place.is_symlink():
             raise OutputError(
-                f"--out {out} is no folder",
+                f"{option} {out} is no folder",
                 expected="a folder, new or existing",
                 found=f"{place} is there and is no folder",
-                do="give another folder with --out, or move that file away",
+                do=f"give another folder with {option}, or move that file away",
             )

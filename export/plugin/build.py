@@ -6,18 +6,20 @@ sha256 of the library and of every source, so that an engine's manifest can name
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import platform
 import re
-import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge.errors import ExecutorError, UsageError
 from export.engines.device import local_gpu
+from export.output_folder import check_output, writing
+from export.plugin.compiling import compile_in
 from export.plugin.toolchain import (
     Nvcc,
     aarch64_cudart,
@@ -83,7 +85,9 @@ def build_plugin(
         UsageError: an unknown target or architecture.
         MissingLibraryError: no nvcc, headers, cross compiler or cudart.
         ExecutorError: the compiler refused the sources.
+        OutputError: the folder, or that of what is downloaded, cannot be written.
     """
+    check_output(out)
     target = target or platform.machine()
     if target not in TARGETS:
         raise UsageError(
@@ -124,18 +128,17 @@ def build_plugin(
     else:
         flags += ["-cudart", "static"]
     names = (*KERNELS, *SHELL) if shell else KERNELS
-    out.mkdir(parents=True, exist_ok=True)
     progress(f"nvcc {nvcc.release} compiles {len(names)} sources for {target}, sm {archs}")
-    with tempfile.TemporaryDirectory(dir=out) as scratch:
-        library = Path(scratch) / LIBRARY
+    with _scratch(out) as scratch:
+        library = scratch / LIBRARY
         sources = [str(SOURCES / name) for name in names]
         command = [str(nvcc.path), *flags, *folders, *sources, *libraries, "-o", str(library)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode or not library.is_file():
+        code, said = compile_in(scratch, command)
+        if code or not library.is_file():
             raise ExecutorError(
                 f"nvcc {nvcc.release} refused the plugin's sources",
                 expected=f"{LIBRARY} from {', '.join(names)}",
-                found="\n".join((done.stderr or done.stdout).strip().splitlines()[:12]),
+                found="\n".join(said.strip().splitlines()[:12]),
                 do="report this with the version of CUDA; " + " ".join(command),
             )
         manifest = PluginManifest(
@@ -149,13 +152,27 @@ def build_plugin(
             nvcc.release,
             headers_version(headers) if headers is not None else None,
             tuple(flags),
-            sum(map(int, SPILL.findall(done.stderr + done.stdout))),
+            sum(map(int, SPILL.findall(said))),
         )
-        text = Path(scratch) / "plugin.json"
+        text = scratch / "plugin.json"
         text.write_text(json.dumps(asdict(manifest), indent=2) + "\n", encoding="utf-8")
         library.replace(out / LIBRARY)
         text.replace(out / "plugin.json")
     return manifest
+
+
+@contextlib.contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """A folder inside the one of the results, for renaming; both go if nothing comes of it."""
+    new = not out.exists()
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        try:
+            with tempfile.TemporaryDirectory(dir=out) as scratch:
+                yield Path(scratch)
+        finally:
+            if new and not any(out.iterdir()):
+                out.rmdir()
 
 
 def read_manifest(folder: Path) -> PluginManifest:

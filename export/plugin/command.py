@@ -25,10 +25,7 @@ def plugin() -> None:
 @click.option("--kernels-only", is_flag=True, help="Leave the TensorRT shell and its headers out.")
 def build(out: Path, arch: str | None, target: str | None, kernels_only: bool) -> None:
     """Compile with nvcc; TensorRT's headers are found, or fetched once from PyPI."""
-    from edge.commands.options import check_folder
     from export.plugin.build import build_plugin
-
-    check_folder(out)
 
     manifest = build_plugin(
         out,
@@ -45,14 +42,18 @@ def build(out: Path, arch: str | None, target: str | None, kernels_only: bool) -
 
 
 def parse_archs(text: str) -> tuple[int, ...]:
-    """ "87,sm_90" -> (87, 90).
+    """ "87,sm_90,sm110" -> (87, 90, 110).
 
     Raises:
         UsageError: something that is no number.
     """
     from edge.errors import UsageError
 
-    names = [part.strip().removeprefix("sm_") for part in text.split(",") if part.strip()]
+    names = [
+        part.strip().lower().removeprefix("sm").removeprefix("_")
+        for part in text.split(",")
+        if part.strip()
+    ]
     if not names or not all(name.isdecimal() for name in names):
         raise UsageError(
             "the architectures cannot be read",

@@ -17,7 +17,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.errors import MissingLibraryError, UsageError
+from edge.errors import MissingLibraryError, OutputError, UsageError
 from export.engines.device import Gpu
 
 HEADER = "NvInferRuntime.h"
@@ -182,6 +182,7 @@ def aarch64_cudart(release: str, cache: Path | None = None) -> Path:
 
     Raises:
         MissingLibraryError: the wheel cannot be had.
+        OutputError: the cache cannot be written.
     """
     major = release.partition(".")[0]
     suffix, inside = ("", f"nvidia/cu{major}") if int(major) >= 13 else (f"-cu{major}", "")
@@ -206,7 +207,25 @@ def _cache() -> Path:
 
 
 def _fetch(requirement: str, to: Path, inside: str, *options: str) -> None:
-    """Download one wheel and keep the files below a folder of it; appears whole or not at all."""
+    """Download one wheel and keep the files below a folder of it; appears whole or not at all.
+
+    Raises:
+        MissingLibraryError: it cannot be had.
+        OutputError: the cache cannot be written.
+    """
+    try:
+        _download(requirement, to, inside, *options)
+    except OSError as error:
+        raise OutputError(
+            f"a part of the plugin build, {requirement}, cannot be kept in {to.parent}",
+            expected="a folder that can be written, on a disk with room",
+            found=f"{type(error).__name__}: {error.strerror or error}",
+            do="set XDG_CACHE_HOME to a folder of yours, or TENSORRT_INCLUDE_DIR to TensorRT's "
+            "headers where these are installed",
+        ) from error
+
+
+def _download(requirement: str, to: Path, inside: str, *options: str) -> None:
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=to.parent) as scratch:
         pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]

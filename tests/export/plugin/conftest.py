@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
@@ -120,3 +121,19 @@ def host_plugin(host_plugin_library: Path) -> KernelLibrary:
 @pytest.fixture(scope="session")
 def host_cross_plugin(host_plugin_library: Path) -> CrossAttentionLibrary:
     return CrossAttentionLibrary(host_plugin_library)
+
+
+@pytest.fixture
+def fake_nvcc(tmp_path, monkeypatch):
+    """An nvcc 13.0 that knows sm_87 and sm_90 and refuses every source."""
+    fake = tmp_path / "bin/nvcc"
+    fake.parent.mkdir()
+    fake.write_text(
+        "#!/bin/sh\ncase $1 in\n"
+        "--version) echo 'Cuda compilation tools, release 13.0, V13.0.88';;\n"
+        "--list-gpu-code) echo sm_87; echo sm_90;;\n"
+        "*) echo 'x.cu(1): error: no such thing' >&2; exit 2;;\nesac\n"
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    return fake

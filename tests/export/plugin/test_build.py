@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 import shutil
@@ -38,22 +37,6 @@ int main(int n, char** names) {
     return 0;
 }
 """
-
-
-@pytest.fixture
-def fake_nvcc(tmp_path, monkeypatch):
-    """An nvcc 13.0 that knows sm_87 and sm_90 and refuses every source."""
-    fake = tmp_path / "bin/nvcc"
-    fake.parent.mkdir()
-    fake.write_text(
-        "#!/bin/sh\ncase $1 in\n"
-        "--version) echo 'Cuda compilation tools, release 13.0, V13.0.88';;\n"
-        "--list-gpu-code) echo sm_87; echo sm_90;;\n"
-        "*) echo 'x.cu(1): error: no such thing' >&2; exit 2;;\nesac\n"
-    )
-    fake.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
-    return fake
 
 
 def test_without_nvcc(tmp_path, monkeypatch):
@@ -129,7 +112,11 @@ def test_sources_that_nvcc_refuses(tmp_path, fake_nvcc):
     with pytest.raises(ExecutorError) as error:
         build_plugin(tmp_path / "out", (87,), platform.machine(), shell=False)
     assert error.value.found == "x.cu(1): error: no such thing"
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists(), "an empty folder is left"
+    (tmp_path / "own").mkdir()
+    with pytest.raises(ExecutorError):
+        build_plugin(tmp_path / "own", (87,), platform.machine(), shell=False)
+    assert list((tmp_path / "own").iterdir()) == [], "a folder of the user's stays"
 
 
 def test_headers_that_are_not_where_they_should_be(tmp_path, monkeypatch):
@@ -171,7 +158,7 @@ def test_without_a_cross_compiler(tmp_path, fake_nvcc, monkeypatch):
 
 
 def test_targets_and_archs_are_read():
-    assert parse_archs("87, sm_90") == (87, 90)
+    assert parse_archs("87, sm_90,SM86") == (87, 90, 86)
     with pytest.raises(UsageError) as error:
         parse_archs("8.7")
     assert error.value.do.endswith("8.7 is 87")
