@@ -94,13 +94,20 @@ def picture_time_s(index: int) -> float:
 def _files(source: ImageSource) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Pictures and videos of a source, each in the natural order of their names."""
     text = str(source.path)
-    live = "://" in text or text.startswith("/dev/") or re.fullmatch(r"\d+", text)
+    live = re.match(r"[a-z]+:/|/dev/|\d+$", text)  # a Path has only one slash after rtsp:
     if live and not source.path.exists():
         raise UsageError(
             f"{text} is a live source",
             expected="recorded flights: a folder of pictures or videos, or a video",
             found="a camera or a stream, which is different each time",
             do="record it to a video first, for example with ffmpeg",
+        )
+    if not source.path.exists():
+        raise SourceError(
+            f"the source {source.path} does not exist",
+            expected="a folder of pictures or videos, a picture, or a video",
+            found="no such file or folder",
+            do="check the path given with --frames",
         )
     if not source.path.is_dir():
         open_source(source.path).close()  # says what is wrong with it

@@ -22,6 +22,9 @@ DESCRIPTOR = sum(BLOCKS)
 _BLACK_LUMA = 12.0  # 99 of 100 pixels are no brighter
 _CONSTANT_STD = 2.0  # of the luma; noise of a covered sensor is about 1
 _WORK_PX = 256
+# Variance of a Laplacian (squares of its kernel add up to 20) of nothing but rounding to whole
+# levels: all that is left of detail in a picture that is wholly out of focus.
+_ROUNDING = 20 / 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def look_at(image: Uint8, shown: Bool | None = None) -> Look:
         brightness=round(mean, 2),
         contrast=round(spread, 2),
         sharpness=round(sharpness, 2),
-        fineness=1 - softened / sharpness if sharpness > 0 else 0.0,
+        fineness=max(0.0, 1 - softened / max(sharpness - _ROUNDING, 1e-6)),
         black=float(np.percentile(seen, 99)) <= _BLACK_LUMA,
         constant=spread < _CONSTANT_STD,
         thumb=cv2.resize(image, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA),
@@ -72,8 +75,9 @@ def _sharpness(luma: Uint8, mask: Bool) -> tuple[float, float]:
     """Variance of the Laplacian, and the same after a slight blur; edges of the mask left out."""
     inner = cv2.erode(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
     inner = inner if inner.any() else mask
-    soft = cv2.GaussianBlur(luma, (0, 0), 1.2)
-    found = [cv2.Laplacian(each, cv2.CV_32F)[inner] for each in (luma, soft)]
+    light = luma.astype(np.float32)  # rounding after the blur would look like detail
+    soft = cv2.GaussianBlur(light, (0, 0), 1.2)
+    found = [cv2.Laplacian(each, cv2.CV_32F)[inner] for each in (light, soft)]
     sharp, softened = (float(each.var(dtype=np.float64)) if each.size else 0.0 for each in found)
     return sharp, softened
 
