@@ -66,14 +66,10 @@ def make_bundle(
         CheckpointError: not a checkpoint.
         UsageError: no fp32, or an acceptance to be fitted without alignment or for another model.
     """
-    if "fp32" not in precisions:
-        raise UsageError(
-            "a bundle needs its float32 graphs",
-            expected="fp32 among the precisions: its encoder's sha256 names the stored features",
-            found=", ".join(precisions) or "none",
-            do="add --precision fp32",
-        )
+    check_precisions(precisions)
     model, record = load_weights(checkpoint)
+    if fit_on:
+        check_fit(model, checkpoint, with_alignment=alignment is not None)
     files: dict[str, bytes | Path] = {}
     if alignment is not None:
         files["alignment/xfeat.onnx"] = alignment
@@ -87,21 +83,6 @@ def make_bundle(
     )
     if not fit_on:
         return write_model(model, manifest, files, out, precisions, attention_plugin)
-    if not isinstance(model, Lite):
-        raise UsageError(
-            f"no acceptance can be fitted for a {name_of(model)}",
-            expected="a checkpoint of `lite` together with --fit-on",
-            found=f"{checkpoint} holds a {name_of(model)}",
-            do="leave --fit-on and --held-out out: the bundle then accepts no fix, and says so",
-        )
-    if alignment is None:
-        raise UsageError(
-            "an acceptance cannot be fitted without alignment",
-            expected="a bundle with frame alignment, as its priors are part of the evidence",
-            found="--no-alignment together with --fit-on",
-            do="leave one of the two out",
-        )
-
     bundle = write_model(model, manifest, files, out, ("fp32",))
 
     def ready(paths: list[Path]) -> list[PreparedSample]:
@@ -129,6 +110,43 @@ def make_bundle(
         scores={**manifest.scores, "rendered_held_out": held_out_scores},
     )
     return write_model(model, manifest, files, out, precisions)
+
+
+def check_precisions(precisions: Sequence[str]) -> None:
+    """Refuse a bundle without float32.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if "fp32" not in precisions:
+        raise UsageError(
+            "a bundle needs its float32 graphs",
+            expected="fp32 among the precisions: its encoder's sha256 names the stored features",
+            found=", ".join(precisions) or "none",
+            do="add --precision fp32",
+        )
+
+
+def check_fit(model: Model, checkpoint: Path, *, with_alignment: bool) -> None:
+    """Refuse an acceptance that cannot be fitted.
+
+    Raises:
+        UsageError: for another model than a `lite`, or without alignment.
+    """
+    if not isinstance(model, Lite):
+        raise UsageError(
+            f"no acceptance can be fitted for a {name_of(model)}",
+            expected="a checkpoint of `lite` together with --fit-on",
+            found=f"{checkpoint} holds a {name_of(model)}",
+            do="leave --fit-on and --held-out out: the bundle then accepts no fix, and says so",
+        )
+    if not with_alignment:
+        raise UsageError(
+            "an acceptance cannot be fitted without alignment",
+            expected="a bundle with frame alignment, as its priors are part of the evidence",
+            found="--no-alignment together with --fit-on",
+            do="leave one of the two out",
+        )
 
 
 def write_model(

@@ -64,6 +64,7 @@ def export(
     from export.added_precision import add_precisions
     from export.bundle_maker import make_bundle
     from export.graphs import PRECISIONS
+    from export.request_checks import check_place, check_request
     from export.xfeat import export_xfeat
 
     if (checkpoint is None) == (from_bundle is None):
@@ -74,6 +75,7 @@ def export(
             do="give a checkpoint, or a bundle that shall have another precision",
         )
     precisions = precisions or PRECISIONS
+    check_place(out)
     if checkpoint is None:
         _refuse_others(context)
         _report(out, add_precisions(from_bundle, out, precisions))
@@ -85,6 +87,16 @@ def export(
             found="--fit-on alone" if fit_on else "--held-out alone",
             do="render another set with `tilefix datasets render --window-px 1024 --seed ...`",
         )
+    # What is quick to check comes first: the graph of the alignment alone takes half a minute.
+    check_request(
+        checkpoint,
+        precisions,
+        gsd_m,
+        None if no_alignment else alignment,
+        fit_on,
+        held_out,
+        with_alignment=not no_alignment,
+    )
     with tempfile.TemporaryDirectory() as scratch:
         if alignment is None and not no_alignment:
             alignment = Path(scratch) / "xfeat.onnx"

