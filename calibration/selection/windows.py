@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from calibration.selection.candidate import Candidate, FeatureMaker, seen
 from calibration.selection.coverage import even_parts
@@ -82,12 +84,12 @@ def places_of(grid: PixelGrid, size_px: int, wanted: int) -> tuple[tuple[WindowP
     return tuple(places[n] for n in spread_order(len(places))), step
 
 
-def spread_order(count: int) -> Iterator[int]:
+def spread_order(count: int) -> list[int]:
     """0 to count - 1, each once, any first part of it spread evenly."""
-    step = max(1, round(count * _GOLDEN))
-    while math.gcd(step, count) != 1:
-        step += 1
-    return (n * step % count for n in range(count))
+    along = np.arange(count) * _GOLDEN % 1.0
+    order = np.empty(count, np.int64)
+    order[np.argsort(along, kind="stable")] = np.arange(count)
+    return [int(n) for n in order]
 
 
 def scan_windows(

@@ -49,10 +49,12 @@ def make_video(path: Path, count: int, first_seed: int = 0, fps: float = 10.0) -
 
 
 def make_map(path: Path, side_tiles: int = 4, hole: bool = False) -> Path:
-    """A square of tiles, each another scene; with a hole, its first column is missing."""
+    """A square of tiles, each another scene; with a hole, a column in its middle is missing."""
     with MBTilesWriter(path, {"name": "made"}) as writer:
         for row in range(side_tiles):
-            for column in range(1 if hole else 0, side_tiles):
+            for column in range(side_tiles):
+                if hole and column == 1:
+                    continue
                 picture = texture(1000 + row * side_tiles + column, (256, 256))
                 _, data = cv2.imencode(".png", picture[:, :, ::-1])
                 writer.put(ZOOM, COLUMN + column, ROW + row, data.tobytes())
