@@ -1,0 +1,239 @@
+"""Does the choice by coverage see more of the range than the first N frames, or N at random?
+
+    python -m benchmarks.selection_study [--scratch DIR] [--counts 16 32 64]
+
+Of each flight every second frame is a candidate and the others are held out. Every way of choosing
+takes the same number of candidates; the largest magnitude of each convolution's output of the
+localizer of `lite` (what min-max calibration keeps) is then compared with that of the held-out
+frames: which share of them stays inside for every tensor, and which share of all pairs of frame and
+tensor. The rendered flight has sections of several lights and towns; the real frames of
+$TILEFIX_DATA are three sites after each other. Held-out frames that the screening would leave out
+(black, blurred) are not counted; random choices may take them, as they may in practice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from benchmarks.acceptance_record import machine, write_record
+from benchmarks.selection_flights import Recorded, real, rendered
+from calibration.selection.candidate import Candidate, seen, vectors
+from calibration.selection.coverage import balanced_blocks, choose
+from calibration.selection.look import BLOCKS, look_at
+from calibration.selection.scan import inside
+from calibration.selection.screening import screen
+from calibration.selection.selector import pick
+from edge.bundle import LOCALIZER, Bundle, shipped_bundle_path
+from edge.letterbox import letterbox
+from edge.types import Float32, Float64, Uint8
+
+RECORD = Path(__file__).parent / "records" / "selection.json"
+SEED, DRAWS = 40, 200
+SEEDS = 20  # of the choice by coverage: its first frame is drawn
+Choice = list[int]
+
+
+def main() -> None:
+    """Measure, print and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scratch", type=Path, help="keeps the rendered flight between runs")
+    parser.add_argument("--counts", type=int, nargs="+", default=[16, 32, 64])
+    parser.add_argument("--out", type=Path, default=RECORD)
+    given = parser.parse_args()
+    bundle = Bundle.open(shipped_bundle_path())
+    probe = conv_probe(bundle)
+    with tempfile.TemporaryDirectory() as temporary:
+        flights = [rendered(given.scratch or Path(temporary), SEED), real()]
+    record: dict[str, Any] = {
+        "schema": "tilefix-selection-study/1",
+        "command": shlex.join(["python", "-m", "benchmarks.selection_study", *_shown(sys.argv)]),
+        "environment": machine(),
+        "date": time.strftime("%Y-%m-%d"),
+        "bundle": f"{bundle.manifest.name} {bundle.manifest.version}",
+        "flights": {},
+    }
+    size = (bundle.manifest.frame.width_px, bundle.manifest.frame.height_px)
+    for flight in flights:
+        if flight is not None:
+            record["flights"][flight.name] = study(flight, size, probe, given.counts)
+            print_table(flight.name, record["flights"][flight.name])
+    write_record(record, given.out.parent, given.out.name)
+
+
+def study(
+    flight: Recorded,
+    size_px: tuple[int, int],
+    probe: Callable[[Uint8], tuple[Float32, Float32]],
+    counts: Sequence[int],
+) -> dict[str, Any]:
+    """Coverage of every way of choosing, by the number chosen."""
+    names = sorted(set(flight.sites))
+    candidates, peaks = [], []
+    for n, (image, site) in enumerate(zip(flight.images, flight.sites, strict=True)):
+        boxed = letterbox(image, *size_px)
+        look = look_at(inside(boxed, (image.shape[1], image.shape[0])))
+        largest, feature = probe(boxed.image)
+        peaks.append(largest)
+        candidates.append(
+            Candidate(
+                source=names.index(site),
+                item=n,
+                place=(n, 0),
+                name=site,
+                words=f"frame {n}",
+                feature=feature.tobytes(),
+                **seen(look, boxed.image),
+            )
+        )
+    magnitude = np.array(peaks, np.float64)  # [frames, tensors]
+    held_out = [each.item for each in screen(candidates[1::2], blur=True).usable]
+    pool = candidates[::2]
+    usable = screen(pool, blur=True)
+    found: dict[str, Any] = {
+        "frames": len(candidates),
+        "candidates": len(pool),
+        "usable_candidates": len(usable.usable),
+        "left_out": {why.value: n for why, n in usable.left_out.items()},
+        "held_out": len(held_out),
+        "tensors": magnitude.shape[1],
+        "all_candidates": coverage(magnitude, [each.item for each in pool], held_out),
+        "chosen": {},
+    }
+    for count in counts:
+        if count >= len(usable.usable):
+            continue
+        found["chosen"][str(count)] = {
+            way: spread([coverage(magnitude, choice, held_out) for choice in choices])
+            for way, choices in choices_of(pool, usable.usable, names, count).items()
+        }
+    return found
+
+
+def choices_of(
+    pool: list[Candidate], usable: list[Candidate], sites: list[str], count: int
+) -> dict[str, list[Choice]]:
+    """Every way of choosing with its repetitions, as indices of the flight."""
+    rng = np.random.default_rng(SEED)
+    items = [each.item for each in pool]
+    plain = [msgspec.structs.replace(each, feature=b"") for each in usable]
+    points = balanced_blocks(vectors(plain, "descriptor"), BLOCKS)
+    step = len(items) / count
+    return {
+        "first": [items[:count]],
+        "evenly spaced": [[items[int(n * step)] for n in range(count)]],
+        "random": [rng.permutation(items)[:count].tolist() for _ in range(DRAWS)],
+        "k-centre, no groups": [
+            [plain[n].item for n in choose(points, [()] * len(plain), count, seed)]
+            for seed in range(SEEDS)
+        ],
+        "selection": [
+            [each.item for each in pick(plain, sites, count, seed)] for seed in range(SEEDS)
+        ],
+        "selection with features": [
+            [each.item for each in pick(usable, sites, count, seed)] for seed in range(SEEDS)
+        ],
+    }
+
+
+def coverage(magnitude: Float64, chosen: Choice, held_out: Choice) -> dict[str, float]:
+    """How far the range of the chosen frames holds on the held-out ones.
+
+    Args:
+        magnitude: largest absolute value by frame and tensor, [frames, tensors].
+        chosen: rows that the range is taken from.
+        held_out: rows that it is judged on.
+    """
+    limit = magnitude[chosen].max(axis=0)  # [tensors]
+    over = magnitude[held_out] / limit  # [held out, tensors]
+    return {
+        "frames_inside": float((over <= 1).all(axis=1).mean()),
+        "values_inside": float((over <= 1).mean()),
+        "worst_excess": float(over.max()),
+    }
+
+
+def spread(found: Sequence[dict[str, float]]) -> dict[str, Any]:
+    """Mean of the repetitions, and what lies between 5 and 95 % of them."""
+    summary: dict[str, Any] = {"repetitions": len(found)}
+    for name in found[0]:
+        values = [each[name] for each in found]
+        summary[name] = round(float(np.mean(values)), 4)
+        if len(values) > 1:
+            summary[f"{name}_5_95"] = np.percentile(values, (5, 95)).round(4).tolist()
+    return summary
+
+
+def conv_probe(bundle: Bundle) -> Callable[[Uint8], tuple[Float32, Float32]]:
+    """From a letterboxed frame to the magnitude of every convolution, and the mean of the last."""
+    import onnx
+    import onnxruntime
+
+    whole = onnx.load(str(bundle.graph(LOCALIZER, "fp32")))
+    graph = whole.graph
+    made_by = {name: node for node in graph.node for name in node.output}
+    convs = [node.output[0] for node in graph.node if node.op_type == "Conv"]
+    wanted, open_names = set(), list(convs)
+    while open_names:
+        node = made_by.get(open_names.pop())
+        if node is not None and node.output[0] not in wanted:
+            wanted.add(node.output[0])
+            open_names += [name for name in node.input if name]
+    nodes = [node for node in graph.node if node.output[0] in wanted]
+    helper, outputs = onnx.helper, []
+    for n, name in enumerate(convs):
+        nodes += [
+            helper.make_node("Abs", [name], [f"abs{n}"]),
+            helper.make_node("ReduceMax", [f"abs{n}"], [f"max{n}"], keepdims=0),
+        ]
+        outputs.append(helper.make_tensor_value_info(f"max{n}", onnx.TensorProto.FLOAT, []))
+    nodes.append(helper.make_node("GlobalAveragePool", [convs[-1]], ["mean"]))
+    outputs.append(helper.make_tensor_value_info("mean", onnx.TensorProto.FLOAT, None))
+    inputs = [each for each in graph.input if each.name == "frame"]
+    model = helper.make_model(
+        helper.make_graph(nodes, "probe", inputs, outputs, list(graph.initializer)),
+        opset_imports=whole.opset_import,
+        ir_version=whole.ir_version,
+    )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, ["CPUExecutionProvider"]
+    )
+
+    def probe(frame: Uint8) -> tuple[Float32, Float32]:
+        *largest, mean = session.run(None, {"frame": frame})
+        return np.array(largest, np.float32), np.asarray(mean, np.float32).reshape(-1)
+
+    return probe
+
+
+def print_table(name: str, found: dict[str, Any]) -> None:
+    """One line for each way and number."""
+    print(f"{name}: {found['candidates']} candidates, {found['held_out']} held out")
+    for count, ways in found["chosen"].items():
+        for way, values in ways.items():
+            print(
+                f"  {count:>4} {way:<24} frames inside {100 * values['frames_inside']:5.1f} %  "
+                f"values {100 * values['values_inside']:6.2f} %  "
+                f"worst {values['worst_excess']:.3f}x",
+                flush=True,
+            )
+
+
+def _shown(arguments: list[str]) -> list[str]:
+    """The arguments without the folders of this machine."""
+    return [Path(x).name if Path(x).is_absolute() else x for x in arguments[1:]]
+
+
+if __name__ == "__main__":
+    main()

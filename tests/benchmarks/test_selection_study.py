@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+from benchmarks.selection_flights import Recorded
+from benchmarks.selection_study import choices_of, conv_probe, coverage, spread, study
+from calibration.selection.candidate import Candidate, seen
+from calibration.selection.look import look_at
+from edge.bundle import LOCALIZER, Bundle, shipped_bundle_path
+
+
+def pictures(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return tuple(
+        np.clip(rng.normal(60 + 5 * n, 30, (48, 64, 3)), 0, 255).astype(np.uint8)
+        for n in range(count)
+    )
+
+
+def test_coverage_is_counted_per_frame_and_per_value():
+    magnitude = np.array([[1, 1], [2, 1], [1, 3], [2, 0.5], [2.5, 0.5]])
+    found = coverage(magnitude, [0, 1], [2, 3, 4])
+    # limits 2 and 1: frame 2 leaves the second, frame 4 the first
+    assert found == {
+        "frames_inside": pytest.approx(1 / 3),
+        "values_inside": pytest.approx(4 / 6),
+        "worst_excess": 3.0,
+    }
+    assert spread([found, found])["worst_excess_5_95"] == [3.0, 3.0]
+    assert "worst_excess_5_95" not in spread([found])
+
+
+def test_every_way_takes_the_same_number_from_the_candidates():
+    images = pictures(20)
+    pool = [
+        Candidate(
+            source=0,
+            item=2 * n,
+            place=(n, 0),
+            name="a",
+            words="",
+            feature=np.float32([n, 1]).tobytes(),
+            **seen(look_at(image), image),
+        )
+        for n, image in enumerate(images)
+    ]
+    ways = choices_of(pool, pool[3:], ["a"], 6)
+    assert ways["first"] == [[0, 2, 4, 6, 8, 10]]
+    assert ways["evenly spaced"] == [[0, 6, 12, 20, 26, 32]]
+    for way, choices in ways.items():
+        for choice in choices:
+            assert len(set(choice)) == 6, way
+            assert set(choice) <= {each.item for each in pool}
+    assert all(min(choice) >= 6 for choice in ways["selection"])
+
+
+def test_a_study_of_made_up_magnitudes():
+    """Peaks grow with brightness, and frames become brighter: the first ones know least."""
+    flight = Recorded("made", pictures(28), ("a",) * 28)
+
+    def probe(frame):
+        return np.float32([frame.mean(), 255 - frame.mean()]), np.float32([frame.mean()])
+
+    found = study(flight, (64, 48), probe, [4, 99])
+    assert list(found["chosen"]) == ["4"]
+    ways = found["chosen"]["4"]
+    assert ways["first"]["frames_inside"] < 0.5
+    assert ways["selection"]["frames_inside"] > 0.8
+    assert (found["candidates"], found["held_out"], found["tensors"]) == (14, 14, 2)
+
+
+def test_the_probe_sees_what_the_graph_computes():
+    """One number for each convolution, the same again, another for another frame."""
+    onnx = pytest.importorskip("onnx")
+    bundle = Bundle.open(shipped_bundle_path())
+    frame = np.random.default_rng(3).integers(0, 256, (512, 512, 3)).astype(np.uint8)
+    largest, mean = conv_probe(bundle)(frame)
+    model = onnx.load(str(bundle.graph(LOCALIZER, "fp32")))
+    convs = [node for node in model.graph.node if node.op_type == "Conv"]
+    assert len(largest) == len(convs)
+    assert np.isfinite(largest).all()
+    assert (largest > 0).all()
+    assert mean.ndim == 1
+    again, _ = conv_probe(bundle)(frame)
+    assert np.array_equal(again, largest)
+    assert not np.array_equal(conv_probe(bundle)(frame // 2)[0], largest)
