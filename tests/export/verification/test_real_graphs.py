@@ -9,13 +9,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from torch import nn
 
 from edge.bundle import ENCODER, LOCALIZER, Bundle, shipped_bundle_path, write_bundle
 from export.graphs import export_graphs
 from export.verification.cases import probe_cases, random_cases
 from export.verification.runs import RunName, open_run
 from export.verification.tapped import tap_names, tapped_bundle
-from export.verification.tolerances import TOLERANCES, tolerances
+from export.verification.tolerances import TOLERANCES
 from export.verification.verify import verify
 from training.checkpoints.weights import save_weights
 from training.models.lite import Lite, LiteOptions
@@ -23,16 +24,20 @@ from training.models.lite import Lite, LiteOptions
 pytestmark = pytest.mark.slow  # four exports
 
 FRAME_PX, WINDOW_PX = 128, 256
-# The limits are a trained model's; the cosine map of a random one has little but rounding in it.
-LOOSER = tolerances(["fp16.cosine_min=0.998"])
 FP32, FP16 = RunName("onnxruntime", "fp32"), RunName("onnxruntime", "fp16")
 TORCH = RunName("torch", "fp32")
 
 
 @pytest.fixture(scope="module")
 def model() -> Lite:
+    """Random weights, settled on random pictures as training would settle them.
+
+    Without that every cell is nearly the same vector, and the map of cosines, far from the constant
+    that it varies about, holds little but rounding. The numbers are numpy's, which are the same on
+    every processor.
+    """
     torch.set_num_threads(1)
-    torch.manual_seed(3)
+    random = np.random.default_rng(3)
     options = LiteOptions(
         frame_px=FRAME_PX,
         window_px=WINDOW_PX,
@@ -44,9 +49,20 @@ def model() -> Lite:
     small = Lite(options).eval()
     with torch.no_grad():  # blocks begin as identities: their last norm is zero until it is trained
         for name, weight in small.named_parameters():
+            if weight.dim() == 4:
+                scale = (2 / weight[0].numel()) ** 0.5
+                weight.copy_(torch.from_numpy(random.normal(0, scale, weight.shape)))
             if name.endswith("bn_project.weight"):
                 weight.fill_(0.7)
-    return small
+        small.train()
+        for _ in range(20):
+            for side, branch in (
+                (WINDOW_PX, small.encode_reference),
+                (FRAME_PX, small.encode_query),
+            ):
+                coarse = torch.from_numpy(random.uniform(0, 255, (2, 3, side // 8, side // 8)))
+                branch(nn.functional.interpolate(coarse.float(), scale_factor=8, mode="bilinear"))
+    return small.eval()
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +107,7 @@ def compared(bundle: Bundle, *candidates: RunName, checkpoint: Path | None = Non
         candidates,
         random_cases(bundle, 2),
         probe_cases(bundle),
-        LOOSER,
+        TOLERANCES,
         inputs="random",
         opener=lambda name: open_run(name, bundle, 1, checkpoint),
     )
@@ -106,7 +122,7 @@ def checkpoint(model: Lite, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_float16_and_torch_agree_with_float32_in_every_tap(bundle, checkpoint) -> None:
     found = compared(bundle(), FP16, TORCH, checkpoint=checkpoint)
-    assert found.passed, found.sentence
+    assert found.passed, (found.sentence, *found.comparisons[0].tensors)
     for comparison in found.comparisons:
         assert comparison.only_reference == ()
         for graph in (ENCODER, LOCALIZER):
@@ -130,7 +146,7 @@ def test_one_weight_of_a_middle_layer_is_found_at_its_stage(bundle, files) -> No
     tensor = weights[convolution.input[1]]
     value = onnx.numpy_helper.to_array(tensor).copy()
     assert value.dtype == np.float16
-    value[: len(value) // 2] *= -30
+    value[0] *= -30
     tensor.CopyFrom(onnx.numpy_helper.from_array(value, tensor.name))
     found = compared(bundle({name: graph.SerializeToString()}), FP16)
     first = found.comparisons[0].first_divergence
