@@ -31,6 +31,7 @@ class AutoBuild:
 
     choice: Choice
     kept: tuple[BuiltEngine, ...]
+    stayed: tuple[BuiltEngine, ...]  # those of other precisions
     removed: tuple[str, ...]  # precisions whose new engines are gone again
 
 
@@ -72,15 +73,13 @@ def build_auto(
             found.append(measure(name, measurer))
         choice = choose(found)
     kept = tuple(_noted(bundle, engine, choice) for engine in built[choice.precision])
-    removed = []
-    for name in precisions:
-        losers = [each for each in built[name] if each.new and choice.measured]
-        if name == choice.precision or not losers:
-            continue
-        for each in losers:
-            shutil.rmtree(each.folder)
-        removed.append(name)
-    return AutoBuild(choice, kept, tuple(removed))
+    others = [each for name in precisions if name != choice.precision for each in built[name]]
+    losers = [each for each in others if each.new and choice.measured]
+    for each in losers:
+        shutil.rmtree(each.folder)
+    stayed = tuple(each for each in others if each not in losers)
+    removed = dict.fromkeys(each.manifest.key.precision for each in losers)
+    return AutoBuild(choice, kept, stayed, tuple(removed))
 
 
 def _noted(bundle: Bundle, engine: BuiltEngine, choice: Choice) -> BuiltEngine:

@@ -23,7 +23,7 @@ from edge.engine_manifest import (
     read_engine,
     write_engine,
 )
-from edge.errors import BundleError
+from edge.errors import BundleError, OutputError
 from edge.machine import MIB, build_memory_bytes, meminfo_bytes
 from export.engines.child import WORKER, run_job
 from export.engines.duration import expected_s
@@ -36,7 +36,7 @@ from export.engines.engine_files import (
 from export.engines.graph_facts import GraphFacts, check_opset, read_graph
 from export.engines.job import BuildJob, BuildReport
 from export.engines.layer_checks import check_graph, check_layers, summarise
-from export.engines.memory import limit_memory, workspace_mib
+from export.engines.memory import limit_memory, note_of, workspace_mib
 from export.engines.plugin_choice import ChosenPlugin, choose_plugin, plugin_advice
 from export.engines.targets import Target
 
@@ -107,9 +107,7 @@ def build_engine(
         f"{title}: {target.toolkit.title} builds for {target.names}; expected {seconds:.0f} s "
         f"({reason})"
     )
-    limit_bytes = limit_memory(
-        target.toolkit.name, facts.size_bytes, build_memory_bytes(), settings.memory_mb
-    )
+    limit_bytes = _limit_memory(facts, settings)
     advice = plugin_advice(settings.plugin, target)
     earlier = earlier_timing_cache(engines, key)
     with tempfile.TemporaryDirectory(prefix="tilefix-build-") as scratch:
@@ -142,9 +140,13 @@ def build_engine(
             )
         finally:
             if settings.logs is not None:
-                keep_logs(folder, settings.logs, f"{kind}_{precision}")
+                try:
+                    keep_logs(folder, settings.logs, f"{kind}_{precision}")
+                except OutputError as error:  # no reason to lose the engine, or why there is none
+                    progress(f"{title}: {error.what}: {error.found}")
         unread = check_layers(report.layers, facts, precision, report.profiles, advice)
-        report = msgspec.structs.replace(report, notes=(*earlier.notes, *report.notes, *unread))
+        said = (*earlier.notes, *report.notes, *unread, note_of(report.peak_bytes, limit_bytes))
+        report = msgspec.structs.replace(report, notes=said)
         return write_built(engines, key, facts, report, folder, plugin)
 
 
@@ -163,6 +165,12 @@ def check_graphs(
         check_opset(model, path, settings.target.toolkit)
         check_graph(facts, precision)
         choose_plugin(settings.plugin, facts, settings.target)
+        _limit_memory(facts, settings)
+
+
+def _limit_memory(facts: GraphFacts, settings: BuildSettings) -> int | None:
+    name = settings.target.toolkit.name
+    return limit_memory(name, facts.size_bytes, build_memory_bytes(), settings.memory_mb)
 
 
 def write_built(
@@ -181,7 +189,6 @@ def write_built(
     engine, cache = folder / ENGINE_FILE, folder / TIMING_CACHE_FILE
     files: dict[str, Path | bytes] = {ENGINE_FILE: engine}
     notes = [*report.notes, *(plugin.notes if plugin is not None else ())]
-    notes.append(f"the build took {report.peak_bytes / 1e6:.0f} MB of memory at most")
     if cache.is_file():
         files[TIMING_CACHE_FILE] = cache
     else:

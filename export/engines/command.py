@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge.commands.options import FilledCommand, check_folder
+from edge.commands.options import FilledCommand
 
 if TYPE_CHECKING:
     from edge.bundle import Bundle
@@ -32,7 +32,7 @@ GRAPHS = {"encoder": "reference_encoder", "localizer": "localizer"}
     show_default=True,
     help="local, or compute capabilities: sm80,sm86,sm89,sm120 (TensorRT-RTX, no GPU needed).",
 )
-@click.option("--toolkit", help="tensorrt or tensorrt_rtx; the one that is there when not given.")
+@click.option("--toolkit", help="tensorrt or tensorrt-rtx; the one that is there when not given.")
 @click.option("--plugin", type=PATH, help="Folder of `tilefix plugin build`; fp32 needs none.")
 @click.option(
     "--buckets", default="1,4,16,64", show_default=True, help="Numbers of clicks to build for."
@@ -71,7 +71,8 @@ def build(
     Both graphs, in one precision, with one optimisation profile for each number of clicks. Every
     engine is proved by its layer table before it is kept: the plugin is in it, and its convolutions
     run in the promised type. `auto` builds every precision of the bundle, measures each on this
-    device, compares its boxes with fp32 in ONNX Runtime, and keeps the fastest that passes.
+    device, compares its boxes with fp32 in ONNX Runtime, and keeps the fastest that passes. Where
+    nothing can be measured all stay, and fp16 is named by rule.
 
     Engines go to BUNDLE/engines, or to $TILEFIX_ENGINES/NAME where that is set.
     """
@@ -84,9 +85,10 @@ def build(
     )
     from export.engines.device import local_gpu
     from export.engines.targets import choose_target
+    from export.output_folder import check_output
 
     if logs is not None:
-        check_folder(logs)
+        check_output(logs, "--logs")
     clicks = read_buckets(buckets)
     chosen = choose_target(target, toolkit, local_gpu())
     opened = open_bundle(bundle)
@@ -113,10 +115,12 @@ def _build_auto(
 
     measurer = _measurer(bundle, settings.target, kinds, inputs)
     made = build_auto(bundle, kinds, settings, measurer, click.echo)
-    for each in made.kept:
+    for each in (*made.stayed, *made.kept):
         _show(each)
     for line in made.choice.lines:
         click.echo(line)
+    if made.stayed and not made.choice.measured:
+        click.echo("the others stay too: run this on the device, which measures and removes them")
     if made.removed:
         click.echo(f"removed again: {', '.join(made.removed)}")
 

@@ -41,11 +41,11 @@ def limit_memory(
         toolkit: "tensorrt" or "tensorrt_rtx".
         graph_bytes: size of the ONNX file.
         available_bytes: `edge.machine.build_memory_bytes()`.
-        asked_mb: the user's own limit, which is taken without doubt.
+        asked_mb: the user's own limit, in place of what is available.
 
     Raises:
         UsageError: a limit that is none.
-        ExecutorError: too little memory.
+        ExecutorError: a build is known to need more.
     """
     if asked_mb is not None:
         if asked_mb < 1:
@@ -55,20 +55,35 @@ def limit_memory(
                 found=str(asked_mb),
                 do="leave it out: the limit then comes from what is available",
             )
-        return asked_mb * MIB
-    if available_bytes is None:
+        limit, found = asked_mb * MIB, f"--memory-mb {asked_mb}"
+        do = "allow more with --memory-mb, or leave it out"
+    elif available_bytes is None:
         return None
-    limit = build_limit_bytes(available_bytes)
+    else:
+        limit, do = build_limit_bytes(available_bytes), ADVICE
+        found = f"{limit // MIB} MB, {BUILD_SHARE:.0%} of the {available_bytes // MIB} MB "
+        found += "of memory and free swap"
     need = build_need_bytes(toolkit, graph_bytes)
     if need > limit:
         raise ExecutorError(
             "too little memory to build an engine",
             expected=f"about {need // MIB} MB for a graph of {graph_bytes / 1e6:.0f} MB",
-            found=f"{limit // MIB} MB, {BUILD_SHARE:.0%} of the {available_bytes // MIB} MB "
-            "of memory and free swap",
-            do=ADVICE,
+            found=found,
+            do=do,
         )
     return limit
+
+
+def note_of(peak_bytes: int, limit_bytes: int | None) -> str:
+    """What to say of the memory that a finished build took.
+
+    The limit is looked at some times a second, and does not count what a library maps from files: a
+    build that passed it for a moment is not ended.
+    """
+    note = f"the build took {peak_bytes / 1e6:.0f} MB of memory at most"
+    if limit_bytes is not None and peak_bytes > limit_bytes:
+        note += f", more than its limit of {limit_bytes / 1e6:.0f} MB, for a moment or with files"
+    return note
 
 
 def taken_bytes(pid: int) -> int:

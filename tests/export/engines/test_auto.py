@@ -103,8 +103,9 @@ def test_what_was_there_before_stays(bundle, settings):
     given = settings()
     before = build_engine(bundle, LOCALIZER, "fp32", given)
     measurer = FakeMeasurer(fp32=(4.0, 1.0), fp16=(2.0, 0.998))
-    build_auto(bundle, KINDS, given, measurer)
+    made = build_auto(bundle, KINDS, given, measurer)
     assert before.folder.is_dir()
+    assert [each.folder for each in made.stayed] == [before.folder], "only what was new is removed"
     again = build_auto(bundle, KINDS, given, FakeMeasurer(fp32=(1.0, 1.0), fp16=(2.0, 0.998)))
     assert again.choice.precision == "fp32"
     notes = read_engine(before.folder).notes
@@ -116,6 +117,7 @@ def test_where_nothing_is_measured_all_stay(tiny, tmp_path, settings):
     made = build_auto(bundle, KINDS, settings("11.4.1.0"), "this machine has no GPU of sm86")
     assert made.choice.precision == "fp16" and made.removed == ()
     assert sorted(folders(bundle)) == ["fp16", "fp16", "fp32", "fp32"]
+    assert [each.manifest.key.precision for each in made.stayed] == ["fp32", "fp32"]
 
 
 def test_all_graphs_are_looked_at_before_the_first_is_built(tiny, tmp_path, settings):

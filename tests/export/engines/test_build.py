@@ -226,6 +226,15 @@ def test_the_log_is_kept_where_it_is_asked_for(bundle, settings, tmp_path):
     assert "could not find any implementation" in (logs / "localizer_fp16.log").read_text()
 
 
+def test_a_log_that_cannot_be_kept_costs_no_engine(bundle, settings):
+    said = []
+    given = settings(logs=Path("/proc/logs"))
+    assert build_engine(bundle, "localizer", "fp16", given, said.append).new
+    assert said[-1].startswith(
+        "localizer fp16: the builder's log cannot be written into /proc/logs"
+    )
+
+
 @pytest.mark.parametrize("place", ["in a file", "read-only"])
 def test_a_folder_that_cannot_be_written(bundle, settings, tmp_path, monkeypatch, place):
     (tmp_path / "file").touch()

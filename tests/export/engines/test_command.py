@@ -9,7 +9,14 @@ from click.testing import CliRunner
 
 from edge.bundle import LOCALIZER
 from edge.cli import tilefix
-from edge.errors import BundleError, ExecutorError, SourceError, TilefixError, UsageError
+from edge.errors import (
+    BundleError,
+    ExecutorError,
+    OutputError,
+    SourceError,
+    TilefixError,
+    UsageError,
+)
 from edge.localizer import NUMBERS
 from export.engines import device, measuring
 from export.verification.boxes import BoxAgreement
@@ -70,6 +77,15 @@ def test_auto_without_the_gpu_of_the_target_says_so(run, bundle, make_plugin, mo
     options = ("--precision", "auto", "--graph", "encoder", "--toolkit", "tensorrt")
     said = run(bundle.path, *options, "--plugin", make_plugin())
     assert "kept: fp16, by rule, not by measurement: one graph alone cannot be measured" in said
+    built = [line for line in said.splitlines() if ": built, " in line or ": built in " in line]
+    assert [line.partition(":")[0] for line in built] == [
+        "reference_encoder fp32",
+        "reference_encoder fp16",
+    ]
+    assert "the others stay too" in said
+    assert "Where nothing can be measured all stay, and fp16 is named by rule" in " ".join(
+        CliRunner().invoke(tilefix, ["build", "--help"]).output.split()
+    )
 
 
 def test_auto_with_nothing_to_measure_on(run, bundle, make_plugin, tmp_path):
@@ -89,6 +105,8 @@ def test_auto_with_nothing_to_measure_on(run, bundle, make_plugin, tmp_path):
         (("--target", "ampere"), UsageError, "--target cannot be read"),
         (("--toolkit", "tensorflow"), UsageError, "there is no toolkit 'tensorflow'"),
         (("--toolkit", ""), UsageError, "--toolkit is empty"),
+        (("--logs", "/proc/logs"), OutputError, "nothing can be written into /proc/logs"),
+        (("--memory-mb", "300", "--precision", "fp32"), ExecutorError, "too little memory"),
         (("--target", "sm86"), ExecutorError, "TensorRT 10.3.0.30 cannot build for sm86 here"),
         ((), ExecutorError, "the graph "),
     ],
@@ -97,7 +115,7 @@ def test_what_cannot_be(run, bundle, options, kind, what):
     with pytest.raises(kind) as error:
         run(bundle.path, "--toolkit", "tensorrt", *options)
     assert error.value.what.startswith(what)
-    assert error.value.exit_code in (2, 7, 9)
+    assert error.value.exit_code in (2, 7, 9, 14)
     assert not (bundle.path / "engines").exists(), "it built before it looked"
 
 

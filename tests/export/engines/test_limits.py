@@ -13,7 +13,7 @@ from export.engines.command import read_buckets
 from export.engines.duration import expected_s
 from export.engines.engine_files import keep_logs
 from export.engines.job import BuildJob
-from export.engines.memory import MIB, limit_memory, workspace_mib
+from export.engines.memory import MIB, limit_memory, note_of, workspace_mib
 
 KEY = EngineKey(
     kind="localizer",
@@ -74,10 +74,22 @@ def test_large_graphs_need_more():
 
 
 def test_a_limit_that_is_asked_for_is_taken():
-    assert limit_memory("tensorrt", 900 * MIB, 100 * MIB, 2000) == 2000 * MIB
+    assert limit_memory("tensorrt", 10 * MIB, 100 * MIB, 2000) == 2000 * MIB
+    with pytest.raises(ExecutorError) as error:
+        limit_memory("tensorrt_rtx", 18 * MIB, 100_000 * MIB, 300)
+    assert error.value.expected == "about 508 MB for a graph of 19 MB"
+    assert error.value.found == "--memory-mb 300"
+    assert error.value.do == "allow more with --memory-mb, or leave it out"
     with pytest.raises(UsageError) as error:
         limit_memory("tensorrt", 0, None, 0)
     assert error.value.what == "--memory-mb is no limit"
+
+
+def test_a_limit_is_not_passed_in_silence():
+    within = "the build took 300 MB of memory at most"
+    assert note_of(300_000_000, None) == note_of(300_000_000, 400_000_000) == within
+    passed = ", more than its limit of 200 MB, for a moment or with files"
+    assert note_of(300_000_000, 200_000_000) == within + passed
 
 
 def test_durations_by_the_rule(tmp_path):
