@@ -75,7 +75,7 @@ def balanced_blocks(descriptors: Float32, lengths: Sequence[int]) -> Float32:
     spread = wide.std(axis=0)
     scaled = (wide - wide.mean(axis=0)) / np.where(spread > 1e-6, spread, np.inf)
     weight = np.concatenate([np.full(n, 1 / np.sqrt(n)) for n in lengths])
-    return (scaled * weight).astype(np.float32)
+    return np.asarray(scaled * weight, np.float32)
 
 
 def _share(members: dict[Key, int], count: int, level: int) -> dict[Key, int]:
@@ -113,4 +113,4 @@ def _order(key: Key) -> tuple[tuple[str, str], ...]:
 def _distances(points: Float32, index: int) -> Float64:
     """Euclidean distances of all points to one, [N] float64."""
     apart = points.astype(np.float64) - points[index].astype(np.float64)
-    return np.sqrt(np.square(apart).sum(axis=1))
+    return np.asarray(np.sqrt(np.square(apart).sum(axis=1)))

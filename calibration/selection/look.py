@@ -48,16 +48,18 @@ def look_at(image: Uint8, shown: Bool | None = None) -> Look:
         image: RGB uint8 [H, W, 3].
         shown: [H, W], False where there is no imagery; None: all of it is imagery.
     """
-    luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)  # [H, W] uint8
+    luma = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)  # [H, W]
     mask = np.ones(luma.shape, np.bool_) if shown is None else shown
     seen = luma[mask] if mask.any() else luma.reshape(-1)
     sharpness, softened = _sharpness(luma, mask)
     mean, spread = float(seen.mean()), float(seen.std())
     tones = np.histogram(seen, bins=_TONES, range=(0, 256))[0] / seen.size
     small = _shrunk(image if mask.all() else _filled(image, mask))
-    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)  # [h, w, 3]
+    scaled = small.astype(np.float32) / 255
+    lab = np.asarray(cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB), np.float32)  # [h, w, 3]
     moments = np.concatenate([lab.mean(axis=(0, 1)), lab.std(axis=(0, 1))])
     layout = cv2.resize(lab, (_LAYOUT, _LAYOUT), interpolation=cv2.INTER_AREA)
+    thumb = cv2.resize(image, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA)
     blocks = [np.sqrt(tones), moments, layout.reshape(-1), _texture(lab[:, :, 0])]
     return Look(
         brightness=round(mean, 2),
@@ -66,7 +68,7 @@ def look_at(image: Uint8, shown: Bool | None = None) -> Look:
         fineness=max(0.0, 1 - softened / max(sharpness - _ROUNDING, 1e-6)),
         black=float(np.percentile(seen, 99)) <= _BLACK_LUMA,
         constant=spread < _CONSTANT_STD,
-        thumb=cv2.resize(image, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA),
+        thumb=np.asarray(thumb, np.uint8),
         descriptor=np.concatenate(blocks).astype(np.float32),
     )
 
@@ -107,5 +109,5 @@ def _texture(light: Float32) -> Float32:
             along = dx * np.float32(np.cos(angle)) + dy * np.float32(np.sin(angle))
             found.append(float(np.log1p((along**2).mean(dtype=np.float64))))
         size = max(1, light.shape[1] // 2), max(1, light.shape[0] // 2)
-        light = cv2.resize(light, size, interpolation=cv2.INTER_AREA)
+        light = np.asarray(cv2.resize(light, size, interpolation=cv2.INTER_AREA), np.float32)
     return np.array(found, np.float32)

@@ -16,7 +16,7 @@ from calibration.selection.listing import ListedSource, VideoFile, picture_time_
 from calibration.selection.look import look_at
 from calibration.selection.reasons import PoorImage
 from calibration.selection.request import SelectionRequest
-from calibration.selection.shot import Shot, month_in_name, shot_of
+from calibration.selection.shot import Shot, month_in_path, shot_of
 from edge.errors import SourceError
 from edge.frames import read_image
 from edge.letterbox import Letterbox, letterbox
@@ -128,7 +128,7 @@ def _video(
     if not missing:
         yield from (shard for shard in kept if shard is not None)
         return
-    shot = Shot(month_in_name(video.path.name))
+    shot = Shot(month_in_path(video.path))
     fresh: list[Candidate] = []
     number = 0
     for index, image in frames_of(video, lambda n: n // video.stride // SHARD in missing):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,20 +25,24 @@ from calibration.selection.record import (
     WINDOW,
     Selection,
     SelectionFolder,
-    SourceSummary,
     record_bytes,
 )
 from calibration.selection.request import SelectionRequest, checked, why
 from calibration.selection.scan import scan_frames
-from calibration.selection.screening import Screened, check_enough, screen
+from calibration.selection.screening import check_enough, screen
+from calibration.selection.summary import (
+    all_taken,
+    left_out,
+    sizes_told,
+    steps_told,
+    summaries,
+)
 from calibration.selection.windows import ListedMap, list_maps, scan_windows
 from calibration.selection.working_folder import WorkingFolder, earlier, working
 from calibration.selection.writing import numbered, write_frames, write_windows
-from edge.tiles.lattice import STEP_PX
 from edge.types import Float32
 
 FEATURE_WEIGHT = 4.0  # of the network's block in squared distance: as much as all four cheap ones
-_MOST_SIZES = 4  # that a note names
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +163,18 @@ def _make(
         window_px=request.window_px,
         gsd_m=request.gsd_m,
         images=images,
-        left_out=_left_out(frames, windows),
+        left_out=left_out(frames, windows),
         sources=(
-            *_summaries(FRAME, sources, seen_frames, frames, [x for x, _ in chosen_frames]),
-            *_summaries(WINDOW, maps, seen_windows, windows, [x for x, _ in chosen_windows]),
+            *summaries(FRAME, sources, seen_frames, frames, [x for x, _ in chosen_frames]),
+            *summaries(WINDOW, maps, seen_windows, windows, [x for x, _ in chosen_windows]),
         ),
-        notes=(*_notes(sources, seen_frames, maps), *frames.notes),
+        notes=(
+            *all_taken("frames", len(chosen_frames), request.frames),
+            *all_taken("windows", len(chosen_windows), request.windows),
+            *sizes_told(sources, seen_frames),
+            *steps_told(maps),
+            *frames.notes,
+        ),
         request_sha256=work.request_sha256,
     )
     work.write(SHEET_NAME, sheet_bytes(draw_sheet(selection, work.path)))
@@ -208,62 +217,3 @@ def _asked(
         ],
         "features": features.name if features is not None else None,
     }
-
-
-def _left_out(frames: Screened, windows: Screened) -> dict[str, int]:
-    counts: Counter[str] = Counter()
-    for screened in (frames, windows):
-        counts.update({why.value: n for why, n in screened.left_out.items()})
-    return dict(counts)
-
-
-def _summaries(
-    kind: str,
-    listed: Sequence[ListedSource] | Sequence[ListedMap],
-    seen: list[Candidate],
-    screened: Screened,
-    chosen: list[Candidate],
-) -> list[SourceSummary]:
-    def of(candidates: list[Candidate], index: int) -> list[Candidate]:
-        return [each for each in candidates if each.source == index]
-
-    return [
-        SourceSummary(
-            kind=kind,
-            site=each.given.site,
-            path=each.given.path.name,
-            found=each.found if isinstance(each, ListedSource) else len(each.places),
-            looked_at=len(of(seen, each.index)),
-            usable=len(of(screened.usable, each.index)),
-            chosen=len(of(chosen, each.index)),
-            sizes_px=_sizes(of(seen, each.index)),
-        )
-        for each in listed
-    ]
-
-
-def _sizes(candidates: list[Candidate]) -> tuple[tuple[int, int], ...]:
-    return tuple(sorted({each.size_px for each in candidates if min(each.size_px) > 0}))
-
-
-def _notes(
-    sources: tuple[ListedSource, ...], seen: list[Candidate], maps: tuple[ListedMap, ...]
-) -> list[str]:
-    """What somebody who trusts the selection should know."""
-    notes = []
-    for source in sources:
-        sizes = _sizes([each for each in seen if each.source == source.index])
-        if len(sizes) > 1:
-            named = ", ".join(f"{wide} x {high}" for wide, high in sizes[:_MOST_SIZES])
-            more = f" and {len(sizes) - _MOST_SIZES} more" if len(sizes) > _MOST_SIZES else ""
-            notes.append(
-                f"{source.given.site}: frames of {len(sizes)} sizes, {named}{more}; each is "
-                "letterboxed by itself, as in flight"
-            )
-    notes += [
-        f"{each.given.site}: a small map, so windows begin every {each.step_px} px instead of "
-        f"every {STEP_PX} px and overlap more"
-        for each in maps
-        if each.step_px != STEP_PX
-    ]
-    return notes

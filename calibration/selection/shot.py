@@ -1,4 +1,4 @@
-"""When and how high a picture was taken: EXIF of a JPEG, or the date in a file's name.
+"""When and how high a picture was taken: EXIF of a JPEG, or the date in a name.
 
 Only what the balance of a selection needs is read: DateTimeOriginal (else DateTime) and the GPS
 altitude. A block of EXIF that makes no sense says nothing; the picture itself is unharmed by it.
@@ -37,13 +37,17 @@ class Shot:
 
 
 def shot_of(path: Path) -> Shot:
-    """What a file's EXIF says; without a date in it, what its name says."""
+    """What a file's EXIF says; without a date in it, what the names say."""
     found = Shot()
     if path.suffix.lower() in (".jpg", ".jpeg"):
         with path.open("rb") as stream:
             found = read_exif(stream.read(_HEAD_BYTES))
-    month = found.month if found.month is not None else month_in_name(path.name)
-    return Shot(month, found.altitude_m)
+    return Shot(found.month or month_in_path(path), found.altitude_m)
+
+
+def month_in_path(path: Path) -> int | None:
+    """The month of a date in the name of a file, else in that of its folder."""
+    return month_in_name(path.name) or month_in_name(path.absolute().parent.name)
 
 
 def month_in_name(name: str) -> int | None:
@@ -71,8 +75,10 @@ def _read_tiff(block: bytes) -> Shot:
     if order is None:
         return Shot()
     first = _directory(block, order, struct.unpack_from(order + "I", block, 4)[0])
-    inner = _directory(block, order, first[_EXIF]) if _EXIF in first else {}
-    gps = _directory(block, order, first[_GPS]) if _GPS in first else {}
+    inner, gps = (
+        _directory(block, order, at) if isinstance(at, int) else {}
+        for at in (first.get(_EXIF), first.get(_GPS))
+    )
     date = inner.get(_ORIGINAL) or first.get(_DATE_TIME)
     match = _EXIF_DATE.match(date) if isinstance(date, str) else None
     month = int(match[2]) if match and int(match[1]) >= _LEAST_YEAR else None

@@ -17,7 +17,7 @@ from calibration.selection.look import look_at
 from calibration.selection.reasons import PoorImage
 from calibration.selection.request import ImageSource, SelectionRequest
 from calibration.selection.scan import SHARD, Shards, with_feature, workers
-from calibration.selection.shot import QUARTERS, month_in_name
+from calibration.selection.shot import Shot, month_in_path
 from edge.tiles.lattice import STEP_PX, WindowPlace, all_windows, count_windows
 from edge.tiles.opening import open_map
 from edge.tiles.window import PixelGrid, TileMap
@@ -140,8 +140,7 @@ def _window(listed: ListedMap, place: WindowPlace) -> tuple[Candidate, Uint8 | N
     }
     if window.coverage < LEAST_IMAGERY:
         return Candidate(**fields, poor=PoorImage.NO_IMAGERY.value), None
-    month = month_in_name(listed.given.path.name)
-    season = listed.given.season or (None if month is None else QUARTERS[month % 12 // 3])
+    season = listed.given.season or Shot(month_in_path(listed.given.path)).season
     fields |= seen(look_at(window.image, window.valid), window.image)
     return Candidate(**fields, season=season), window.image
 

@@ -124,6 +124,7 @@ def test_poor_frames_are_left_out_and_counted(town, tmp_path):
         "near-duplicate": 1,
     }
     assert len(folder.frames) == 14  # all that are left
+    assert folder.selection.notes[0] == "all 14 usable frames are taken, 20 were wanted"
     names = {image.source for image in folder.frames}
     assert not names & {"black.png", "soft.png", "torn.jpg", "f0.png"} or "copy.png" not in names
     assert any("torn.jpg" in note for note in folder.selection.notes)
