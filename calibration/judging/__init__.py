@@ -1,0 +1,1 @@
+"""What INT8 costs and gives, measured: scores, sensitivity by block, mixed search, verdict."""
