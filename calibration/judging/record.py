@@ -1,6 +1,6 @@
 """A judgement of an INT8 bundle as values: what was measured, and what follows from it.
 
-It is written beside the graphs (`calibration/judgement.json` in the bundle) and shown by the report.
+It is written beside the graphs (`calibration/judgement.json` in the bundle), and a report shows it.
 Scores are shares of one; changes are in points of one hundred, candidate less float32.
 """
 
