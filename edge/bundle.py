@@ -61,7 +61,7 @@ class Bundle:
                 f"there is no readable bundle at {folder}",
                 expected=f"a folder with {MANIFEST_NAME} in it",
                 found=f"{type(error).__name__}: {error}",
-                do="give the path of a bundle folder, or leave --bundle out for the shipped one",
+                do="give the path of a bundle folder, or none for the shipped one",
             ) from error
         manifest = parse_manifest(text, str(where))
         for name, sha256 in manifest.files.items():
@@ -126,7 +126,7 @@ def shipped_bundle_path() -> Path:
             "this installation of tilefix carries no bundle",
             expected=f"{folder / MANIFEST_NAME}",
             found="no such file",
-            do="install tilefix again from its wheel, or give a bundle with --bundle",
+            do="install tilefix again from its wheel, or give a bundle",
         )
     return folder
 

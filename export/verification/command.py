@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge.commands.options import FilledCommand, check_folder
+from edge.commands.options import FilledCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from edge.bundle import Bundle
     from export.verification.cases import Case
@@ -96,17 +96,25 @@ def verify(
     from rich.console import Console
 
     from edge.assembly import open_bundle
+    from export.output_folder import check_output
+    from export.verification.progress import told
     from export.verification.report import show, write_json
-    from export.verification.runs import RunName
+    from export.verification.request_checks import check_checkpoint, check_plugin, check_threads
+    from export.verification.runs import TORCH, RunName
     from export.verification.tolerances import tolerances
 
     if out is not None:
-        check_folder(out)
+        check_output(out)
+    check_threads(threads)
+    if plugin is not None:
+        check_plugin(plugin)
     limits = tolerances(tolerance)
     opened = open_bundle(bundle)
     base = RunName.parse(reference)
     pairs = [f"{e.strip()}/{p.strip()}" for e in executors.split(",") for p in precision.split(",")]
     asked = [name for name in map(RunName.parse, pairs) if name != base]
+    if checkpoint is not None and TORCH in {name.executor for name in (base, *asked)}:
+        check_checkpoint(opened, checkpoint)
     cases = _cases(opened, inputs, count, seed)
 
     def compare(prepared: Bundle) -> Verification:
@@ -132,7 +140,7 @@ def verify(
             inputs=inputs,
             opener=opener,
             absent=lambda name: absence(name, prepared, checkpoint=checkpoint),
-            progress=_progress(count),
+            progress=lambda wrapped: told(wrapped, count),
         )
 
     found = _with_taps(opened, base, asked, compare) if taps else compare(opened)
@@ -172,22 +180,3 @@ def _with_taps(
     manifest = bundle.manifest  # what was verified is the bundle, not the copy
     title = f"{manifest.name} {manifest.version}"
     return replace(found, bundle=title, bundle_sha256=manifest.manifest_sha256)
-
-
-def _progress(count: int | None) -> Callable[[Iterable[Case]], Iterable[Case]]:
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-
-    def wrap(cases: Iterable[Case]) -> Iterable[Case]:
-        return track(
-            cases,
-            description="compare",
-            total=count,
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-
-    return wrap

@@ -12,14 +12,20 @@ from edge.bundle import ENCODER, LOCALIZER, Bundle
 from edge.errors import UsageError
 from edge.executors.base import EXECUTORS, ON_DEVICE, open_executor
 from edge.types import Array
+from export.engines.toolkit import FULL, INSTALL, RTX
 from export.verification.cases import Case
 from export.verification.tapped import TAP
 
 TORCH = "torch"
 NUMPY = "reference"
 REBUILT = "lite"  # the model that `export.bundle_weights` takes out of a bundle
-# executor -> its library, for those that are no part of the runtime
-MODULES = {TORCH: "torch", "tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+# executor -> its library and what brings it, for those that are no part of the runtime
+MODULES = {
+    TORCH: ("torch", "pip install torch, or the extra 'train' of tilefix"),
+    "tensorrt": (FULL, f"on a Jetson {INSTALL[FULL]}"),
+    "tensorrt-rtx": (RTX, INSTALL[RTX]),
+}
+HEAD = "head.npz"
 FP32_ONLY = {
     TORCH: "torch runs the bundle's weights in float32",
     NUMPY: "numpy takes the float32 head",
@@ -85,17 +91,19 @@ def absence(
     one too: the executor's error says how to build it.
     """
     there = has_module or (lambda module: importlib.util.find_spec(module) is not None)
-    module = MODULES.get(name.executor)
-    if module is not None and not there(module):
-        return f"no {module} in this Python"
+    module, how = MODULES.get(name.executor, ("", ""))
+    if module and not there(module):
+        return f"no {module} in this Python ({how})"
     if name.executor in ON_DEVICE and not (has_device or _has_gpu)():
-        return "no CUDA device"
+        return "no CUDA device: run it on a machine with a GPU and its driver"
     if name.executor == TORCH and checkpoint is None and bundle.manifest.model != REBUILT:
         return f"{bundle.manifest.model} is not rebuilt from its bundle: give --checkpoint FILE"
     if name.executor in FP32_ONLY and name.precision != "fp32":
         return FP32_ONLY[name.executor]
     if name.precision not in bundle.precisions:
         return f"the bundle has no {name.precision} graphs, only {', '.join(bundle.precisions)}"
+    if name.executor == NUMPY and f"graphs/{name.precision}/{HEAD}" not in bundle.manifest.files:
+        return f"numpy takes the weights of a head of lite, {HEAD}, and the bundle has none"
     return ""
 
 

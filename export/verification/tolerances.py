@@ -49,6 +49,31 @@ TOLERANCES: dict[str, Tolerance] = {
 }
 
 
+LOOSER = {  # field -> which of two limits lets more pass
+    "cosine_min": min,
+    "relative_max": max,
+    "iou_median_min": min,
+    "iou_share_min": min,
+    "same_cell_min": min,
+}
+
+
+def between(limits: dict[str, Tolerance], reference: str, candidate: str) -> Tolerance:
+    """The limits of a candidate against a reference that may be the less exact of the two.
+
+    Args:
+        limits: by precision.
+        reference: its precision.
+        candidate: its precision.
+    """
+    ours, others = limits[candidate], limits[reference]
+    looser = {name: of(getattr(ours, name), getattr(others, name)) for name, of in LOOSER.items()}
+    if all(looser[name] == getattr(ours, name) for name in looser):
+        return ours
+    reason = f"the looser of {candidate} and {reference}, the reference: {others.reason}"
+    return Tolerance(**looser, reason=reason)
+
+
 def tolerances(overrides: Sequence[str]) -> dict[str, Tolerance]:
     """The table above with values changed: "cosine_min=0.99" or "fp16.cosine_min=0.99".
 

@@ -12,9 +12,9 @@ from edge.errors import ExecutorError, TilefixError, UsageError
 from export.verification.boxes import BoxTally
 from export.verification.cases import Case
 from export.verification.comparison import TensorTally
-from export.verification.runs import Answer, Run, RunName, absence, open_run
+from export.verification.runs import FP32_ONLY, Answer, Run, RunName, absence, open_run
 from export.verification.tapped import TAP
-from export.verification.tolerances import Tolerance
+from export.verification.tolerances import Tolerance, between
 from export.verification.verdict import Broken, Comparison, Failed, Skipped, Verification
 
 BOXES = (LOCALIZER, "box_xyxy_px")
@@ -90,7 +90,7 @@ def verify(
             "nothing was compared",
             expected="at least one run beside the reference that can be had here",
             found="; ".join(f"{each.run}: {each.reason}" for each in skipped),
-            do="install what is missing (tilefix doctor says how), or name other --executors",
+            do="mend what the reasons name, or name other --executors",
         )
     base = start(reference)
     running: list[_Candidate] = []
@@ -129,7 +129,10 @@ def verify(
         inputs=inputs,
         frames=frames,
         clicks=clicks,
-        comparisons=tuple(_concluded(each, limits) for each in running),
+        comparisons=tuple(
+            _concluded(each, between(limits, reference.precision, each.name.precision))
+            for each in running
+        ),
         skipped=tuple(skipped),
         failed=tuple(failed),
         reference_probes=tuple(reference_probes),
@@ -146,7 +149,14 @@ def _check_request(
             found=", ".join(map(str, names)) or "none",
             do="name another executor or precision, or another --reference",
         )
-    for name in names:
+    if reference.executor in FP32_ONLY and reference.precision != "fp32":
+        raise UsageError(
+            f"there is no run {reference} to measure against",
+            expected=f"--reference {reference.executor}/fp32",
+            found=f"{reference}; {FP32_ONLY[reference.executor]}",
+            do=f"take {reference.executor}/fp32, or another executor",
+        )
+    for name in (reference, *names):
         if name.precision not in limits:
             what = f"there are no limits for {name.precision}, by which {name} could be judged"
             if name.precision == "int8":
@@ -200,10 +210,10 @@ def _broken(answer: Answer, source: str) -> list[Broken]:
     return found
 
 
-def _concluded(each: _Candidate, limits: dict[str, Tolerance]) -> Comparison:
+def _concluded(each: _Candidate, limit: Tolerance) -> Comparison:
     return Comparison(
         run=str(each.name),
-        limit=limits[each.name.precision],
+        limit=limit,
         tensors=tuple(tally.agreement() for tally in each.tensors.values()),
         boxes=each.boxes.agreement(),
         probes=tuple(each.probes),

@@ -10,7 +10,13 @@ from click.testing import CliRunner
 
 from edge.bundle import LOCALIZER
 from edge.cli import VERBS
-from edge.errors import BundleError, ExecutorError, OutputError, UsageError
+from edge.errors import (
+    BundleError,
+    CheckpointError,
+    ExecutorError,
+    OutputError,
+    UsageError,
+)
 from export.verification.command import verify
 from export.verification.tolerances import TOLERANCES
 
@@ -114,11 +120,70 @@ def test_tensorrt_alone_where_there_is_none_is_an_error(tapped_tiny, monkeypatch
         (("--reference", "onnxruntime"), UsageError, "does not name a run"),
         (("--tolerance", "cosine_min=x"), UsageError, "has no number"),
         (("--executors", ""), UsageError, "--executors is empty"),
+        (("--reference", "torch/fp16"), UsageError, "there is no run torch/fp16 to measure"),
+        (("--reference", "reference/fp16"), UsageError, "numpy takes the float32 head"),
+        (("--threads", "9999"), UsageError, "there are more threads than processor cores"),
+        (("--out", "/proc/out"), OutputError, "nothing can be written into /proc/out"),
+        (("--plugin", "/nowhere"), ExecutorError, "the plugin in /nowhere cannot be used"),
     ],
 )
 def test_requests_that_mean_nothing(tapped_tiny, arguments, kind, words):
     error = refusal(tapped_tiny.path, *FAST, *arguments)
     assert isinstance(error, kind) and words in str(error)
+
+
+def test_threads_are_bounded_by_the_cores(tapped_tiny, monkeypatch):
+    monkeypatch.setattr("export.verification.request_checks.usable_cores", lambda: 3)
+    error = refusal(tapped_tiny.path, *FAST, "--threads", "4")
+    assert error.expected == "--threads from 1 to 3: so many cores may be used here"
+    assert error.found == "--threads 4"
+
+
+def test_a_checkpoint_is_looked_at_before_any_work(tapped_tiny, tmp_path, monkeypatch):
+    from quick_weights import quick_random_weights
+
+    from training.checkpoints.weights import save_weights
+    from training.models import build
+
+    monkeypatch.setattr("export.verification.command._cases", lambda *_: pytest.fail("it began"))
+    path = tmp_path / "model.safetensors"
+    words = ("--executors", "torch", "--precision", "fp32", "--checkpoint", path)
+    error = refusal(tapped_tiny.path, *words)
+    assert isinstance(error, CheckpointError) and error.what == f"{path} is not a checkpoint"
+    with quick_random_weights():
+        save_weights(build("ocgnet"), path, {})
+    error = refusal(tapped_tiny.path, *words)
+    assert isinstance(error, CheckpointError)
+    assert error.what == f"the checkpoint {path} is not of the bundle tiny"
+    assert "model ocgnet" in error.found and "window " in error.expected
+
+
+def test_an_inexact_reference_does_not_judge_by_its_betters(make_tapped, conftest_parts, tmp_path):
+    """Graphs that are near enough to fp32 are so the other way round too."""
+
+    def spoil(kind, model):
+        if kind == LOCALIZER:
+            name = conftest_parts.weight_of(model, "tap.query_stem")
+            conftest_parts.change(model, name, lambda weight: 1.01 * weight)
+
+    bundle = make_tapped(tmp_path, spoil)
+    for narrow, reference in (("fp16", "fp32"), ("fp32", "fp16")):
+        words = ("--precision", narrow, "--reference", f"onnxruntime/{reference}", "--taps")
+        done = typed(bundle.path, *FAST, *words)
+        assert done.exit_code == 0, done.output
+
+
+def test_without_a_terminal_lines_say_how_far_it_is(tapped_tiny, monkeypatch):
+    monkeypatch.setattr("export.verification.progress.LINE_EVERY_S", 0.0)
+    said = typed(tapped_tiny.path, *FAST).stderr
+    assert "compared 1 of 1 frames\n" in said
+
+
+def test_a_bundle_that_is_not_there(tmp_path):
+    """It is an argument here, and no option."""
+    error = refusal(tmp_path / "nowhere")
+    assert isinstance(error, BundleError)
+    assert error.do == "give the path of a bundle folder, or none for the shipped one"
 
 
 def test_taps_of_an_old_bundle(tiny_bundle):

@@ -16,9 +16,11 @@ FP16, NUMPY = RunName("onnxruntime", "fp16"), RunName("reference", "fp32")
 def test_what_is_absent(tapped_tiny, tiny_bundle):
     trt = RunName("tensorrt", "fp16")
     assert absence(trt, tapped_tiny, lambda m: False, lambda: True) == (
-        "no tensorrt in this Python"
+        "no tensorrt in this Python (on a Jetson sudo apt install python3-libnvinfer, "
+        "in a venv made with --system-site-packages)"
     )
     rtx = RunName("tensorrt-rtx", "fp16")
+    assert absence(rtx, tapped_tiny, lambda m: False).endswith("(pip install tensorrt-rtx)")
     assert "no CUDA device" in absence(trt, tapped_tiny, lambda m: True, lambda: False)
     assert absence(trt, tapped_tiny, lambda m: m == "tensorrt_rtx", lambda: True) != ""
     assert absence(rtx, tapped_tiny, lambda m: m == "tensorrt_rtx", lambda: True) == ""
@@ -35,6 +37,16 @@ def test_torch_needs_a_checkpoint_for_what_is_not_rebuilt_from_a_bundle(tapped_t
     )
     assert absence(torch, published, checkpoint=tmp_path / "x.safetensors") == ""
     assert absence(torch, tapped_tiny) == ""
+
+
+def test_numpy_needs_the_weights_of_a_head(tapped_tiny):
+    """Those of published models are in their graphs alone."""
+    files = {k: v for k, v in tapped_tiny.manifest.files.items() if not k.endswith("head.npz")}
+    manifest = msgspec.structs.replace(tapped_tiny.manifest, files=files)
+    published = dataclasses.replace(tapped_tiny, manifest=manifest)
+    assert absence(NUMPY, published) == (
+        "numpy takes the weights of a head of lite, head.npz, and the bundle has none"
+    )
 
 
 def test_names_of_runs():

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from edge.errors import UsageError
 from export.verification.boxes import BoxAgreement
-from export.verification.tolerances import TOLERANCES, tolerances
+from export.verification.tolerances import (
+    LOOSER,
+    TOLERANCES,
+    Tolerance,
+    between,
+    tolerances,
+)
 
 
 def test_every_precision_says_why_and_a_wider_one_allows_more():
@@ -55,3 +61,19 @@ def test_what_cannot_be_understood(text, words):
         tolerances([text])
     for word in words:
         assert word in str(error.value)
+
+
+def test_the_looser_of_two_precisions_counts():
+    """An fp16 reference is no nearer to fp32 than fp16 is."""
+    limits = tolerances(["fp32.iou_share_min=0.5"])
+    assert between(limits, "fp32", "fp16") == replace(
+        limits["fp16"], iou_share_min=0.5, reason=between(limits, "fp32", "fp16").reason
+    )
+    assert between(TOLERANCES, "fp32", "fp16") is TOLERANCES["fp16"]
+    turned = between(TOLERANCES, "fp16", "fp32")
+    assert replace(turned, reason="") == replace(TOLERANCES["fp16"], reason="")
+    assert turned.reason.startswith("the looser of fp32 and fp16, the reference: ")
+
+
+def test_every_limit_has_a_looser_side():
+    assert {field.name for field in fields(Tolerance)} - {"reason"} == set(LOOSER)

@@ -204,7 +204,7 @@ def test_nothing_left_to_compare_is_an_error_and_no_pass(tapped_tiny):
         run(tapped_tiny, RunName("tensorrt", "fp16"), absent=lambda name: "no tensorrt here")
     assert "nothing was compared" in str(error.value)
     assert "tensorrt/fp16: no tensorrt here" in str(error.value)
-    assert "tilefix doctor" in str(error.value)
+    assert error.value.do == "mend what the reasons name, or name other --executors"
 
 
 def test_a_run_against_itself_is_refused(tapped_tiny):
