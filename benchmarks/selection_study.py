@@ -199,8 +199,10 @@ def conv_probe(bundle: Bundle) -> Callable[[Uint8], tuple[Float32, Float32]]:
     nodes.append(helper.make_node("GlobalAveragePool", [convs[-1]], ["mean"]))
     outputs.append(helper.make_tensor_value_info("mean", onnx.TensorProto.FLOAT, None))
     inputs = [each for each in graph.input if each.name == "frame"]
+    used = {name for node in nodes for name in node.input}
+    weights = [each for each in graph.initializer if each.name in used]
     model = helper.make_model(
-        helper.make_graph(nodes, "probe", inputs, outputs, list(graph.initializer)),
+        helper.make_graph(nodes, "probe", inputs, outputs, weights),
         opset_imports=whole.opset_import,
         ir_version=whole.ir_version,
     )

@@ -9,6 +9,7 @@ with equal statistics may show different things.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import EllipsisType
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ THUMB_PX = 16
 _TONES, _LAYOUT, _DIRECTIONS, _SCALES = 16, 8, 4, 3
 BLOCKS = (_TONES, 6, 3 * _LAYOUT**2, _DIRECTIONS * _SCALES)  # lengths, in order
 DESCRIPTOR = sum(BLOCKS)
-_BLACK_LUMA = 12.0  # 99 of 100 pixels are no brighter
+_BLACK_LUMA = 12  # 99 of 100 pixels are no brighter
 _CONSTANT_STD = 2.0  # of the luma; noise of a covered sensor is about 1
 _WORK_PX = 256
 # Variance of a Laplacian (squares of its kernel add up to 20) of nothing but rounding to whole
@@ -50,10 +51,13 @@ def look_at(image: Uint8, shown: Bool | None = None) -> Look:
     """
     luma = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)  # [H, W]
     mask = np.ones(luma.shape, np.bool_) if shown is None else shown
-    seen = luma[mask] if mask.any() else luma.reshape(-1)
+    seen = luma[mask] if mask.any() and not mask.all() else luma.reshape(-1)
+    counts = np.bincount(seen, minlength=256)  # of 256 levels, which all statistics come from
+    levels = np.arange(256)
     sharpness, softened = _sharpness(luma, mask)
-    mean, spread = float(seen.mean()), float(seen.std())
-    tones = np.histogram(seen, bins=_TONES, range=(0, 256))[0] / seen.size
+    mean = float((counts * levels).sum() / seen.size)
+    spread = float(np.sqrt((counts * np.square(levels - mean)).sum() / seen.size))
+    tones = counts.reshape(_TONES, -1).sum(axis=1) / seen.size
     small = _shrunk(image if mask.all() else _filled(image, mask))
     scaled = small.astype(np.float32) / 255
     lab = np.asarray(cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB), np.float32)  # [h, w, 3]
@@ -66,7 +70,7 @@ def look_at(image: Uint8, shown: Bool | None = None) -> Look:
         contrast=round(spread, 2),
         sharpness=round(sharpness, 2),
         fineness=max(0.0, 1 - softened / max(sharpness - _ROUNDING, 1e-6)),
-        black=float(np.percentile(seen, 99)) <= _BLACK_LUMA,
+        black=bool(counts[: _BLACK_LUMA + 1].sum() >= 0.99 * seen.size),
         constant=spread < _CONSTANT_STD,
         thumb=np.asarray(thumb, np.uint8),
         descriptor=np.concatenate(blocks).astype(np.float32),
@@ -75,13 +79,22 @@ def look_at(image: Uint8, shown: Bool | None = None) -> Look:
 
 def _sharpness(luma: Uint8, mask: Bool) -> tuple[float, float]:
     """Variance of the Laplacian, and the same after a slight blur; edges of the mask left out."""
-    inner = cv2.erode(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
-    inner = inner if inner.any() else mask
+    inner: Bool | EllipsisType = ...
+    if not mask.all():
+        eroded = cv2.erode(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+        inner = eroded if eroded.any() else mask
     light = luma.astype(np.float32)  # rounding after the blur would look like detail
     soft = cv2.GaussianBlur(light, (0, 0), 1.2)
-    found = [cv2.Laplacian(each, cv2.CV_32F)[inner] for each in (light, soft)]
-    sharp, softened = (float(each.var(dtype=np.float64)) if each.size else 0.0 for each in found)
+    sharp, softened = (
+        _variance(np.asarray(cv2.Laplacian(each, cv2.CV_32F), np.float32)[inner])
+        for each in (light, soft)
+    )
     return sharp, softened
+
+
+def _variance(values: Float32) -> float:
+    _, deviation = cv2.meanStdDev(values.reshape(-1, 1)) if values.size else (0.0, [[0.0]])
+    return float(deviation[0][0]) ** 2
 
 
 def _filled(image: Uint8, mask: Bool) -> Uint8:
