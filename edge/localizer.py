@@ -18,6 +18,7 @@ from edge.errors import BundleError, ExecutorError, FeatureStoreError, WindowErr
 from edge.executors.base import Executor, open_executor
 from edge.letterbox import Letterbox, letterbox
 from edge.placement import place
+from edge.precisions import graph_precision
 from edge.request import checked_positions, checked_prior, click_positions
 from edge.types import (
     Array,
@@ -82,7 +83,8 @@ class Localizer:
             ExecutorError: an executor that is not there, or that refuses the graph.
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        return Localizer(opened, executor, precision, threads, device)
+        form = graph_precision(precision, executor)
+        return Localizer(opened, executor, form, threads, device)
 
     @property
     def executor(self) -> str:

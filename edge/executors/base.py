@@ -100,7 +100,7 @@ def open_executor(
         name: one of EXECUTORS.
         bundle: an opened bundle.
         kind: of the graph.
-        precision: of the graph.
+        precision: of the graph; "int8": in the form for this executor.
         threads: of the host that it may use.
         device: how the GPU is used; None: by the defaults.
 
@@ -125,7 +125,9 @@ def open_executor(
             do="leave --device-backend and --no-cuda-graphs out, or choose another --executor",
         )
     options = (device,) if name in ON_DEVICE else ()
-    opened: Executor = executor.open(bundle, kind, precision, threads, *options)
+    opened: Executor = executor.open(
+        bundle, kind, graph_precision(precision, name), threads, *options
+    )
     return opened
 
 
