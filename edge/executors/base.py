@@ -16,6 +16,7 @@ import numpy as np
 
 from edge.bundle import Bundle
 from edge.errors import ClickError, ExecutorError
+from edge.precisions import graph_precision
 from edge.types import Array
 
 if TYPE_CHECKING:
