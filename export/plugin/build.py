@@ -105,13 +105,14 @@ def build_plugin(
     headers = tensorrt_headers(cache) if shell else None
     flags = ["-O3", "-std=c++17", "-shared", "-Xcompiler", "-fPIC,-fvisibility=hidden"]
     # Stripped of symbols, which hold the names of temporary files: equal builds are equal bytes.
-    flags += ["-Xptxas", "-v", "-Xlinker", "-s", "--threads", "0"]
+    # No device link: nothing is to be linked, and it would write down where CUDA lies.
+    flags += ["-Xptxas", "-v", "-Xlinker", "-s", "-nodlink", "--threads", "0"]
     for arch in archs:
         flags += ["-gencode", f"arch=compute_{arch},code=sm_{arch}"]
     flags += ["-gencode", f"arch=compute_{archs[0]},code=compute_{archs[0]}"]
     folders: list[str] = []
     if headers is not None:
-        folders += ["-isystem", str(headers)]
+        folders += ["-isystem", str(headers.absolute())]
     libraries: list[str] = []
     if target != platform.machine():
         if target != "aarch64":
@@ -122,18 +123,19 @@ def build_plugin(
                 do="build on a machine of that type",
             )
         folders += ["-ccbin", str(cross_compiler()), "-isystem", str(nvcc.include())]
-        libraries = [str(aarch64_cudart(nvcc.release, cache) / "libcudart_static.a")]
+        cudart = aarch64_cudart(nvcc.release, cache).absolute()
+        libraries = [str(cudart / "libcudart_static.a")]
         libraries += ["-lrt", "-lpthread", "-ldl"]
         flags += ["-cudart", "none"]
     else:
         flags += ["-cudart", "static"]
     names = (*KERNELS, *SHELL) if shell else KERNELS
     progress(f"nvcc {nvcc.release} compiles {len(names)} sources for {target}, sm {archs}")
-    with _scratch(out) as scratch:
+    with _scratch(out.absolute()) as scratch:
         library = scratch / LIBRARY
-        sources = [str(SOURCES / name) for name in names]
-        command = [str(nvcc.path), *flags, *folders, *sources, *libraries, "-o", str(library)]
-        code, said = compile_in(scratch, command)
+        # Sources by their names alone: nvcc makes names of functions from their paths.
+        command = [str(nvcc.path), *flags, *folders, *names, *libraries, "-o", str(library)]
+        code, said = compile_in(SOURCES, scratch, command)
         if code or not library.is_file():
             raise ExecutorError(
                 f"nvcc {nvcc.release} refused the plugin's sources",

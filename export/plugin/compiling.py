@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def compile_in(scratch: Path, command: Sequence[str]) -> tuple[int, str]:
-    """Run nvcc with all its temporary files in a folder, and wait for it.
+def compile_in(sources: Path, scratch: Path, command: Sequence[str]) -> tuple[int, str]:
+    """Run nvcc in a folder, its temporary files in another, and wait for it.
 
     It starts several processes; when the wait is interrupted, all of them end.
 
     Args:
+        sources: folder to run in.
         scratch: folder that the caller removes.
         command: program and arguments.
 
@@ -23,6 +24,7 @@ def compile_in(scratch: Path, command: Sequence[str]) -> tuple[int, str]:
     """
     process = subprocess.Popen(
         command,
+        cwd=sources,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -65,7 +65,7 @@ class Nvcc:
         version = _say(found, "--version")
         release = re.search(r"release (\d+\.\d+)", version)
         codes = re.findall(r"sm_(\d+)", _say(found, "--list-gpu-code"))
-        return Nvcc(Path(found), release[1] if release else "?", tuple(map(int, codes)))
+        return Nvcc(Path(found).absolute(), release[1] if release else "?", tuple(map(int, codes)))
 
     def include(self) -> Path:
         """The folder of cuda_runtime.h, which nvcc finds by itself only for its own machine."""
@@ -174,7 +174,7 @@ def cross_compiler() -> Path:
             found=f"PATH={os.environ.get('PATH', '')}",
             do="sudo apt install g++-aarch64-linux-gnu, or build on the Jetson itself",
         )
-    return Path(found)
+    return Path(found).absolute()
 
 
 def aarch64_cudart(release: str, cache: Path | None = None) -> Path:

@@ -22,7 +22,7 @@
 #include "tile_attention_tensor.h"
 
 namespace tilefix {
-namespace {
+inline namespace kernels {  // with a name: that of none is made from the path of the file
 
 enum Mode { kFused, kCosine, kHead };
 
@@ -139,7 +139,7 @@ int32_t run(TileAttentionArguments const& a, cudaStream_t stream) {
     return cudaGetLastError();
 }
 
-}  // namespace
+}  // namespace kernels
 }  // namespace tilefix
 
 extern "C" size_t tilefix_tile_attention_workspace_bytes(int32_t windows, int32_t clicks,

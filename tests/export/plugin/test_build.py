@@ -222,7 +222,10 @@ def test_build_for_this_machine(built_plugin, trt_headers):
     assert manifest.library_sha256 == sha256_of(built_plugin)
     (arch,) = manifest.archs
     assert gpu_targets(built_plugin) == {f"sm_{arch}", f"compute_{arch}"}
-    assert b"tmpxft" not in built_plugin.read_bytes(), "a temporary name: no two builds are equal"
+    content = built_plugin.read_bytes()
+    assert b"tmpxft" not in content, "a temporary name: no two builds are equal"
+    assert b"_GLOBAL__N__" not in content, "a name that nvcc made from the path of a source"
+    assert b"nvlink" not in content, "a device link, with the path of the compiler"
     if shutil.which("nm"):
         assert exported("nm", built_plugin) == INTERFACE
     case = random_case(0, 2, 8, 8, (4, 4))
