@@ -28,9 +28,12 @@ OPTIONS = {"window_px": 256, "frame_hw_px": (64, 128)}
 
 @contextlib.contextmanager
 def shallow_backbones() -> Iterator[None]:
-    """Build Darknet, Swin and ConvNeXt V2 with few blocks, their names and strides as usual."""
+    """Build Darknet, ResNet, Swin and ConvNeXt V2 with few blocks, names and strides as usual."""
     vision = import_torchvision()
     import timm
+
+    def resnet18(weights: None) -> nn.Module:
+        return vision.models.resnet.ResNet(vision.models.resnet.BasicBlock, [1, 1, 1, 1])
 
     def swin_s(weights: None) -> nn.Module:
         return vision.models.swin_transformer.SwinTransformer(
@@ -44,6 +47,7 @@ def shallow_backbones() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(darknet, "LAYERS", LAYERS)
+        patch.setattr(vision.models, "resnet18", resnet18)
         patch.setattr(vision.models, "swin_s", swin_s)
         patch.setattr(timm, "create_model", shallow)
         yield

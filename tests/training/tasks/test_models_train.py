@@ -1,10 +1,15 @@
-"""Every model trains: a step lowers its loss, and it learns eight synthetic scenes by heart."""
+"""Every model trains: a step lowers its loss, and it learns eight synthetic scenes by heart.
+
+A step is of the whole model. By heart learn those with shallow backbones: their click maps, fusion,
+heads, losses and decoding are the same.
+"""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from small_backbones import shallow_backbones
 from torch import nn
 
 from training.batches.lite import Collection
@@ -152,12 +157,14 @@ def test_one_step_lowers_the_loss_of_lite(scenes: PairFolder) -> None:
 
 
 def test_lite_learns_eight_scenes_by_heart(scenes: PairFolder) -> None:
-    assert overfit(lite(scenes), steps=100, rate=2e-3)["acc@0.5"] == 1.0
+    assert overfit(lite(scenes), steps=40, rate=4e-3)["acc@0.5"] == 1.0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "steps"), [("mogeo", 24), ("trogeo", 20)])
+@pytest.mark.parametrize(("name", "steps"), [("mogeo", 24), ("trogeo", 16)])
 def test_a_published_model_learns_eight_scenes_by_heart(
     name: str, steps: int, scenes: PairFolder
 ) -> None:
-    assert overfit(published(name, scenes, SIDE_PX), steps, rate=3e-4)["acc@0.5"] == 1.0
+    with shallow_backbones():
+        task = published(name, scenes, SIDE_PX)
+    assert overfit(task, steps, rate=4e-4)["acc@0.5"] == 1.0
