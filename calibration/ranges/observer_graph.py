@@ -10,22 +10,28 @@ by the same formula.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from calibration.ranges.graph_reading import (
+    ancestors,
+    check_wanted,
+    loaded,
+    names_read,
+    tensor_infos,
+    true_inputs,
+    type_and_size,
+)
 from calibration.ranges.sampling import SAMPLE, drawn, places
-from edge.errors import CalibrationError, MissingLibraryError
 
 if TYPE_CHECKING:
     import onnx
 
 LOWEST, HIGHEST, TOTAL = "observed.lowest", "observed.highest", "observed.total"
-LEAST_OPSET = 13
 _PREFIX = "observed."
 
 
@@ -45,10 +51,10 @@ def needed_inputs(graph: Path, tensors: Sequence[str]) -> tuple[str, ...]:
     Raises:
         CalibrationError, MissingLibraryError: see `observer_graph`.
     """
-    model = _loaded(graph)
-    _check_wanted(graph, model, tensors)
-    used = {name for node in _ancestors(model, tensors) for name in _names_read(node)}
-    return tuple(x.name for x in _true_inputs(model) if x.name in used or x.name in tensors)
+    model = loaded(graph)
+    check_wanted(graph, model, tensors)
+    used = {name for node in ancestors(model, tensors) for name in names_read(node)}
+    return tuple(x.name for x in true_inputs(model) if x.name in used or x.name in tensors)
 
 
 def observer_graph(graph: Path, tensors: Sequence[str], seed: int) -> ObserverGraph:
@@ -63,19 +69,19 @@ def observer_graph(graph: Path, tensors: Sequence[str], seed: int) -> ObserverGr
         CalibrationError: the graph has no such tensor, or one is a weight or holds no reals.
         MissingLibraryError: the library onnx is not installed.
     """
-    model = _loaded(graph)
+    model = loaded(graph)
     import onnx
 
-    _check_wanted(graph, model, tensors)
-    infos = _infos(model)
+    check_wanted(graph, model, tensors)
+    infos = tensor_infos(model)
     drawing = _Drawing(seed)
     for name in tensors:
-        drawing.observe(name, *_type_and_size(graph, infos, name))
+        drawing.observe(name, *type_and_size(graph, infos, name))
     last = drawing.finish()
 
-    nodes = _ancestors(model, tensors)
-    used = {name for node in nodes for name in _names_read(node)} | set(tensors)
-    inputs = [x for x in _true_inputs(model) if x.name in used]
+    nodes = ancestors(model, tensors)
+    used = {name for node in nodes for name in names_read(node)} | set(tensors)
+    inputs = [x for x in true_inputs(model) if x.name in used]
     weights = [x for x in model.graph.initializer if x.name in used]
     sparse = [x for x in model.graph.sparse_initializer if x.values.name in used]
     made = onnx.ModelProto()
@@ -169,67 +175,11 @@ class _Drawing:
             self.weights.append(onnx.numpy_helper.from_array(array, full))
         return full
 
-    def _node(self, op: str, inputs: list[str], output: str, **settings: object) -> str:
+    def _node(self, op: str, inputs: list[str], output: str, **settings: Any) -> str:
         import onnx
 
         self._current.append(onnx.helper.make_node(op, inputs, [output], **settings))
         return output
-
-
-def _loaded(graph: Path) -> onnx.ModelProto:
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingLibraryError(
-            "ranges cannot be found without the library onnx",
-            expected="onnx, part of the extra 'export'",
-            found=str(error),
-            do="pip install 'tilefix[export]'",
-        ) from error
-    model = onnx.load(str(graph))
-    version = max((x.version for x in model.opset_import if not x.domain), default=0)
-    if version < LEAST_OPSET:
-        raise CalibrationError(
-            f"the graph {graph} is too old to be observed",
-            expected=f"ONNX opset {LEAST_OPSET} or newer",
-            found=f"opset {version}",
-            do="export the bundle again with this version of tilefix",
-        )
-    return model
-
-
-def _check_wanted(graph: Path, model: onnx.ModelProto, tensors: Sequence[str]) -> None:
-    made = {name for node in model.graph.node for name in node.output if name}
-    there = made | {x.name for x in _true_inputs(model)}
-    wrong = [name for name in tensors if name not in there]
-    if not tensors or wrong or len(set(tensors)) != len(tensors):
-        twice = sorted({name for name in tensors if tensors.count(name) > 1})
-        found = f"{wrong[0]!r}" if wrong else f"{twice[0]!r} twice" if twice else "none"
-        raise CalibrationError(
-            f"the tensors to observe do not fit the graph {graph}",
-            expected=f"names of activations, each once; the graph has {len(there)}",
-            found=found + (", a weight" if _is_weight(model, wrong) else ""),
-            do="take the names from the fp32 graph of the same bundle",
-        )
-
-
-def _is_weight(model: onnx.ModelProto, wrong: list[str]) -> bool:
-    return bool(wrong) and wrong[0] in {x.name for x in model.graph.initializer}
-
-
-def _true_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
-    weights = {x.name for x in model.graph.initializer}
-    return [x for x in model.graph.input if x.name not in weights]
-
-
-def _ancestors(model: onnx.ModelProto, tensors: Sequence[str]) -> list[onnx.NodeProto]:
-    """The nodes that the tensors depend on, in the order of the graph, which is topological."""
-    wanted, kept = set(tensors), []
-    for node in reversed(model.graph.node):
-        if not wanted.isdisjoint(node.output):
-            kept.append(node)
-            wanted.update(_names_read(node))
-    return kept[::-1]
 
 
 def _interleaved(
@@ -244,41 +194,3 @@ def _interleaved(
         yield node
         for name in node.output:
             yield from observing.get(name, ())
-
-
-def _names_read(node: onnx.NodeProto) -> Iterator[str]:
-    """What a node reads, and all that its subgraphs do (their own names among it: harmless)."""
-    yield from (name for name in node.input if name)
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            yield from (output.name for output in graph.output)
-            for inner in graph.node:
-                yield from _names_read(inner)
-
-
-def _infos(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
-    import onnx
-
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    return {x.name: x for x in (*graph.value_info, *graph.input, *graph.output)}
-
-
-def _type_and_size(
-    graph: Path, infos: dict[str, onnx.ValueInfoProto], name: str
-) -> tuple[bool, int | None]:
-    """Whether a tensor is float16, and its number of values; None where that is dynamic."""
-    import onnx
-
-    kinds = {onnx.TensorProto.FLOAT: False, onnx.TensorProto.FLOAT16: True}
-    kind = infos[name].type.tensor_type if name in infos else None
-    if kind is None or kind.elem_type not in kinds:
-        number = kind.elem_type if kind else 0
-        raise CalibrationError(
-            f"the tensor {name} of {graph} cannot be quantised",
-            expected="an activation of type float32 or float16",
-            found=onnx.TensorProto.DataType.Name(number).lower(),
-            do="take inputs and outputs of convolutions and matrix products",
-        )
-    shape = kind.shape.dim
-    known = kind.HasField("shape") and all(x.HasField("dim_value") for x in shape)
-    return kinds[kind.elem_type], math.prod(x.dim_value for x in shape) if known else None
