@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 from collections.abc import Callable
@@ -14,6 +15,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one process for each core: one thread
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch read it
 
 from edge.bundle import Bundle
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage seldom, and not among what was imported: exports make many objects."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def _load(name: str) -> ModuleType:

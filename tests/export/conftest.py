@@ -1,7 +1,10 @@
-"""The compiled plugin, made once for all tests that need it."""
+"""What is made once for all tests that need it: the compiled plugin, torch's list of operators."""
 
 from __future__ import annotations
 
+import functools
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,20 @@ from edge.cli import tilefix
 from edge.errors import MissingLibraryError
 from export.plugin.build import LIBRARY
 from export.plugin.toolchain import Nvcc, tensorrt_headers
+
+
+@pytest.fixture(scope="session", autouse=True)
+def torchlib_once() -> Iterator[None]:
+    """Read torch's translations of its operators once, not anew for each export: it takes 1 s."""
+    if "export.graph_writing" not in sys.modules:  # no test here exports
+        yield
+        return
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with pytest.MonkeyPatch.context() as patch:
+        once = functools.cache(ONNXRegistry.from_torchlib)
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(once))
+        yield
 
 
 @pytest.fixture(scope="session")
