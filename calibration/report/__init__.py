@@ -1,0 +1,1 @@
+"""The page that shows what a calibration did: one HTML file without a link outwards."""

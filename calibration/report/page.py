@@ -1,0 +1,235 @@
+"""The report of a calibration: what came out, what it costs, which layers, which ranges."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from calibration.judging.record import CandidateScore, Judgement, Outcome, RegimeScore
+from calibration.ranges.histogram_file import TensorHistograms
+from calibration.ranges.record import Ranges
+from calibration.report.charts import (
+    KEPT,
+    LEFT,
+    METHOD_COLOURS,
+    Bar,
+    Point,
+    bars,
+    range_chart,
+    scatter,
+)
+from calibration.report.tables import agreement_table, real_table, score_table
+from edge.page_style import STYLE
+
+MORE_STYLE = """
+.good{color:var(--right)}.bad{color:var(--wrong)}.warn{color:var(--missed)}
+.pad{padding:16px}.two{display:grid;grid-template-columns:1fr 1fr;gap:16px}
+@media(max-width:900px){.two{grid-template-columns:1fr}}
+.ranges{display:grid;grid-template-columns:repeat(auto-fill,minmax(260px,1fr));gap:14px;padding:16px}
+.ranges div{min-width:0}.ranges b{font-size:13px;font-weight:550;display:block;overflow:hidden;
+text-overflow:ellipsis;white-space:nowrap}.ranges span{font-size:12px;color:var(--muted)}
+summary{cursor:pointer;padding:12px 16px;color:var(--muted)}
+.swatch{display:inline-block;width:18px;border-top:3px solid;margin:0 7px 4px 0}
+ul{margin:0 0 10px;padding-left:20px;color:var(--muted)}.sheet{display:block;width:100%}
+"""
+OPEN_RANGES = 24  # of each graph, those that saturate most; the others are folded away
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that the page shows."""
+
+    bundle: str  # "lite 3"
+    judgement: Judgement
+    ranges: Mapping[str, Ranges]  # by method
+    histograms: Sequence[TensorHistograms]
+    sheet_jpeg: bytes = b""  # the selected pictures
+    command: str = ""
+
+
+def page(shown: Evidence) -> str:
+    """The whole page as HTML."""
+    judgement = shown.judgement
+    words = {Outcome.ACCEPTED: "good", Outcome.MIXED: "warn", Outcome.REJECTED: "bad"}
+    sections = [
+        _tiles(judgement),
+        _section("Why", f"<ul>{''.join(_item(x) for x in judgement.reasons)}</ul>", panel=False),
+        _scores(judgement),
+        _sensitivity(judgement),
+        _real(judgement),
+        _ranges(shown),
+        _sheet(shown),
+    ]
+    title = f"{shown.bundle} in INT8: {judgement.outcome.value}"
+    facts = [*(f"{key}: {value}" for key, value in judgement.environment.items())]
+    facts.append(f"judged in {judgement.seconds:.0f} s; samples: {', '.join(judgement.samples)}")
+    if shown.command:
+        facts.append(shown.command)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{STYLE}{MORE_STYLE}</style></head><body><main>"
+        f"<h1>{html.escape(shown.bundle)} in INT8: "
+        f'<b class="{words[judgement.outcome]}">{html.escape(judgement.outcome.value)}</b></h1>'
+        f"{''.join(sections)}"
+        f"<footer>{''.join(f'<p>{html.escape(x)}</p>' for x in facts)}</footer>"
+        "</main></body></html>\n"
+    )
+
+
+def _tiles(judgement: Judgement) -> str:
+    tiles = [
+        ("ranges by", judgement.method),
+        ("blocks left in float16", str(len(judgement.left_float))),
+    ]
+    last = judgement.candidates[-1] if judgement.candidates else None
+    for regime in last.regimes if last else ():
+        change = regime.change_25
+        tiles.append(
+            (
+                f"points of acc@0.25, {regime.regime} ({change.low:+.1f} to {change.high:+.1f})",
+                f"{change.mean:+.2f}",
+            )
+        )
+    if last is not None and judgement.base is not None and judgement.base.file_bytes:
+        share = last.file_bytes / judgement.base.file_bytes
+        tiles.append(("of the float32 graphs' size", f"{share:.0%}"))
+    for graph, ratio in judgement.latency_ratio.items():
+        tiles.append((f"float32's time over INT8's, {graph}", f"{ratio:.2f}x"))
+    inside = "".join(
+        f'<div class="tile"><b>{html.escape(value)}</b><span>{html.escape(label)}</span></div>'
+        for label, value in tiles
+    )
+    return f'<div class="tiles">{inside}</div>'
+
+
+def _scores(judgement: Judgement) -> str:
+    parts = []
+    if judgement.base is not None:
+        parts.append(score_table((judgement.base, *judgement.candidates)))
+        for regime in judgement.base.regimes:
+            named = _points((judgement.base, *judgement.candidates), regime.regime)
+            if named:
+                chart = scatter(named, "size of both graphs, MB", f"acc@0.25 in %, {regime.regime}")
+                parts.append(f'<div class="pad">{chart}</div>')
+    if judgement.agreement:
+        parts.append(agreement_table(judgement.agreement))
+    if not parts:
+        return ""
+    return _section("Accuracy", "".join(parts))
+
+
+def _points(candidates: Sequence[CandidateScore], regime: str) -> list[Point]:
+    points = []
+    for each in candidates:
+        found: RegimeScore | None = next((r for r in each.regimes if r.regime == regime), None)
+        if found is None:
+            continue
+        accuracy, change = 100 * found.accuracy_25, found.change_25
+        points.append(
+            Point(
+                f"{each.name} ({each.precision})" if each.name != each.precision else each.name,
+                each.file_bytes / 1e6,
+                accuracy,
+                accuracy + change.low - change.mean,
+                accuracy + change.high - change.mean,
+            )
+        )
+    return points
+
+
+def _sensitivity(judgement: Judgement) -> str:
+    if not judgement.sensitivity:
+        return ""
+    left = set(judgement.left_float)
+    lines = [
+        Bar(
+            each.block,
+            each.relative_error,
+            f"{each.relative_error:.4f}, {each.macs / 1e6:,.0f} M multiply-accumulates"
+            + (", left in float16" if each.block in left else ""),
+            LEFT if each.block in left else KEPT,
+        )
+        for each in judgement.sensitivity
+    ]
+    words = "<p>Relative error of a graph's worst output when this block alone is in INT8.</p>"
+    return _section(
+        "Sensitivity by block", f'{words}<div class="panel pad">{bars(lines)}</div>', panel=False
+    )
+
+
+def _real(judgement: Judgement) -> str:
+    return "" if judgement.real is None else _section("Real frames", real_table(judgement.real))
+
+
+def _ranges(shown: Evidence) -> str:
+    kept = shown.judgement.method
+    known = {
+        (each.graph, each.tensor): {} for ranges in shown.ranges.values() for each in ranges.entries
+    }
+    saturated = dict.fromkeys(known, 0.0)
+    for method, ranges in shown.ranges.items():
+        for each in ranges.entries:
+            known[each.graph, each.tensor][method] = each.amax
+            if method == kept:
+                saturated[each.graph, each.tensor] = each.saturated_share
+    parts = []
+    for one in shown.histograms:
+        graph = one.identity.graph
+        charts = {
+            name: _range(
+                name, range_chart(histogram, known[graph, name], kept), saturated[graph, name]
+            )
+            for name, histogram in one.tensors.items()
+            if known.get((graph, name))
+        }
+        first = sorted(charts, key=lambda name, graph=graph: -saturated[graph, name])[:OPEN_RANGES]
+        rest = [name for name in charts if name not in first]
+        parts.append(
+            f'<h2>Ranges of {html.escape(graph)}</h2><div class="panel">{_legend(kept)}'
+            f'<div class="ranges">{"".join(charts[name] for name in first)}</div>'
+            + (
+                f"<details><summary>{len(rest)} more</summary>"
+                f'<div class="ranges">{"".join(charts[name] for name in rest)}</div></details>'
+                if rest
+                else ""
+            )
+            + "</div>"
+        )
+    return "".join(parts)
+
+
+def _range(name: str, chart: str, saturated: float) -> str:
+    words = html.escape(name)
+    caption = f"<span>{saturated:.3%} beyond the range</span>"
+    return f'<div><b title="{words}">{words}</b>{chart}{caption}</div>'
+
+
+def _legend(kept: str) -> str:
+    swatches = "".join(
+        f'<span><i class="swatch" style="border-color:{colour}"></i>{name}'
+        f"{' (kept)' if name == kept else ''}</span>"
+        for name, colour in METHOD_COLOURS.items()
+    )
+    return f'<div class="legend">{swatches}<span>counts of |x|, logarithmic</span></div>'
+
+
+def _sheet(shown: Evidence) -> str:
+    if not shown.sheet_jpeg:
+        return ""
+    picture = base64.b64encode(shown.sheet_jpeg).decode()
+    source = (
+        f'<img class="sheet" alt="the selected pictures" src="data:image/jpeg;base64,{picture}">'
+    )
+    return _section("Selected pictures", source)
+
+
+def _section(title: str, inside: str, panel: bool = True) -> str:
+    body = f'<div class="panel">{inside}</div>' if panel else inside
+    return f"<h2>{html.escape(title)}</h2>{body}"
+
+
+def _item(words: str) -> str:
+    return f"<li>{html.escape(words)}</li>"

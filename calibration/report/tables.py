@@ -1,0 +1,111 @@
+"""The tables of the report."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from calibration.judging.record import AgreementScore, CandidateScore, Change, RealScore
+
+
+def score_table(candidates: Sequence[CandidateScore]) -> str:
+    """Every candidate in every regime; float32 first."""
+    head = (
+        "candidate",
+        "graphs",
+        "prior",
+        "clicks",
+        "acc@0.25",
+        "change, points (95 %)",
+        "acc@0.5",
+        "change, points (95 %)",
+        "IoU with float32, median",
+        "IoU >= 0.9",
+        "accepted",
+        "of these wrong",
+        "calibration error",
+        "MB",
+    )
+    rows = [
+        (
+            each.name,
+            each.precision,
+            score.regime,
+            f"{score.clicks_on_map:,} of {score.clicks:,}",
+            f"{score.accuracy_25:.3f}",
+            change_words(score.change_25),
+            f"{score.accuracy_50:.3f}",
+            change_words(score.change_50),
+            f"{score.box_iou_median:.3f}",
+            f"{score.box_iou_90:.1%}",
+            f"{score.coverage:.1%}",
+            f"{score.wrong_rate:.1%}",
+            f"{score.calibration_error:.3f}",
+            f"{each.file_bytes / 1e6:.1f}",
+        )
+        for each in candidates
+        for score in each.regimes
+    ]
+    return table(head, rows, words=3)
+
+
+def agreement_table(scores: Sequence[AgreementScore]) -> str:
+    """Boxes against float32's where nothing is labelled."""
+    head = ("candidate", "clicks", "IoU with float32, median", "IoU >= 0.9", "same verdict")
+    rows = [
+        (
+            each.candidate,
+            f"{each.clicks:,}",
+            f"{each.box_iou_median:.3f}",
+            f"{each.box_iou_90:.1%}",
+            f"{each.same_verdict:.1%}",
+        )
+        for each in scores
+    ]
+    return table(head, rows, words=1)
+
+
+def real_table(real: RealScore) -> str:
+    """The score of labelled real frames, and every verdict that changed."""
+    words = (
+        f'<p class="pad">{real.sightings} sightings of {html.escape(", ".join(real.pairs))}: '
+        f"acc@0.25 {real.accuracy_25_before:.3f} before, {real.accuracy_25_after:.3f} after "
+        f"({change_words(real.change_25)} points), median IoU with float32's boxes "
+        f"{real.box_iou_median:.3f}. "
+        f"{len(real.changed) or 'No'} verdict{'' if len(real.changed) == 1 else 's'} changed.</p>"
+    )
+    rows = [
+        (
+            each.frame,
+            each.object_id or "not on the map",
+            each.before,
+            each.after,
+            f"{each.iou_before:.2f}",
+            f"{each.iou_after:.2f}",
+        )
+        for each in real.changed
+    ]
+    head = ("frame", "object", "float32", "INT8", "IoU before", "after")
+    return words + (table(head, rows, words=4) if rows else "")
+
+
+def change_words(change: Change) -> str:
+    """A change in points with its interval: "-0.12 (-0.30 to +0.05)"."""
+    return f"{change.mean:+.2f} ({change.low:+.2f} to {change.high:+.2f})"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> str:
+    """An HTML table whose first `words` columns stand on the left."""
+
+    def cells(tag: str, values: Sequence[str]) -> str:
+        left = f'<{tag} class="l">'
+        return "".join(
+            f"{left if n < words else f'<{tag}>'}{html.escape(value)}</{tag}>"
+            for n, value in enumerate(values)
+        )
+
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    return (
+        f'<div class="scroll"><table><thead><tr>{cells("th", head)}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )

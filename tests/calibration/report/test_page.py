@@ -1,0 +1,115 @@
+"""The report says what the judgement says, escapes it, and loads nothing."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from calibration.judging.record import Outcome
+from calibration.ranges.finding import find_ranges
+from calibration.ranges.histogram import HistogramBuilder, Scratch
+from calibration.ranges.histogram_file import Identity, TensorHistograms
+from calibration.ranges.record import METHODS
+from calibration.report.charts import KEPT, LEFT, Bar, Point, bars, range_chart, scatter
+from calibration.report.page import OPEN_RANGES, Evidence, page
+from tests.support.made_judgement import made_judgement
+
+
+def histograms(tensors: int = 30) -> tuple[TensorHistograms, ...]:
+    rng = np.random.default_rng(0)
+    made = {}
+    for number in range(tensors):
+        builder = HistogramBuilder()
+        values = rng.laplace(0, 1 + number, 20_000).astype(np.float32)
+        builder.add(float(values.min()), float(values.max()), values, Scratch())
+        made[f"tensor<{number}>"] = builder.histogram()
+    identity = Identity(
+        graph="reference_encoder",
+        graph_sha256="0" * 64,
+        selection_sha256="1" * 64,
+        preprocessing="made",
+        sampling="all",
+        runtime="none",
+        tensors_sha256="2" * 64,
+    )
+    return (TensorHistograms(identity, (("window", "3" * 64),), made),)
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Evidence:
+    seen = histograms()
+    return Evidence(
+        bundle="lite 4",
+        judgement=made_judgement(),
+        ranges={method: find_ranges(seen, method) for method in METHODS},
+        histograms=seen,
+        sheet_jpeg=b"\xff\xd8sheet",
+        command="tilefix calibrate --frames <flight>",
+    )
+
+
+def test_the_page_says_what_the_judgement_says(evidence: Evidence) -> None:
+    text = page(evidence)
+    for words in (
+        'lite 4 in INT8: <b class="warn">mixed',
+        "-0.60 (-1.00 to -0.20)",
+        "-2.20 (-2.60 to -1.80)",
+        "1,870 of 2,342",
+        "planter &lt;3&gt;",
+        "accepted, right",
+        "1.42x",
+        "28%",
+        "left in float16",
+        "judged in 512 s",
+        "&lt;1 point&gt;",
+    ):
+        assert words in text, words
+    assert text.count('stroke-width="3"') == 30, "every tensor shows the kept threshold"
+    assert f"<summary>{30 - OPEN_RANGES} more</summary>" in text
+
+
+def test_the_page_loads_nothing_and_lets_nothing_through(evidence: Evidence) -> None:
+    text = page(evidence)
+    assert "<flight>" not in text and "tensor<3>" not in text
+    sources = re.findall(r'(?:src|href)="([^"]+)"', text)
+    assert sources and all(each.startswith("data:") for each in sources)
+    assert "http" not in text and "<script" not in text
+
+
+@pytest.mark.parametrize(
+    ("outcome", "colour"), [(Outcome.ACCEPTED, "good"), (Outcome.REJECTED, "bad")]
+)
+def test_the_outcome_has_a_colour(evidence, outcome, colour) -> None:
+    shown = Evidence("lite", made_judgement(outcome), {}, ())
+    assert f'<b class="{colour}">{outcome.value}' in page(shown)
+
+
+def test_bars_are_as_long_as_their_values() -> None:
+    tree = ElementTree.fromstring(bars([Bar("a", 0.2, "", KEPT), Bar("b", 0.1, "", LEFT)]))
+    long, short = (float(each.get("width")) for each in tree.iter("rect"))
+    assert long == pytest.approx(2 * short)
+    assert [each.get("fill") for each in tree.iter("rect")] == [KEPT, LEFT]
+    assert ElementTree.fromstring(bars([])).tag == "svg"
+
+
+def test_a_scatter_puts_better_points_higher_and_larger_ones_to_the_right() -> None:
+    points = [Point("fp32", 16.7, 88.5, 88.5, 88.5), Point("int8", 4.4, 87.9, 87.4, 88.4)]
+    tree = ElementTree.fromstring(scatter(points, "MB", "acc"))
+    (x0, y0), (x1, y1) = (
+        (float(each.get("cx")), float(each.get("cy"))) for each in tree.iter("circle")
+    )
+    assert x0 > x1 and y0 < y1
+    assert ElementTree.fromstring(scatter([], "x", "y")).tag == "svg"
+
+
+def test_thresholds_stand_where_they_cut() -> None:
+    builder = HistogramBuilder()
+    values = np.linspace(-10, 10, 5001).astype(np.float32)
+    builder.add(-10.0, 10.0, values, Scratch())
+    text = range_chart(builder.histogram(), {"minmax": 10.0, "mse": 5.0}, "mse")
+    far, near = (float(each.get("x1")) for each in ElementTree.fromstring(text).iter("line"))
+    assert far == pytest.approx(2 * near, abs=0.2)
+    assert text.count("stroke-dasharray") == 1
