@@ -45,19 +45,21 @@ SECTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One row of frames and the site of each."""
+    """One row of frames, the site of each, and the part of the flight: place and light."""
 
     name: str
     images: tuple[Uint8, ...]
     sites: tuple[str, ...]
+    parts: tuple[str, ...]
 
 
 def rendered(folder: Path, seed: int) -> Recorded:
     """The flight of `SECTIONS`; frames that are in `folder` already are not rendered again."""
-    images = []
+    images, parts = [], []
     for number, section in enumerate(SECTIONS):
         images += _section(folder / f"section-{number}", section, seed + number)
-    return Recorded("rendered", tuple(images), ("rendered",) * len(images))
+        parts += [f"{section.style}, {section.season}"] * section.frames
+    return Recorded("rendered", tuple(images), ("rendered",) * len(images), tuple(parts))
 
 
 def real() -> Recorded | None:
@@ -72,7 +74,7 @@ def real() -> Recorded | None:
         for frame in open_source(folder):
             images.append(frame.image)
             sites.append(site)
-    return Recorded("real", tuple(images), tuple(sites)) if images else None
+    return Recorded("real", tuple(images), tuple(sites), tuple(sites)) if images else None
 
 
 def _section(folder: Path, section: Section, seed: int) -> list[Uint8]:

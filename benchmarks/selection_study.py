@@ -6,7 +6,8 @@ Of each flight every second frame is a candidate and the others are held out. Ev
 takes the same number of candidates; the largest magnitude of each convolution's output of the
 localizer of `lite` (what min-max calibration keeps) is then compared with that of the held-out
 frames: which share of them stays inside for every tensor, and which share of all pairs of frame and
-tensor. The rendered flight has sections of several lights and towns; the real frames of
+tensor. The mean over the flight's parts counts a short part as much as a long one: the next flight
+may be all like it. The rendered flight has sections of several lights and towns; the real frames of
 $TILEFIX_DATA are three sites after each other. Held-out frames that the screening would leave out
 (black, blurred) are not counted; random choices may take them, as they may in practice.
 """
@@ -106,14 +107,14 @@ def study(
         "left_out": {why.value: n for why, n in usable.left_out.items()},
         "held_out": len(held_out),
         "tensors": magnitude.shape[1],
-        "all_candidates": coverage(magnitude, [each.item for each in pool], held_out),
+        "all_candidates": coverage(magnitude, [each.item for each in pool], held_out, flight.parts),
         "chosen": {},
     }
     for count in counts:
         if count >= len(usable.usable):
             continue
         found["chosen"][str(count)] = {
-            way: spread([coverage(magnitude, choice, held_out) for choice in choices])
+            way: spread([coverage(magnitude, choice, held_out, flight.parts) for choice in choices])
             for way, choices in choices_of(pool, usable.usable, names, count).items()
         }
     return found
@@ -145,18 +146,24 @@ def choices_of(
     }
 
 
-def coverage(magnitude: Float64, chosen: Choice, held_out: Choice) -> dict[str, float]:
+def coverage(
+    magnitude: Float64, chosen: Choice, held_out: Choice, parts: Sequence[str]
+) -> dict[str, float]:
     """How far the range of the chosen frames holds on the held-out ones.
 
     Args:
         magnitude: largest absolute value by frame and tensor, [frames, tensors].
         chosen: rows that the range is taken from.
         held_out: rows that it is judged on.
+        parts: of all rows; each part of the flight counts alike in `parts_inside`, however long.
     """
     limit = magnitude[chosen].max(axis=0)  # [tensors]
     over = magnitude[held_out] / limit  # [held out, tensors]
+    whole = (over <= 1).all(axis=1)  # [held out]
+    own = np.array([parts[n] for n in held_out])
     return {
-        "frames_inside": float((over <= 1).all(axis=1).mean()),
+        "frames_inside": float(whole.mean()),
+        "parts_inside": float(np.mean([whole[own == part].mean() for part in np.unique(own)])),
         "values_inside": float((over <= 1).mean()),
         "worst_excess": float(over.max()),
     }
@@ -226,6 +233,7 @@ def print_table(name: str, found: dict[str, Any]) -> None:
         for way, values in ways.items():
             print(
                 f"  {count:>4} {way:<24} frames inside {100 * values['frames_inside']:5.1f} %  "
+                f"mean of parts {100 * values['parts_inside']:5.1f} %  "
                 f"values {100 * values['values_inside']:6.2f} %  "
                 f"worst {values['worst_excess']:.3f}x",
                 flush=True,

@@ -18,10 +18,11 @@ def pictures(count, seed=0):
 
 def test_coverage_is_counted_per_frame_and_per_value():
     magnitude = np.array([[1, 1], [2, 1], [1, 3], [2, 0.5], [2.5, 0.5]])
-    found = coverage(magnitude, [0, 1], [2, 3, 4])
+    found = coverage(magnitude, [0, 1], [2, 3, 4], "aabba")
     # limits 2 and 1: frame 2 leaves the second, frame 4 the first
     assert found == {
         "frames_inside": pytest.approx(1 / 3),
+        "parts_inside": pytest.approx((1 / 2 + 0) / 2),
         "values_inside": pytest.approx(4 / 6),
         "worst_excess": 3.0,
     }
@@ -55,7 +56,7 @@ def test_every_way_takes_the_same_number_from_the_candidates():
 
 def test_a_study_of_made_up_magnitudes():
     """Peaks grow with brightness, and frames become brighter: the first ones know least."""
-    flight = Recorded("made", pictures(28), ("a",) * 28)
+    flight = Recorded("made", pictures(28), ("a",) * 28, ("a",) * 28)
 
     def probe(frame):
         return np.float32([frame.mean(), 255 - frame.mean()]), np.float32([frame.mean()])
