@@ -46,7 +46,7 @@ def build_command(
     """
     command = ["tilefix", "build", str(bundle), "--precision", precision]
     if toolkit:
-        command += ["--toolkit", toolkit]
+        command += ["--toolkit", toolkit.replace("_", "-")]  # as executors are spelt
     command += ["--target", target]
     if buckets:
         command += ["--buckets", ",".join(map(str, buckets))]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge.commands.evaluate_checks import PRIORS, check_plot, is_of_checkpoints, wanted_priors
-from edge.commands.executor_options import device_options, executor_options, tell
+from edge.commands.executor_options import check_run, device_options, executor_options, tell
 
 if TYPE_CHECKING:
     from edge.evaluation import FrameResult, Site, SiteRun
@@ -130,6 +130,7 @@ def evaluate(
     pairs = [read_pairs(path, images) for path in files]  # bad files first: they are quickest
     others_pairs = [read_pairs(path, images) for path in other_files]
     bundle = Bundle.open(bundle_path or shipped_bundle_path())
+    check_run(bundle, executor, precision)
     spec = bundle.manifest.window
     sites = open_sites(pairs, spec.gsd_m, spec.width_px)
     maps_only = open_sites(others_pairs, spec.gsd_m, spec.width_px, taken=sites)

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from edge.errors import UsageError
+
 if TYPE_CHECKING:
+    from edge.bundle import Bundle
     from edge.devices.base import DeviceOptions
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -17,6 +20,7 @@ _OPTIONS = (
         "--executor",
         default="onnxruntime",
         show_default=True,
+        callback=lambda _context, _parameter, name: name.replace("_", "-"),
         help="onnxruntime, tensorrt, tensorrt-rtx, or reference (slow, for checking).",
     ),
     click.option("--precision", default="fp32", show_default=True, help="One that the bundle has."),
@@ -30,6 +34,32 @@ def executor_options(command: Command) -> Command:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def check_run(bundle: Bundle, executor: str, precision: str) -> None:
+    """Refuse names of executors and precisions that cannot mean anything here.
+
+    Raises:
+        UsageError: there is no such executor, or the bundle has no such precision.
+    """
+    from edge.executors.base import EXECUTORS
+    from edge.precisions import graph_precision
+
+    if executor not in EXECUTORS:
+        raise UsageError(
+            f"there is no executor {executor!r}",
+            expected=f"--executor with one of {', '.join(EXECUTORS)}",
+            found=repr(executor),
+            do="choose one of these with --executor",
+        )
+    if graph_precision(precision, executor) not in bundle.precisions:
+        there = ", ".join(bundle.precisions)
+        raise UsageError(
+            f"the bundle {bundle.manifest.name} has no precision {precision!r} for {executor}",
+            expected=f"--precision with one of {there}",
+            found=repr(precision),
+            do="choose one of these with --precision",
+        )
 
 
 def device_options(device_backend: str | None, no_cuda_graphs: bool) -> DeviceOptions | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge.commands.executor_options import device_options, executor_options, tell
+from edge.commands.executor_options import check_run, device_options, executor_options, tell
 from edge.commands.options import FilledCommand, check_folder
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ def run(
     poses = Telemetry.read(telemetry) if telemetry else None
     schedule = ClickSchedule.read(clicks)
     device = device_options(device_backend, no_cuda_graphs)
+    opened = open_bundle(bundle)
+    check_run(opened, executor, precision)
     frames = open_source(source)
     if frames.live and store is None:
         click.echo(
@@ -93,7 +95,7 @@ def run(
     loop: RunLoop | None = None
     try:
         assembly = assemble_on_map(
-            open_bundle(bundle),
+            opened,
             tiles,
             store_path=store,
             prior=PriorChoice(prior),

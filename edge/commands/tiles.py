@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge.commands.executor_options import device_options, executor_options, tell
+from edge.commands.executor_options import check_run, device_options, executor_options, tell
 
 if TYPE_CHECKING:
     from edge.bundle import Bundle
@@ -141,6 +141,7 @@ def encode(
     if gsd_m is not None:
         check_gsd(gsd_m)
     bundle = Bundle.open(bundle_path or shipped_bundle_path())
+    check_run(bundle, executor, precision)
     opened = open_map(map_path)
     grid = opened.grid(bundle.manifest.window.gsd_m if gsd_m is None else gsd_m)
     places, total = _places(grid, bbox, bundle)

@@ -43,7 +43,7 @@ GRAPHS = {"encoder": "reference_encoder", "localizer": "localizer"}
     "--memory-mb",
     type=click.IntRange(1),
     help="End a build that takes more memory and swap than this; 90 % of what is free by default. "
-    "tensorrt_rtx is refused more beforehand; what tensorrt takes of a GPU's own memory is not "
+    "tensorrt-rtx is refused more beforehand; what tensorrt takes of a GPU's own memory is not "
     "counted.",
 )
 @click.option("--logs", type=PATH, help="Folder to keep the builder's verbose logs in.")

@@ -74,7 +74,7 @@ def read_graph(path: Path) -> tuple[ModelProto, GraphFacts]:
     products = {name: node for name, node in nodes.items() if node.op_type in PRODUCTS}
     return model, GraphFacts(
         path=path,
-        size_bytes=path.stat().st_size,
+        size_bytes=model.ByteSize(),  # with weights that lie beside the file
         custom_nodes=tuple(
             f"{node.op_type} {name}" for name, node in nodes.items() if node.domain == DOMAIN
         ),

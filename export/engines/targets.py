@@ -64,7 +64,7 @@ def choose_target(text: str, toolkit: str | None, gpu: Gpu | None) -> Target:
                 found="no device that libcuda.so.1 knows",
                 do=f"name the GPUs with --target, some of {known}"
                 if chosen.ahead_of_time
-                else f"run this on the device, or choose --toolkit tensorrt_rtx and --target "
+                else f"run this on the device, or choose --toolkit tensorrt-rtx and --target "
                 f"sm86 or the like; {chosen.title} builds for the GPU that it runs on",
             )
         wanted = (gpu.capability,)
@@ -77,7 +77,7 @@ def choose_target(text: str, toolkit: str | None, gpu: Gpu | None) -> Target:
             f"{chosen.title} cannot build for {', '.join(f'sm{each}' for each in wanted)} here",
             expected="the GPU of this machine: full TensorRT builds on the device for the device",
             found=f"{gpu.name}, sm{gpu.capability}" if gpu is not None else "no GPU",
-            do="give --target local on the device itself, or --toolkit tensorrt_rtx",
+            do="give --target local on the device itself, or --toolkit tensorrt-rtx",
         )
     return Target(chosen, wanted, gpu.name, present)
 

@@ -51,18 +51,18 @@ class Toolkit:
         """Import the chosen toolkit, or the one that is there.
 
         Args:
-            choice: one of TOOLKITS; None: the one that is installed. Where both are, the full one
-                builds for the local GPU, and TensorRT-RTX for others.
+            choice: one of TOOLKITS, also spelt with a hyphen; None: the one that is installed.
+                Where both are, the full one builds for the local GPU, and TensorRT-RTX for others.
             local: the engine is for the GPU of this machine.
 
         Raises:
             UsageError: an unknown name.
             MissingLibraryError: it is not installed, or too old.
         """
-        if choice is not None and choice not in TOOLKITS:
+        if choice is not None and (choice := choice.replace("-", "_")) not in TOOLKITS:
             raise UsageError(
                 f"there is no toolkit {choice!r}",
-                expected=f"--toolkit {' or '.join(TOOLKITS)}",
+                expected=f"--toolkit {' or '.join(TOOLKITS)}".replace("_", "-"),
                 found=choice,
                 do="choose one of these, or leave --toolkit out",
             )

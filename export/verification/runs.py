@@ -51,6 +51,7 @@ class RunName:
             UsageError: an unknown executor, or no precision.
         """
         executor, slash, precision = text.strip().partition("/")
+        executor = executor.replace("_", "-")
         if executor not in known_executors() or not slash or not precision:
             raise UsageError(
                 f"{text!r} does not name a run",

@@ -30,7 +30,7 @@ def test_a_plain_precision_is_one_command():
     ((verb, told),) = parsed(text)
     assert verb == "build"
     assert (told["bundle"], told["precision"]) == (BUNDLE, "fp32")
-    assert (told["toolkit"], told["target"], told["force"]) == ("tensorrt_rtx", "sm86,sm89", True)
+    assert (told["toolkit"], told["target"], told["force"]) == ("tensorrt-rtx", "sm86,sm89", True)
     assert told["plugin"] is None
 
 
@@ -59,7 +59,7 @@ def test_what_could_not_be_run_would_be_found_out():
 def test_an_engine_is_built_again_as_it_was():
     (_, compiled), (_, told) = parsed(rebuild_command(BUNDLE, KEY))
     assert compiled["arch"] == "86,120"
-    assert (told["bundle"], told["precision"], told["toolkit"]) == (BUNDLE, "fp16", "tensorrt_rtx")
+    assert (told["bundle"], told["precision"], told["toolkit"]) == (BUNDLE, "fp16", "tensorrt-rtx")
     assert (told["target"], told["buckets"]) == ("sm86,sm120", "1,8")
     assert told["force"] and told["graph"] is None
 

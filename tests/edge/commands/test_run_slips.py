@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from edge.commands.run import run
+from edge.commands.tiles import encode
 from edge.errors import OutputError, UsageError
 from edge.geodesy import MercatorGeometry
 from edge.tiles.mbtiles_writer import MBTilesWriter
@@ -72,6 +73,37 @@ def test_a_file_in_the_way_of_the_results(world, tmp_path, monkeypatch, below):
     assert "is no folder" in caught.value.what and "file is there" in caught.value.found
     assert "another folder with --out" in caught.value.do
     assert (tmp_path / "file").read_text() == "dear"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--precision", "banana"), "--precision with one of fp32"),
+        (("--executor", "tensorflow"), "--executor with one of onnxruntime, reference, tensorrt"),
+        (("--executor", "tensorrt_rtx", "--precision", "int8"), "--precision with one of fp32"),
+    ],
+)
+def test_names_that_the_bundle_or_tilefix_does_not_have(
+    world, tmp_path, monkeypatch, words, expected
+):
+    monkeypatch.setattr("edge.assembly.assemble_on_map", None)  # refused before all work
+    with pytest.raises(UsageError) as caught:
+        invoke([*options(world, tmp_path / "out"), *words])
+    assert caught.value.exit_code == 2
+    assert caught.value.expected.startswith(expected) and words[-1] in caught.value.found
+
+
+def test_encoding_refuses_a_precision_alike(world, tmp_path):
+    words = [
+        "--bundle",
+        world / "bundle",
+        "--tiles",
+        world / "map.mbtiles",
+        "--precision",
+        "banana",
+    ]
+    done = CliRunner().invoke(encode, [*map(str, words), "--store", str(tmp_path / "store")])
+    assert isinstance(done.exception, UsageError) and "banana" in done.exception.found
 
 
 def test_nothing_to_locate_has_no_table_and_brackets_are_no_markup(world, tmp_path):

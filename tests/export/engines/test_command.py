@@ -105,6 +105,7 @@ def test_auto_with_nothing_to_measure_on(run, bundle, make_plugin, tmp_path):
         (("--target", "ampere"), UsageError, "--target cannot be read"),
         (("--toolkit", "tensorflow"), UsageError, "there is no toolkit 'tensorflow'"),
         (("--toolkit", ""), UsageError, "--toolkit is empty"),
+        (("--logs", __file__), OutputError, f"--logs {__file__} is no folder"),
         (("--logs", "/proc/logs"), OutputError, "nothing can be written into /proc/logs"),
         (("--memory-mb", "300", "--precision", "fp32"), ExecutorError, "too little memory"),
         (("--target", "sm86"), ExecutorError, "TensorRT 10.3.0.30 cannot build for sm86 here"),

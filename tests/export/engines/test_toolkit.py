@@ -42,7 +42,8 @@ def test_where_both_are_the_target_decides(installed):
     installed(BOTH)
     assert Toolkit.find(None, local=True).name == "tensorrt"
     assert Toolkit.find(None, local=False).name == "tensorrt_rtx"
-    assert Toolkit.find("tensorrt_rtx", local=True).name == "tensorrt_rtx"
+    for spelling in ("tensorrt_rtx", "tensorrt-rtx"):  # the executor's has a hyphen
+        assert Toolkit.find(spelling, local=True).name == "tensorrt_rtx"
 
 
 def test_none_is_installed(installed):
@@ -63,7 +64,7 @@ def test_the_chosen_one_is_not_installed(installed):
     assert error.value.found == "tensorrt_rtx"
     with pytest.raises(UsageError) as error:
         Toolkit.find("trt", local=True)
-    assert error.value.expected == "--toolkit tensorrt or tensorrt_rtx"
+    assert error.value.expected == "--toolkit tensorrt or tensorrt-rtx"
 
 
 def test_one_that_cannot_be_imported(installed, monkeypatch):
