@@ -7,7 +7,8 @@ graphs and by the other precision, each with features of its own encoder, withou
 that of the frame's alignment, which both share. Labelled real frames, where `--pairs` and their
 images are given, are run in both, and every verdict that changed is listed. ONNX Runtime runs
 both on the CPU; what it computes in float16 it rounds to float16 after each operator, so that this
-shows the loss of the types in the file, not that of a GPU's kernels.
+shows the loss of the types in the file, not that of a GPU's kernels. The record names a
+graph by the sha256 of all that it computes with, wherever its weights are stored.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from edge.pairs import read_pairs
 from edge.predictors import LitePredictor
 from edge.scoring import RIGHT_IOU, JudgedClick, iou
 from edge.types import Localizations, Prior, ReferenceWindow
+from export.shared_weights import content_sha256
 
 BASE = "fp32"
 GRAPHS = (ENCODER, LOCALIZER)
@@ -66,7 +68,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RECORD)
     given = parser.parse_args()
     bundle = open_bundle(given.bundle)
-    files = bundle.manifest.files
     record: dict[str, Any] = {
         "schema": "tilefix-precision/1",
         "command": shlex.join(
@@ -83,7 +84,7 @@ def main() -> None:
         "date": time.strftime("%Y-%m-%d"),
         "bundle": f"{bundle.manifest.name} {bundle.manifest.version}",
         "graphs": {
-            precision: {kind: files[f"graphs/{precision}/{kind}.onnx"] for kind in GRAPHS}
+            precision: {kind: content_sha256(bundle.graph(kind, precision)) for kind in GRAPHS}
             for precision in (BASE, given.precision)
         },
         "rendered": {},

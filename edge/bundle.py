@@ -76,7 +76,10 @@ class Bundle:
         return self.encoder_id("fp32")
 
     def encoder_id(self, precision: str) -> str:
-        """Identity of the features of one precision: sha256 of that encoder graph."""
+        """Identity of the features of one precision: sha256 of that encoder graph.
+
+        The graph names the sha256 of weights that lie beside it, so these count as well.
+        """
         self.graph(ENCODER, precision)
         return self.manifest.files[f"graphs/{precision}/{ENCODER}.onnx"]
 

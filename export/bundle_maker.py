@@ -12,7 +12,7 @@ import msgspec
 
 from edge.acceptance_fit import calibrate_acceptance
 from edge.alignment import Aligner
-from edge.bundle import Bundle, write_bundle
+from edge.bundle import ENCODER, LOCALIZER, Bundle, write_bundle
 from edge.errors import UsageError
 from edge.localizer import Localizer
 from edge.manifest import Manifest
@@ -21,6 +21,7 @@ from export.bundle_manifest import ALIGNMENT, manifest_of
 from export.centre_fit import fit_centre
 from export.graphs import PRECISIONS, export_precisions
 from export.radius_fit import fit_radius_factor
+from export.shared_weights import share_weights
 from training.checkpoints.weights import load_weights
 from training.datasets.pair_folder import PairFolder
 from training.models import Model, name_of
@@ -166,13 +167,17 @@ def write_model(
 def graph_files(
     model: Model, folder: Path, precisions: Sequence[str], attention_plugin: bool = False
 ) -> dict[str, bytes | Path]:
-    """Export a model in some precisions into a folder: name in the bundle -> file."""
+    """Export a model in some precisions into a folder: name in the bundle -> file.
+
+    What both graphs of a precision hold is stored once: see `export.shared_weights`.
+    """
     folders = {precision: folder / precision for precision in precisions}
-    return {
-        f"graphs/{precision}/{kind}{path.suffix}": path
-        for precision, paths in export_precisions(model, folders, attention_plugin).items()
-        for kind, path in paths.items()
-    }
+    files: dict[str, bytes | Path] = {}
+    for precision, paths in export_precisions(model, folders, attention_plugin).items():
+        shared = share_weights([paths[kind] for kind in (ENCODER, LOCALIZER)])
+        for path in (*paths.values(), *([shared] if shared is not None else [])):
+            files[f"graphs/{precision}/{path.name}"] = path
+    return files
 
 
 def _origin(model: Model, record: dict[str, Any], data_note: str) -> str:

@@ -59,14 +59,14 @@ def tapped_bundle(bundle: Bundle, precisions: tuple[str, ...], folder: Path) -> 
         MissingLibraryError: `tomli_w` (extra `export`) is not installed.
         ModuleNotFoundError: so for `onnx`.
     """
-    import onnx
+    from export.shared_weights import whole_graph
 
     files: dict[str, bytes | Path] = {}
     for precision in dict.fromkeys(("fp32", *precisions)):
         found = 0
         for kind in GRAPHS:
             path = bundle.graph(kind, precision)
-            model = onnx.load(str(path))
+            model = whole_graph(path)
             found += len(with_taps(model))
             files[f"graphs/{precision}/{kind}.onnx"] = model.SerializeToString()
         if not found:
