@@ -45,7 +45,7 @@ class Point:
 def bars(lines: Sequence[Bar]) -> str:
     """Horizontal bars, one below the other, as long as their values."""
     most = max((line.value for line in lines), default=0.0) or 1.0
-    height, left, width = 22, 330, 470
+    height, left, width = 22, 330, 380
     parts = []
     for index, line in enumerate(lines):
         y = index * height

@@ -109,11 +109,15 @@ def _scores(judgement: Judgement) -> str:
     parts = []
     if judgement.base is not None:
         parts.append(score_table((judgement.base, *judgement.candidates)))
-        for regime in judgement.base.regimes:
-            named = _points((judgement.base, *judgement.candidates), regime.regime)
-            if named:
-                chart = scatter(named, "size of both graphs, MB", f"acc@0.25 in %, {regime.regime}")
-                parts.append(f'<div class="pad">{chart}</div>')
+        charts = [
+            scatter(
+                _points((judgement.base, *judgement.candidates), regime.regime),
+                "size of both graphs, MB",
+                f"acc@0.25 in %, {regime.regime}",
+            )
+            for regime in judgement.base.regimes
+        ]
+        parts.append(f'<div class="pad two">{"".join(f"<div>{x}</div>" for x in charts)}</div>')
     if judgement.agreement:
         parts.append(agreement_table(judgement.agreement))
     if not parts:
@@ -148,13 +152,16 @@ def _sensitivity(judgement: Judgement) -> str:
         Bar(
             each.block,
             each.relative_error,
-            f"{each.relative_error:.4f}, {each.macs / 1e6:,.0f} M multiply-accumulates"
+            f"{each.relative_error:.4f}, {each.macs / 1e6:,.0f} MMAC"
             + (", left in float16" if each.block in left else ""),
             LEFT if each.block in left else KEPT,
         )
         for each in judgement.sensitivity
     ]
-    words = "<p>Relative error of a graph's worst output when this block alone is in INT8.</p>"
+    words = (
+        "<p>Relative error of a graph's worst output when this block alone is in INT8; MMAC: "
+        "million multiply-accumulates.</p>"
+    )
     return _section(
         "Sensitivity by block", f'{words}<div class="panel pad">{bars(lines)}</div>', panel=False
     )
