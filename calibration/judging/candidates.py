@@ -1,0 +1,94 @@
+"""Candidates as bundles: the float bundle with INT8 graphs beside its own, for judging only."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from calibration.quantization.int8_graphs import FloatGraphs, int8_graphs
+from calibration.quantization.qdq import Form
+from calibration.ranges.record import Ranges
+from edge.alignment import GRAPH_FILE
+from edge.bundle import ENCODER, LOCALIZER, Bundle, sha256_of, write_bundle
+
+KINDS = (ENCODER, LOCALIZER)
+
+
+def thresholds(ranges: Ranges) -> dict[str, dict[str, float]]:
+    """Kind of graph -> tensor -> amax."""
+    return {kind: {name: x.amax for name, x in ranges.of(kind).items()} for kind in KINDS}
+
+
+def write_candidate(
+    graphs: FloatGraphs,
+    ranges: Ranges,
+    left_float: Collection[str],
+    form: Form,
+    folder: Path,
+    *,
+    emulate_half: bool = False,
+) -> Bundle:
+    """A bundle with the INT8 graphs of one form, and all that locating with them takes.
+
+    TensorRT's form is written into a float32 graph by default. On a CPU float16 is emulated: slow,
+    and what it changes in the answers (`benchmarks.precision_study`) is a twentieth of what INT8
+    does. An engine's answers are checked against these once there is one.
+
+    Args:
+        graphs: of the float bundle.
+        ranges: of its tensors.
+        left_float: blocks that are not quantised.
+        form: for whom.
+        folder: for the bundle; one that is there is replaced.
+        emulate_half: TensorRT's form in float16, as it is shipped.
+
+    Raises:
+        CalibrationError, UsageError: see `int8_graphs`.
+    """
+    made = int8_graphs(graphs, thresholds(ranges), left_float, [form], emulate_half)
+    files: dict[str, bytes | Path] = {name: m.SerializeToString() for name, m in made.items()}
+    listed = graphs.bundle.manifest.files
+    kept = [f"graphs/fp32/{kind}.onnx" for kind in KINDS] + [GRAPH_FILE]
+    files |= {name: graphs.bundle.file(name) for name in kept if name in listed}
+    if "graphs/fp32/head.npz" in listed:
+        files[f"graphs/{form.value}/head.npz"] = graphs.bundle.file("graphs/fp32/head.npz")
+    return write_bundle(folder, graphs.bundle.manifest, files, replace=folder.exists())
+
+
+def write_kept(
+    graphs: FloatGraphs, ranges: Ranges, left_float: Collection[str], folder: Path
+) -> dict[str, str]:
+    """The graphs as they are shipped, in every form that the bundle allows; their sha256 by name.
+
+    Args:
+        graphs: of the float bundle; without fp16 there is no form for TensorRT.
+        ranges: that were kept.
+        left_float: blocks that are not quantised.
+        folder: gets graphs/int8+fp32/localizer.onnx and so on.
+    """
+    forms = [f for f in Form if f is Form.ONNXRUNTIME or "fp16" in graphs.bundle.precisions]
+    hashes = {}
+    for name, model in int8_graphs(graphs, thresholds(ranges), left_float, forms).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(model.SerializeToString())
+        hashes[name] = sha256_of(path)
+    return hashes
+
+
+def graph_bytes(bundle: Bundle, precision: str) -> int:
+    """Size of both graphs on the disk."""
+    return sum(bundle.graph(kind, precision).stat().st_size for kind in KINDS)
+
+
+def int8_share(graphs: FloatGraphs, left_float: Collection[str]) -> dict[str, float]:
+    """Graph -> share of all its multiply-accumulates that run in INT8."""
+    shares = {}
+    for kind in KINDS:
+        chosen = graphs.chosen(kind, left_float)
+        found = graphs.sorted[kind]
+        total = sum(x.macs for x in found.eligible) + sum(x.macs for x, _ in found.refused)
+        total += found.other_macs
+        macs = sum(x.macs for x in found.eligible if x.name in chosen)
+        shares[kind] = macs / total if total else 0.0
+    return shares

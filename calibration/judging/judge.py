@@ -1,0 +1,212 @@
+"""The judge: from ranges to a verdict on INT8, and the graphs that it keeps."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from calibration.judging.bench import BASE, Bench
+from calibration.judging.budget import Finding, apply_budget
+from calibration.judging.candidates import int8_share, write_candidate, write_kept
+from calibration.judging.environment import environment
+from calibration.judging.latency import latency_ratio
+from calibration.judging.locating import answers_id
+from calibration.judging.priors import Progress
+from calibration.judging.real_frames import RememberedAligner, open_labelled, run_sites, score_real
+from calibration.judging.record import (
+    AgreementScore,
+    BlockSensitivity,
+    CandidateScore,
+    Judgement,
+    Outcome,
+    RealScore,
+)
+from calibration.judging.request import JudgeRequest
+from calibration.judging.search import Found, search
+from calibration.judging.sensitivity import sensitivities
+from calibration.judging.verdict import method_sentence, outcome_of, reasons_of
+from calibration.quantization.int8_graphs import FloatGraphs
+from calibration.quantization.qdq import Form
+from calibration.ranges.record import Ranges
+from edge.bundle import Bundle, sha256_of
+from edge.scoring import JudgedClick
+from edge.sinks import write_whole
+
+KEPT = "kept"  # folder in `work`: graphs/int8+fp32/localizer.onnx ... as they go into the bundle
+FLIES, ON_CPU = Form.TENSORRT, Form.ONNXRUNTIME
+
+
+def judge(request: JudgeRequest, progress: Progress | None = None) -> Judgement:
+    """Judge INT8 for a bundle: choose ranges, search for blocks to leave, score, decide.
+
+    TensorRT's form decides, the one that flies; ONNX Runtime's is scored too. Everything finished
+    is kept in `request.work`, so that the same request goes on where it was stopped. The graphs of
+    a judgement that is no rejection are in `request.work / KEPT`, in the bundle's own layout.
+
+    Args:
+        request: what to judge, and on what.
+        progress: called with what is done, its number, and how many there are.
+
+    Raises:
+        UsageError, CalibrationError: a request that cannot be meant, or ranges of something else.
+        DataError, PairsError: samples or labels that cannot be read.
+        OutputError: a full disk.
+        BundleError, ExecutorError: graphs that cannot be run.
+    """
+    request.check()
+    return _Judge(request, progress).run()
+
+
+class _Judge:
+    def __init__(self, request: JudgeRequest, progress: Progress | None) -> None:
+        self.request = request
+        self.progress = progress
+        self.start_s = time.monotonic()
+        self.graphs = FloatGraphs(request.bundle)
+        self.bench = Bench(request, progress)
+        self.likeness: dict[str, float] = {}
+        self.scores: list[CandidateScore] = []  # of the search
+        self.agreement: list[AgreementScore] = []
+
+    def run(self) -> Judgement:
+        request, bench = self.request, self.bench
+        labelled = bool(bench.samples)
+        base = bench.score(request.bundle, BASE, BASE) if labelled else None
+        floats = []
+        if labelled and request.score_fp16 and "fp16" in request.bundle.precisions:
+            floats = [bench.score(request.bundle, "fp16", "fp16")]
+        method = self.method()
+        ranges = request.ranges[method]
+        blocks = sensitivities(
+            self.graphs,
+            ranges,
+            request.selection,
+            request.work,
+            latency_ms=request.latency_ms,
+            progress=self.progress,
+        )
+        found = search(blocks, lambda left: self.trial(ranges, left))
+        left = found.trials[-1].left_float if found.left_float is None else found.left_float
+        flying = self.candidate(ranges, left, FLIES)
+        if labelled:  # else the search has done it
+            self.agreement.append(bench.agreement(flying, FLIES.value, name_of(method, left)))
+        real = self.real(flying)
+        on_cpu = self.candidate(ranges, left, ON_CPU)
+        in_cpu_form = self.score(on_cpu, ON_CPU, method, left)
+        ratios = latency_ratio(request.bundle, on_cpu, progress=self.progress)
+        outcome = outcome_of(found, real)
+        return self.judgement(
+            base, [*floats, *self.scores, in_cpu_form[0]], blocks, found, real, outcome,
+            reasons=(
+                *reasons_of(
+                    found, request.budget_points, self.scores, in_cpu_form, real
+                ),
+                method_sentence(self.likeness, method),
+            ),
+            method=method, left=left, ratios=ratios,
+        )  # fmt: skip
+
+    def judgement(
+        self,
+        base: CandidateScore | None,
+        candidates: Sequence[CandidateScore],
+        blocks: tuple[BlockSensitivity, ...],
+        found: Found,
+        real: RealScore | None,
+        outcome: Outcome,
+        *,
+        reasons: tuple[str, ...],
+        method: str,
+        left: tuple[str, ...],
+        ratios: dict[str, float],
+    ) -> Judgement:
+        request, hashes = self.request, {}
+        kept = request.work / KEPT
+        shutil.rmtree(kept, ignore_errors=True)
+        if outcome is not Outcome.REJECTED:
+            hashes = write_kept(self.graphs, request.ranges[method], left, kept)
+        return Judgement(
+            outcome=outcome,
+            reasons=reasons,
+            budget_points=request.budget_points,
+            method=method,
+            left_float=found.left_float or (),
+            base=base,
+            candidates=tuple(candidates),
+            sensitivity=blocks,
+            agreement=tuple(self.agreement),
+            real=real,
+            latency_ratio=ratios,
+            int8_share_of_macs=int8_share(self.graphs, left),
+            graph_sha256=hashes,
+            samples=tuple(path.name for path in request.samples),
+            environment=environment(),
+            seconds=time.monotonic() - self.start_s,
+        )
+
+    def method(self) -> str:
+        """The method whose graphs answer most like float32."""
+        for method, ranges in self.request.ranges.items():
+            if len(self.request.ranges) == 1:
+                self.likeness[method] = 1.0
+                break
+            bundle = self.candidate(ranges, (), FLIES)
+            self.likeness[method] = self.bench.likeness(bundle, FLIES.value)
+        return max(self.likeness, key=self.likeness.__getitem__)
+
+    def candidate(self, ranges: Ranges, left: tuple[str, ...], form: Form) -> Bundle:
+        """A bundle for judging; the last one of its form is replaced."""
+        folder = self.request.work / f"candidate-{form.value}"
+        return write_candidate(self.graphs, ranges, left, form, folder)
+
+    def trial(self, ranges: Ranges, left: tuple[str, ...]) -> Finding:
+        """Score one candidate of the search."""
+        bundle = self.candidate(ranges, left, FLIES)
+        score, finding = self.score(bundle, FLIES, ranges.method, left)
+        self.scores.append(score)
+        return finding
+
+    def score(
+        self, bundle: Bundle, form: Form, method: str, left: tuple[str, ...]
+    ) -> tuple[CandidateScore, Finding]:
+        """Scores and what the budget says of them."""
+        name = name_of(method, left)
+        score = self.bench.score(bundle, form.value, name, method, left)
+        agreement = None
+        if not self.bench.samples:
+            found = self.bench.agreement(bundle, form.value, f"{name} ({form.value})")
+            self.agreement.append(found)
+            agreement = found.box_iou_median
+        return score, apply_budget(score.regimes, self.request.budget_points, agreement)
+
+    def real(self, candidate: Bundle) -> RealScore | None:
+        """Labelled frames, before and after."""
+        request = self.request
+        if not request.pairs:
+            return None
+        sites = open_labelled(request.bundle, request.pairs, request.images)
+        aligner = RememberedAligner(request.bundle, request.work)
+        labels = hashlib.sha256("".join(map(sha256_of, request.pairs)).encode()).hexdigest()[:16]
+        answers = []
+        for bundle, precision in ((request.bundle, BASE), (candidate, FLIES.value)):
+            path = request.work / f"real-{answers_id(bundle, precision)}-{labels}.json"
+            if not path.exists():
+                clicks = run_sites(bundle, precision, sites, aligner, self.progress)
+                write_whole(path, msgspec.json.encode(clicks))
+            answers.append(_judged(path))
+        return score_real([path.name for path in request.pairs], *answers)
+
+
+def name_of(method: str, left: tuple[str, ...]) -> str:
+    """A candidate's name in tables."""
+    blocks = "block" if len(left) == 1 else "blocks"
+    return f"{method}, {len(left)} {blocks} float16" if left else method
+
+
+def _judged(path: Path) -> list[JudgedClick]:
+    return msgspec.json.decode(path.read_bytes(), type=list[JudgedClick])

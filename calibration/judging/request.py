@@ -1,0 +1,65 @@
+"""What a judgement is asked of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from calibration.judging.record import BUDGET_POINTS
+from calibration.ranges.record import Ranges
+from calibration.selection.record import SelectionFolder
+from edge.bundle import Bundle
+from edge.errors import CalibrationError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeRequest:
+    """A float bundle, ranges to quantise it with, and what to judge the result on."""
+
+    bundle: Bundle  # with graphs in fp32; in fp16 too where TensorRT's form shall be kept
+    ranges: Mapping[str, Ranges]  # method -> its ranges; several: the best one is kept
+    selection: SelectionFolder  # that the ranges were found on
+    work: Path  # finished work; the same folder goes on after a kill
+    samples: tuple[Path, ...] = ()  # rendered and held out; none: agreement alone decides
+    pairs: tuple[Path, ...] = ()  # labelled frames of real flights
+    images: Path | None = None  # of the pairs
+    budget_points: float = BUDGET_POINTS
+    every: int = 1  # of the samples
+    score_fp16: bool = True  # minutes on a CPU, which emulates float16
+    latency_ms: Mapping[str, float] = field(default_factory=dict)  # block -> saved on a device
+
+    def check(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            UsageError: no ranges, a budget that is no positive number, or an odd share of samples.
+            CalibrationError: ranges of another bundle or selection.
+        """
+        if not self.ranges:
+            raise UsageError(
+                "there is nothing to judge",
+                expected="ranges by at least one method",
+                found="none",
+                do="find ranges on the selection first: calibration.ranges.finding.find_ranges",
+            )
+        if not 0 < self.budget_points < 100 or self.every < 1:
+            raise UsageError(
+                "the judge cannot work to this budget",
+                expected="points of accuracy between 0 and 100, and every first sample or more",
+                found=f"budget {self.budget_points}, every {self.every}",
+                do="give --budget 1.0",
+            )
+        files = self.bundle.manifest.files
+        for ranges in self.ranges.values():
+            graphs = {kind: files[f"graphs/fp32/{kind}.onnx"] for kind in ranges.graph_sha256}
+            digest = self.selection.selection.digest()
+            ranges.check(graphs, digest, ranges.preprocessing)
+        judged_on = {str(path.resolve()) for path in self.samples}
+        if len(judged_on) < len(self.samples):
+            raise CalibrationError(
+                "held-out samples are named twice",
+                expected="every folder once: a click that counts twice narrows every interval",
+                found=", ".join(map(str, self.samples)),
+                do="name each folder once",
+            )

@@ -1,0 +1,186 @@
+"""What quantising one block alone does to the outputs of its graph: which blocks to leave first.
+
+The form is TensorRT's in a float32 graph: it is the one that flies, its Q/DQ stand at the inputs of
+convolutions only, so one block's error is its own, and a mixed search decides in it too. ONNX
+Runtime's form rounds the results as well and would charge a block for what its neighbour reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from calibration.judging.candidates import thresholds
+from calibration.judging.line_file import LineFile
+from calibration.judging.priors import Progress
+from calibration.judging.record import BlockSensitivity
+from calibration.quantization.blocks import Block
+from calibration.quantization.int8_graphs import FloatGraphs
+from calibration.quantization.qdq import Form, quantize_graph
+from calibration.ranges.inputs import CLICKS, seeded_clicks
+from calibration.ranges.record import Ranges
+from calibration.selection.record import ChosenImage, SelectionFolder
+from edge.bundle import ENCODER, LOCALIZER
+from edge.executors.onnxruntime import OnnxRuntimeExecutor
+from edge.types import Array
+
+VERSION = "sensitivity/1"
+IMAGES = 4  # of each kind: errors of blocks differ tenfold, of images by a tenth
+OUTPUTS = ("query_vector", "confidence_logit")  # of the localizer
+
+
+class BlockErrors(msgspec.Struct, frozen=True):
+    """The relative error of every output of a graph with one block in INT8."""
+
+    key: str  # the block
+    errors: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A graph's inputs and float32's outputs."""
+
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+
+
+def sensitivities(
+    graphs: FloatGraphs,
+    ranges: Ranges,
+    folder: SelectionFolder,
+    work: Path,
+    *,
+    latency_ms: Mapping[str, float] | None = None,
+    progress: Progress | None = None,
+) -> tuple[BlockSensitivity, ...]:
+    """Quantise each block alone and compare the graph's outputs with float32's; worst first.
+
+    Args:
+        graphs: of the float bundle.
+        ranges: of its tensors.
+        folder: the selection whose first, middle and last images are run.
+        work: finished blocks are kept there.
+        latency_ms: block -> what INT8 saves on a device, where that was measured.
+        progress: told of every block.
+
+    Raises:
+        CalibrationError, OutputError, ExecutorError: a graph, a picture or the disk.
+    """
+    lines = LineFile(work / f"blocks-{_identity(graphs, ranges, folder)}.jsonl", BlockErrors)
+    cases: dict[str, list[_Case]] = {}
+    found = []
+    for number, block in enumerate(graphs.blocks):
+        line = lines.get(block.name)
+        if line is None:
+            cases = cases or _cases(graphs, folder)
+            line = BlockErrors(block.name, _errors(graphs, ranges, block, cases, work))
+            lines.add(line)
+        found.append(
+            BlockSensitivity(
+                block=block.name,
+                graph=block.graph,
+                macs=block.macs,
+                convolutions=len(block.convolutions),
+                relative_error=max(line.errors.values()),
+                latency_ms=(latency_ms or {}).get(block.name),
+            )
+        )
+        if progress:
+            progress("blocks alone in INT8", number + 1, len(graphs.blocks))
+    return tuple(sorted(found, key=lambda each: -each.relative_error))
+
+
+def relative_errors(
+    wanted: Sequence[Mapping[str, Array]], found: Sequence[Mapping[str, Array]]
+) -> dict[str, float]:
+    """Output -> |found - wanted| / |wanted| over all cases together (Euclidean).
+
+    >>> relative_errors([{"v": np.array([3.0, 4.0])}], [{"v": np.array([3.0, 4.5])}])
+    {'v': 0.1}
+    """
+    errors = {}
+    for name in wanted[0]:
+        pairs = [
+            (np.asarray(w[name], np.float64), np.asarray(f[name], np.float64))
+            for w, f in zip(wanted, found, strict=True)
+        ]
+        size = sum(float(np.square(w).sum()) for w, _ in pairs)
+        off = sum(float(np.square(f - w).sum()) for w, f in pairs)
+        errors[name] = float(np.sqrt(off / size)) if size else float(off > 0)
+    return errors
+
+
+def _errors(
+    graphs: FloatGraphs,
+    ranges: Ranges,
+    block: Block,
+    cases: Mapping[str, Sequence[_Case]],
+    work: Path,
+) -> dict[str, float]:
+    amax = thresholds(ranges)[block.graph]
+    model = quantize_graph(
+        graphs.model(block.graph, "fp32"), amax, block.convolutions, Form.TENSORRT
+    )
+    path = work / "one_block.onnx"
+    path.write_bytes(model.SerializeToString())
+    executor = OnnxRuntimeExecutor(path, Form.TENSORRT.value, threads=1)
+    wanted = [case.outputs for case in cases[block.graph]]
+    return relative_errors(
+        wanted, [executor.run(case.inputs, list(case.outputs)) for case in cases[block.graph]]
+    )
+
+
+def _cases(graphs: FloatGraphs, folder: SelectionFolder) -> dict[str, list[_Case]]:
+    """Inputs and float32's outputs of both graphs."""
+    bundle = graphs.bundle
+    names = [feature.name for feature in bundle.manifest.features]
+    encoder = OnnxRuntimeExecutor(bundle.graph(ENCODER), "fp32", threads=1)
+    localizer = OnnxRuntimeExecutor(bundle.graph(LOCALIZER), "fp32", threads=1)
+    cases: dict[str, list[_Case]] = {ENCODER: [], LOCALIZER: []}
+    for image in spread_over(folder.windows):
+        inputs: dict[str, Array] = {"image": folder.read(image)}
+        cases[ENCODER].append(_Case(inputs, encoder.run(inputs, names)))
+    there = {spec.name for spec in localizer.outputs}
+    wanted = [name for name in OUTPUTS if name in there]
+    for number, image in enumerate(spread_over(folder.frames)):
+        feature = cases[ENCODER][number % len(cases[ENCODER])].outputs
+        inputs = {
+            "frame": folder.read(image),
+            "frame_affine": np.array(image.frame_affine, np.float32).reshape(2, 3),
+            "click_xy_px": seeded_clicks(image, folder.selection.frame_px, seed=0),
+            "prior_xy_px": np.zeros((CLICKS, 2), np.float32),
+            "prior_inv_var": np.zeros(CLICKS, np.float32),
+            **feature,
+        }
+        taken = {spec.name for spec in localizer.inputs}
+        inputs = {name: value for name, value in inputs.items() if name in taken}
+        cases[LOCALIZER].append(_Case(inputs, localizer.run(inputs, wanted)))
+    return cases
+
+
+def spread_over(images: Sequence[ChosenImage], count: int = IMAGES) -> list[ChosenImage]:
+    """A few images, evenly from the first to the last."""
+    places = np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)
+    return [images[place] for place in places]
+
+
+def _identity(graphs: FloatGraphs, ranges: Ranges, folder: SelectionFolder) -> str:
+    import onnxruntime
+
+    files = graphs.bundle.manifest.files
+    parts = [
+        VERSION,
+        onnxruntime.__version__,
+        *(files[f"graphs/fp32/{kind}.onnx"] for kind in (ENCODER, LOCALIZER)),
+        folder.selection.digest(),
+        thresholds(ranges),
+        [[block.name, *block.convolutions] for block in graphs.blocks],
+        IMAGES,
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,132 @@
+"""The verdict in sentences: what was decided, by which figures, and what nobody has shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from calibration.judging.budget import UPPER_BUDGETS, Finding, Holding, enough_labels
+from calibration.judging.record import (
+    LEAST_CLICKS,
+    CandidateScore,
+    Outcome,
+    RealScore,
+    RegimeScore,
+)
+from calibration.judging.search import LEAST_GAIN, Found
+
+
+def outcome_of(found: Found, real: RealScore | None) -> Outcome:
+    """What becomes of the graphs.
+
+    A loss on labelled real frames that is not chance (its whole interval is below zero) refuses
+    them whatever the rendered samples say.
+    """
+    if found.left_float is None or (real is not None and real.change_25.high < 0):
+        return Outcome.REJECTED
+    return Outcome.MIXED if found.left_float else Outcome.ACCEPTED
+
+
+def budget_sentence(finding: Finding, budget: float) -> str:
+    """What the rule says of one candidate."""
+    if finding.regime == "agreement":
+        state = "agree" if finding.holds else "do not agree"
+        return f"its boxes {state} with float32's (a median IoU of 0.9 is asked)"
+    numbers = (
+        f"{finding.regime}: loss of acc@0.25 {finding.loss:.2f} points, "
+        f"at most {finding.upper:.2f} by its 95 % interval"
+    )
+    return {
+        Holding.SHOWN: f"{numbers}: shown to be within {budget:g}",
+        Holding.HELD: f"{numbers}: the mean is within {budget:g} and twice that is excluded; "
+        "these clicks are too few to show the upper end within it",
+        Holding.AGREES: f"{numbers}, of too few clicks to judge by",
+        Holding.BROKEN: f"{numbers}: "
+        + (
+            f"above {budget:g}"
+            if finding.loss > budget
+            else f"its interval reaches beyond {UPPER_BUDGETS * budget:g}"
+        ),
+    }[finding.holding]
+
+
+def missing_sentence(regimes: Sequence[RegimeScore]) -> str | None:
+    """What is missing for a judgement of accuracy; None: nothing."""
+    if enough_labels(regimes):
+        return None
+    clicks = max((each.clicks_on_map for each in regimes), default=0)
+    return (
+        f"this rests on agreement with float32 alone: {clicks} labelled held-out clicks on the map "
+        f"are there, and a loss of one point shows from {LEAST_CLICKS} on. Render more: "
+        "tilefix datasets render --kind scenes --window-px 1024 --count 330 --out FOLDER"
+    )
+
+
+def method_sentence(likeness: Mapping[str, float], kept: str) -> str:
+    """Which ranges were kept and by what they won."""
+    if len(likeness) == 1:
+        return f"ranges by {kept}, the only method that was asked for"
+    order = sorted(likeness.items(), key=lambda each: -each[1])
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in order)
+    return f"ranges by {kept}: mean IoU with float32's boxes on the trial samples: {shown}"
+
+
+def reasons_of(
+    found: Found,
+    budget: float,
+    scores: Sequence[CandidateScore],
+    onnxruntime: tuple[CandidateScore, Finding] | None,
+    real: RealScore | None,
+) -> tuple[str, ...]:
+    """Why, in the order of what weighs most.
+
+    Args:
+        found: the search.
+        budget: in points.
+        scores: of the search's trials, in their order.
+        onnxruntime: the kept blocks in the form for ONNX Runtime; it decides nothing.
+        real: labelled frames, where there are any.
+    """
+    reasons = []
+    kept = found.trials[-1]
+    if found.left_float is None:
+        shares = f"{LEAST_GAIN:.0%} of what INT8 saves"
+        reasons.append(
+            f"the budget of {budget:g} points does not hold with all blocks in INT8, nor with the "
+            f"worst {len(kept.left_float)} in float16, beyond which less than {shares} would be "
+            f"left: {budget_sentence(kept.finding, budget)}"
+        )
+    else:
+        kept = next(x for x in found.trials if x.left_float == found.left_float)
+        which = (
+            f"{len(kept.left_float)} blocks in float16 and the others in INT8"
+            if kept.left_float
+            else "all blocks in INT8"
+        )
+        reasons.append(f"{which}: {budget_sentence(kept.finding, budget)}")
+        if kept.left_float:
+            reasons.append("left in float16: " + ", ".join(kept.left_float))
+            first = budget_sentence(found.trials[0].finding, budget)
+            reasons.append(f"with all blocks in INT8: {first}")
+    regimes = scores[-1].regimes if scores else ()
+    missing = missing_sentence(regimes)
+    if missing:
+        reasons.append(missing)
+    if onnxruntime is not None:
+        sentence = budget_sentence(onnxruntime[1], budget)
+        use = "" if onnxruntime[1].holds else "; in ONNX Runtime run fp32 instead"
+        reasons.append(f"the form for ONNX Runtime (int8+fp32): {sentence}{use}")
+    if real is not None:
+        reasons.append(real_sentence(real))
+    return tuple(reasons)
+
+
+def real_sentence(real: RealScore) -> str:
+    """The labelled frames in a sentence."""
+    change = real.change_25
+    refused = "; this loss is not chance, so the graphs are refused" if change.high < 0 else ""
+    return (
+        f"labelled real frames: acc@0.25 {real.accuracy_25_before:.3f} before and "
+        f"{real.accuracy_25_after:.3f} after, a change of {change.mean:.2f} points "
+        f"({change.low:.2f} to {change.high:.2f}), {len(real.changed)} of {real.sightings} "
+        f"verdicts changed{refused}"
+    )
