@@ -8,8 +8,10 @@ cost more people more hours than anything else, so both are looked for by name.
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
+import edge
 from edge.checkups.finding import Finding, Interpreter, State
 from edge.checkups.gpu import has_gpu, library
 from edge.checkups.jetson import JetPack, Jetson, read_jetson
@@ -20,7 +22,9 @@ from edge.errors import ExecutorError
 ROOT = Path("/")
 SYSTEM_PACKAGES = ("usr/lib/python3*/dist-packages", "usr/local/lib/python3*/dist-packages")
 USUAL_PRECISION = "fp16"
-HIDDEN = "make another virtual environment, one that sees the system's packages"
+WHEELS = "~/tilefix-wheel"
+FROM = "in a checkout of tilefix"  # which is on no package index
+HIDDEN = f"make another virtual environment, one that sees the system's packages, {FROM}"
 
 
 def examine_tensorrt(
@@ -41,8 +45,7 @@ def examine_tensorrt(
     jetson = read_jetson(root)
     rtx = python.version_of("tensorrt_rtx")
     if jetson is None and not has_gpu(root):
-        text = f"TensorRT-RTX {rtx}: builds engines for other machines" if rtx else "none"
-        found = [Finding("TensorRT", State.OK if rtx else State.NOTE, text)]
+        found = [_without_gpu(rtx)]
     else:
         found = [_tensorrt(root, python, jetson, rtx), _bindings(python, jetson)]
     if engines is None or bundle is None:
@@ -62,6 +65,14 @@ def system_tensorrt(root: Path = ROOT) -> dict[str, str]:
             version = infos[-1].name.split("-")[1].removesuffix(".dist") if infos else "?"
             found[package.parent.parent.name] = version
     return found
+
+
+def _without_gpu(rtx: str | None) -> Finding:
+    if rtx is not None:
+        text = f"TensorRT-RTX {rtx}: builds engines for other machines"
+        return Finding("TensorRT", State.OK, text)
+    advice = "there is no GPU here; to build engines for other machines"
+    return Finding("TensorRT", State.NOTE, "none", advice, ("pip install tensorrt-rtx",))
 
 
 def _tensorrt(root: Path, python: Interpreter, jetson: Jetson | None, rtx: str | None) -> Finding:
@@ -87,7 +98,7 @@ def _tensorrt(root: Path, python: Interpreter, jetson: Jetson | None, rtx: str |
     if system:
         other = ", ".join(f"{version} for {name}" for name, version in system.items())
         text = f"{other}, and this is {python.name}"
-        advice = "make a virtual environment with that Python"
+        advice = f"make a virtual environment with that Python, {FROM}"
         return Finding("TensorRT", State.NOTE, text, advice, new_venv(next(iter(system)), jetson))
     if rtx:
         return Finding("TensorRT", State.OK, f"TensorRT-RTX {rtx}")
@@ -105,13 +116,23 @@ def _tensorrt(root: Path, python: Interpreter, jetson: Jetson | None, rtx: str |
 
 
 def new_venv(interpreter: str, jetson: Jetson | None) -> tuple[str, ...]:
-    """The commands that make an environment which sees the system's TensorRT."""
+    """The commands that make an environment which sees the system's TensorRT and builds engines.
+
+    tilefix is on no package index: its wheel is made in a checkout of it.
+    """
     jetpack = jetson.jetpack if jetson else None
     fitting = f" {_cuda_python(jetpack)}" if jetpack else ""  # newest of pip: for the newest CUDA
     return (
         f"{interpreter} -m venv --system-site-packages ~/tilefix",
-        f"~/tilefix/bin/pip install 'tilefix[jetson]'{fitting}",
+        f"~/tilefix/bin/pip wheel --no-deps --wheel-dir {WHEELS} {_checkout()}",
+        f"~/tilefix/bin/pip install --find-links {WHEELS} 'tilefix[jetson,export]'{fitting}",
     )
+
+
+def _checkout() -> str:
+    """That which runs; else where the commands are to be run."""
+    top = Path(edge.__file__).resolve().parent.parent
+    return shlex.quote(str(top)) if (top / "pyproject.toml").is_file() else "."
 
 
 def _cuda_python(jetpack: JetPack) -> str:

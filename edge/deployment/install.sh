@@ -17,8 +17,8 @@ usage() {
 usage: install.sh [--prefix DIR] [--source WHAT] [--dry-run]
 
   --prefix DIR   the virtual environment, new or existing; ~/tilefix when not given
-  --source WHAT  what pip installs: a wheel, a checkout, or a name; this checkout when the
-                 script lies in one, else tilefix
+  --source WHAT  what pip installs: a checkout, or a wheel that `pip wheel --no-deps .` made
+                 in one; this checkout when the script lies in one
   --dry-run      print the steps, change nothing
 TEXT
 }
@@ -75,7 +75,7 @@ case "$major" in
     3[89] | 4[0-9]) jetpack=7 cuda=13 python=python3.12 archs=87,110 ;;
     "")
         fail "this is no Jetson" "a release in $release_file, or nvidia-l4t-core installed" \
-            "neither" "on other machines: pip install tilefix"
+            "neither" "on other machines: pip install ., in a checkout of tilefix"
         ;;
     *)
         fail "this release is too old" "JetPack 6 (R36) or 7 (R38 and newer)" "R$major" \
@@ -117,7 +117,12 @@ fi
 if [ -z "$source_of_tilefix" ]; then
     here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
     checkout=$(dirname "$(dirname "$here")")
-    if [ -e "$checkout/pyproject.toml" ]; then source_of_tilefix="$checkout"; else source_of_tilefix=tilefix; fi
+    if [ ! -e "$checkout/pyproject.toml" ]; then
+        fail "it is not known what to install" "a checkout of tilefix around this script, or --source" \
+            "no pyproject.toml in $checkout, and no package index has tilefix" \
+            "give --source a checkout, or a wheel that pip wheel --no-deps . made in one"
+    fi
+    source_of_tilefix="$checkout"
 fi
 
 run "/usr/bin/$python" -m venv --system-site-packages "$prefix"

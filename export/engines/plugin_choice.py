@@ -14,10 +14,8 @@ from edge.engine_manifest import MANIFEST_FILE, PLUGIN_FILE, read_engine
 from edge.errors import ExecutorError
 from export.engines.graph_facts import GraphFacts
 from export.engines.targets import Target
-from export.plugin.build import read_manifest
+from export.plugin.build import FOLDER, read_manifest
 from export.plugin.toolchain import OLDEST_ARCH
-
-FOLDER = "plugin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def choose_plugin(folder: Path | None, facts: GraphFacts, target: Target) -> Cho
         )
     if (folder / MANIFEST_FILE).is_file():
         return _of_engine(folder, target)
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, target.capabilities)
     advice = plugin_advice(folder, target)
     if manifest.tensorrt_headers is None:
         raise _unfit(folder, "a plugin with the TensorRT shell", "kernels only", advice)

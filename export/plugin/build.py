@@ -11,6 +11,7 @@ import hashlib
 import json
 import platform
 import re
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -31,6 +32,7 @@ from export.plugin.toolchain import (
 SCHEMA_VERSION = 1
 SOURCES = Path(__file__).parent / "csrc"
 LIBRARY = "libtilefix_plugin.so"
+FOLDER = "plugin"  # that is advised for a new one
 KERNELS = ("tile_attention.cu", "cross_attention.cu")
 SHELL = (
     "plugin_library.cpp",
@@ -177,24 +179,31 @@ def _scratch(out: Path) -> Iterator[Path]:
                 out.rmdir()
 
 
-def read_manifest(folder: Path) -> PluginManifest:
+def read_manifest(folder: Path, archs: tuple[int, ...] = ()) -> PluginManifest:
     """Read `plugin.json` and compare the library with it.
+
+    Args:
+        folder: of `tilefix plugin build`.
+        archs: that are wanted, for the command that an error advises; as it was built without.
 
     Raises:
         ExecutorError: a file is missing, damaged, of another schema, or not the one that was built.
     """
+    values: dict[str, object] = {}
     try:
         values = json.loads((folder / "plugin.json").read_text(encoding="utf-8"))
         values["archs"], values["command"] = tuple(values["archs"]), tuple(values["command"])
         manifest = PluginManifest(**values)
         found = sha256_of(folder / manifest.library)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise _refused(folder, "plugin.json and the library that it names", str(error)) from error
+        wanted = "plugin.json and the library that it names"
+        raise _refused(folder, archs or _archs(values), wanted, str(error)) from error
+    archs = archs or manifest.archs
     if manifest.schema_version != SCHEMA_VERSION:
         version = manifest.schema_version
-        raise _refused(folder, f"schema version {SCHEMA_VERSION}", f"version {version}")
+        raise _refused(folder, archs, f"schema version {SCHEMA_VERSION}", f"version {version}")
     if found != manifest.library_sha256:
-        raise _refused(folder, f"sha256 {manifest.library_sha256}", f"sha256 {found}")
+        raise _refused(folder, archs, f"sha256 {manifest.library_sha256}", f"sha256 {found}")
     return manifest
 
 
@@ -208,10 +217,23 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _refused(folder: Path, expected: str, found: str) -> ExecutorError:
+def _archs(values: object) -> tuple[int, ...]:
+    """Of a manifest that may be damaged."""
+    archs = values.get("archs") if isinstance(values, dict) else None
+    return tuple(a for a in archs if isinstance(a, int)) if isinstance(archs, (list, tuple)) else ()
+
+
+def _refused(folder: Path, archs: tuple[int, ...], expected: str, found: str) -> ExecutorError:
+    """What is no plugin is not to be built over: only an empty, new or former folder of one is."""
+    ours = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    ours = ours or any((folder / name).is_file() for name in ("plugin.json", LIBRARY))
+    given = ["--arch", ",".join(map(str, archs))] if archs else []
+    command = ["tilefix", "plugin", "build", *given, "--out", str(folder if ours else FOLDER)]
+    do = f"build it again: {shlex.join(command)}"
+    if folder.is_file() and folder.name in (LIBRARY, "plugin.json"):
+        do = f"give the folder that it is in: --plugin {folder.parent}"
+    elif not ours:
+        do = f"give the folder of a plugin; {shlex.join(command)} makes one"
     return ExecutorError(
-        f"the plugin in {folder} cannot be used",
-        expected=expected,
-        found=found,
-        do=f"build it again: tilefix plugin build --out {folder}",
+        f"the plugin in {folder} cannot be used", expected=expected, found=found, do=do
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -58,9 +59,28 @@ def test_a_venv_that_hides_the_systems_tensorrt_is_explained(tmp_path):
     found = by_name(root, python(in_venv=True, sees_system=False))["TensorRT"]
     assert found.state is State.NOTE
     assert found.found == "10.3.0 of the system, hidden from this virtual environment"
-    assert found.commands == (
-        "python3.10 -m venv --system-site-packages ~/tilefix",
-        "~/tilefix/bin/pip install 'tilefix[jetson]' 'cuda-python==12.*'",
+    venv, wheel, install = found.commands
+    assert venv == "python3.10 -m venv --system-site-packages ~/tilefix"
+    words = shlex.split(wheel)
+    assert words[:-1] == [
+        "~/tilefix/bin/pip",
+        "wheel",
+        "--no-deps",
+        "--wheel-dir",
+        "~/tilefix-wheel",
+    ]
+    assert words[-1] == "." or (Path(words[-1]) / "pyproject.toml").is_file()
+    assert install == (
+        "~/tilefix/bin/pip install --find-links ~/tilefix-wheel 'tilefix[jetson,export]' "
+        "'cuda-python==12.*'"
+    ), "a build needs the extra export as well"
+
+
+def test_without_a_gpu_it_says_how_engines_are_built_for_others(tmp_path):
+    (finding,) = examine_tensorrt(tmp_path, python())
+    assert (finding.state, finding.found) == (State.NOTE, "none")
+    assert finding.remedy == (
+        "there is no GPU here; to build engines for other machines: pip install tensorrt-rtx"
     )
 
 
@@ -76,7 +96,7 @@ def test_another_python_than_the_one_of_jetpack(tmp_path):
     found = by_name(thor_jetpack_7(tmp_path), python((3, 11), in_venv=True))["TensorRT"]
     assert found.found == "10.13.3.9 for python3.12, and this is python3.11"
     assert found.commands[0] == "python3.12 -m venv --system-site-packages ~/tilefix"
-    assert found.commands[1].endswith("'cuda-python==13.*'")
+    assert found.commands[-1].endswith("'cuda-python==13.*'")
 
 
 def test_a_tensorrt_from_pip_does_not_fit_a_jetson(tmp_path):

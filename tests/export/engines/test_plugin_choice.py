@@ -95,10 +95,25 @@ def test_an_altered_plugin(facts, target, make_plugin):
     with pytest.raises(ExecutorError) as error:
         choose_plugin(folder, facts, target)
     assert error.value.what == f"the plugin in {folder} cannot be used"
-    assert error.value.do == f"build it again: tilefix plugin build --out {folder}"
+    assert error.value.do == f"build it again: tilefix plugin build --arch 87 --out {folder}"
 
 
 def test_a_folder_without_a_plugin(facts, target, tmp_path):
     with pytest.raises(ExecutorError) as error:
         choose_plugin(tmp_path / "nothing", facts, target)
-    assert error.value.do.startswith("build it again: tilefix plugin build")
+    assert error.value.do == (
+        f"build it again: tilefix plugin build --arch 87 --out {tmp_path / 'nothing'}"
+    )
+
+
+def test_what_is_no_plugin_is_not_built_over(bundle, facts, target, make_plugin):
+    """A bundle, a file of some kind, the library itself."""
+    made = "tilefix plugin build --arch 87 --out plugin"
+    for path in (bundle.path, bundle.graph("localizer", "fp16")):
+        with pytest.raises(ExecutorError) as error:
+            choose_plugin(path, facts, target)
+        assert error.value.do == f"give the folder of a plugin; {made} makes one"
+    library = make_plugin() / LIBRARY
+    with pytest.raises(ExecutorError) as error:
+        choose_plugin(library, facts, target)
+    assert error.value.do == f"give the folder that it is in: --plugin {library.parent}"

@@ -189,6 +189,7 @@ def test_a_manifest_that_is_not_its_librarys(tmp_path):
     with pytest.raises(ExecutorError) as error:
         read_manifest(tmp_path)
     assert error.value.expected == f"sha256 {'0' * 64}"
+    assert error.value.do == f"build it again: tilefix plugin build --arch 87 --out {tmp_path}"
     values["schema_version"] = 2
     (tmp_path / "plugin.json").write_text(json.dumps(values))
     with pytest.raises(ExecutorError, match="schema version 1"):
