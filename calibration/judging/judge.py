@@ -67,7 +67,7 @@ class _Judge:
         self.request = request
         self.progress = progress
         self.start_s = time.monotonic()
-        self.graphs = FloatGraphs(request.bundle)
+        self.graphs = request.graphs or FloatGraphs(request.bundle)
         self.bench = Bench(request, progress)
         self.likeness: dict[str, float] = {}
         self.scores: list[CandidateScore] = []  # of the search

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from calibration.judging.record import BUDGET_POINTS
+from calibration.quantization.int8_graphs import FloatGraphs
 from calibration.ranges.record import Ranges
 from calibration.selection.record import SelectionFolder
 from edge.bundle import Bundle
@@ -27,6 +28,7 @@ class JudgeRequest:
     budget_points: float = BUDGET_POINTS
     every: int = 1  # of the samples
     score_fp16: bool = True  # minutes on a CPU, which emulates float16
+    graphs: FloatGraphs | None = None  # that are quantised, where they are not the bundle's own
     latency_ms: Mapping[str, float] = field(default_factory=dict)  # block -> saved on a device
 
     def check(self) -> None:
@@ -50,7 +52,7 @@ class JudgeRequest:
                 found=f"budget {self.budget_points}, every {self.every}",
                 do="give --budget 1.0",
             )
-        files = self.bundle.manifest.files
+        files = (self.graphs or FloatGraphs(self.bundle)).bundle.manifest.files
         for ranges in self.ranges.values():
             graphs = {kind: files[f"graphs/fp32/{kind}.onnx"] for kind in ranges.graph_sha256}
             digest = self.selection.selection.digest()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import onnx
 
+from calibration.quantization.bias_correction import shift_biases
 from calibration.quantization.blocks import Block, blocks_of
 from calibration.quantization.convolutions import carried_over
 from calibration.quantization.policy import Sorted, sort_convolutions, tensors_to_observe
 from calibration.quantization.qdq import Form, quantize_graph
 from edge.bundle import ENCODER, LOCALIZER, Bundle
 from edge.errors import CalibrationError, UsageError
+from edge.types import Float32
 
 KINDS = (ENCODER, LOCALIZER)
 FLOAT_OF = {Form.ONNXRUNTIME: "fp32", Form.TENSORRT: "fp16"}
@@ -25,9 +27,12 @@ class FloatGraphs:
 
     Args:
         bundle: with graphs in fp32, where ranges are found, and in fp16 for TensorRT's form.
+        shifts: kind of graph -> convolution -> what is added to its bias when it is quantised, see
+            `bias_correction`.
     """
 
     bundle: Bundle
+    shifts: Mapping[str, Mapping[str, Float32]] = field(default_factory=dict)
 
     def model(self, kind: str, precision: str) -> onnx.ModelProto:
         """One graph; a copy is the caller's to make."""
@@ -139,5 +144,7 @@ def int8_graphs(
                 amax[kind] if precision == "fp32" else carried_over(amax[kind], observed, model)
             )
             chosen = graphs.chosen(kind, left_float)
+            shifts = graphs.shifts.get(kind, {})
+            model = shift_biases(model, {name: shifts[name] for name in chosen if name in shifts})
             made[f"graphs/{form.value}/{kind}.onnx"] = quantize_graph(model, ranges, chosen, form)
     return made
