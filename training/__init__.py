@@ -10,6 +10,7 @@
     evaluation     answers, scores, the papers' rows; `tilefix evaluate --checkpoint`
     recipes        one TOML file per experiment, and how they are read
     tasks          a model with its data, loss and validation
+    quantization   fine-tuning with the roundings of INT8; `tilefix train --qat`
     trainer        the loop that trains any task; `tilefix train`
     experiments    many runs for one question; `tilefix experiment`
 

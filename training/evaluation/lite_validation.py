@@ -40,10 +40,12 @@ def validate(
             swap_share=0.2,
             prior_sigma_px=(PRIOR_SIGMA_PX, PRIOR_SIGMA_PX),
         ).to(device)
-        frame = model.backbone(b.frame[1].float(), deepest_stride=16) if 1 in b.frame else b.frame
-        window = model.backbone(b.window[1].float()) if 1 in b.window else b.window
-        maps = model.query_from_features(frame)
-        reference = model.reference_from_features(window)
+        if 1 in b.window:
+            maps = model.encode_query(b.frame[1].float())
+            reference = model.encode_reference(b.window[1].float())
+        else:
+            maps = model.query_from_features(b.frame)
+            reference = model.reference_from_features(b.window)
         there.append(b.present.cpu())
         for name in ious:
             box = torch.zeros_like(b.box_xyxy_px)

@@ -96,6 +96,8 @@ class LiteSection:
     turn_pictures: bool = False
     preload: bool = False
     distillation: float = 0.0  # weight of the term that a teacher gives (--teacher); 0: no teacher
+    labels: float = 1.0  # weight of the terms that the labels give
+    agreement: float = 0.0  # with --qat: weight of the distance from its teacher's vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

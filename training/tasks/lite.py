@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from training.batches.lite import Batch, Collection
 from training.evaluation.lite_validation import validate
+from training.losses.agreement import agreement_loss
 from training.losses.distillation import distillation_loss
 from training.losses.lite import lite_losses
 from training.models.gated_head import log_prior
@@ -70,34 +71,48 @@ class LiteTask:
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """See `Task.losses`."""
         model = self.model
-        similarity, hidden, logits = self._maps(model, batch)
+        encoded = self.encode(model, batch)
+        similarity, hidden, logits = self.answer(model, *encoded, batch)
         terms = lite_losses(model, similarity, hidden, logits, batch.box_xyxy_px, batch.present)
         named = {
             "confidence": terms.confidence,
             "box": terms.box,
             "similarity": terms.similarity,
         }
+        loss = self.section.labels * terms.total
         if self.teacher is None:
-            return {"loss": terms.total, **named}
+            return {"loss": loss, **named}
         self.teacher.to(logits.device)
         with torch.no_grad():
-            _, _, taught = self._maps(self.teacher, batch)
-        named["distillation"] = distillation_loss(logits, taught)
-        return {"loss": terms.total + self.section.distillation * named["distillation"], **named}
+            taught = self.encode(self.teacher, batch)
+            _, _, taught_logits = self.answer(self.teacher, *taught, batch)
+        named["distillation"] = distillation_loss(logits, taught_logits)
+        loss = loss + self.section.distillation * named["distillation"]
+        if self.section.agreement:
+            named["agreement"] = agreement_loss(*encoded, *taught)
+            loss = loss + self.section.agreement * named["agreement"]
+        return {"loss": loss, **named}
 
-    def _maps(self, model: Lite, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Similarity [M, H, W], hidden [M, C, H, W] and logits with the prior [M, A, H, W]."""
+    def encode(self, model: Lite, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Query map [B, D, h, w], v [B, D, H, W] and u [B, C, H, W] in float32."""
         device = batch.present.device.type
         with torch.autocast(device, self.autocast, enabled=self.autocast is not None):
             frame, window = batch.frame, batch.window
             if 1 in window:
-                frame = model.backbone(frame[1].float(), deepest_stride=16)
-                window = model.backbone(window[1].float())
-            reference = model.reference_from_features(window)
-            query_map = model.query_from_features(frame)
+                query_map = model.encode_query(frame[1].float())
+                reference = model.encode_reference(window[1].float())
+            else:
+                query_map = model.query_from_features(frame)
+                reference = model.reference_from_features(window)
+        return query_map.float(), {name: tensor.float() for name, tensor in reference.items()}
+
+    def answer(
+        self, model: Lite, query_map: Tensor, reference: dict[str, Tensor], batch: Batch
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Similarity [M, H, W], hidden [M, C, H, W] and logits with the prior [M, A, H, W]."""
         similarity, hidden, logits = model.training_maps(
-            query_map.float(),
-            {name: tensor.float() for name, tensor in reference.items()},
+            query_map,
+            reference,
             batch.click_xy_px,
             batch.frame_of_click,
             batch.window_of_click,

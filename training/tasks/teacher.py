@@ -28,7 +28,7 @@ def open_teacher(recipe: Recipe, student: Model, checkpoint: Path | None) -> Lit
             f"the recipe {recipe.name} and --teacher do not fit together",
             expected="lite.distillation above 0, and --teacher",
             found=f"lite.distillation = {weight:g}, --teacher {checkpoint or 'not given'}",
-            do="train by the recipe lite_distilled, or leave --teacher out",
+            do="train by the recipe lite_distilled, or leave --teacher out; lite_qat needs --qat",
         )
     if checkpoint is None or recipe.lite is None:
         return None

@@ -10,6 +10,7 @@ import click
 
 PATH = click.Path(path_type=Path)
 INTERRUPTED = 130
+QAT_RECIPE = "lite_qat"
 # A short option -> the key of the recipe that it replaces.
 SHORTCUTS = {
     "epochs": "run.epochs",
@@ -25,13 +26,23 @@ SHORTCUTS = {
 
 
 @click.command()
-@click.argument("recipe_name", metavar="[RECIPE]", default="lite")
+@click.argument("recipe_name", metavar="[RECIPE]", default="")
 @click.option("--data", multiple=True, required=True, type=PATH, help="Root of the data set.")
 @click.option("--val", multiple=True, type=PATH, help="Held-out rendered folders beside --data.")
 @click.option("--out", required=True, type=PATH, help="Folder of the run.")
-@click.option("--init", type=PATH, help="Start from this checkpoint, with its own options.")
+@click.option(
+    "--init",
+    type=PATH,
+    help="Start from this checkpoint, with its own options; with --qat, or from this bundle.",
+)
 @click.option("--weights", multiple=True, type=PATH, help="A backbone of others to start from.")
 @click.option("--teacher", type=PATH, help="lite: a larger one, for a recipe with distillation.")
+@click.option(
+    "--qat",
+    is_flag=True,
+    help="lite: go on from a trained one (the shipped one) with the roundings of its INT8 graphs.",
+)
+@click.option("--ranges", type=PATH, help="--qat: ranges of a calibration of that bundle.")
 @click.option("--from-scratch", is_flag=True, help="Start from random weights.")
 @click.option(
     "--option",
@@ -76,13 +87,15 @@ def train(
     init: Path | None,
     weights: tuple[Path, ...],
     teacher: Path | None,
+    qat: bool,
+    ranges: Path | None,
     from_scratch: bool,
     options_text: tuple[str, ...],
     changes_text: tuple[str, ...],
     mixed_precision: bool | None,
     **shortcuts: Any,
 ) -> None:
-    """Train by RECIPE (default: lite); run the same command again to resume.
+    """Train by RECIPE (lite; with --qat lite_qat); run the same command again to resume.
 
     RECIPE is a name, such as detgeo_cvogl_drone, or a path to a TOML file; an unknown name lists
     those there are. Other options replace its values.
@@ -111,14 +124,28 @@ def train(
             found=f"--init {init} and --option {options_text[0]}",
             do="leave out --option: the checkpoint has its own options",
         )
-    recipe = changed_recipe(recipe_name, options_text, changes_text, changes)
+    if ranges is not None and not qat:
+        raise UsageError(
+            "--ranges means nothing without --qat",
+            expected="--qat --ranges FILE",
+            found=f"--ranges {ranges}",
+            do="add --qat, or leave --ranges out",
+        )
+    name = recipe_name or (QAT_RECIPE if qat else "lite")
+    recipe = changed_recipe(name, options_text, changes_text, changes)
     refuse_stray_val(recipe, val)
-    model = build_model(recipe, first)
-    task = open_task(recipe, model, data, val, open_teacher(recipe, model, teacher))
-    given = describe(recipe, first, (*data, *val))
+    given, note = describe(recipe, first, (*data, *val)), {}
+    if qat:
+        from training.quantization.opening import open_quantized
+
+        task, note = open_quantized(recipe, first, ranges, data, val)
+        given["qat"] = {"ranges": None if ranges is None else str(ranges.resolve())}
+    else:
+        model = build_model(recipe, first)
+        task = open_task(recipe, model, data, val, open_teacher(recipe, model, teacher))
     try:
         with _Progress(out) as progress:
-            best = run(task, recipe, out, given=given, report=progress.report)
+            best = run(task, recipe, out, given=given, note=note, report=progress.report)
     except KeyboardInterrupt:
         click.echo(f"stopped: the same command goes on from the last save in {out}", err=True)
         sys.exit(INTERRUPTED)

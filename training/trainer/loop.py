@@ -62,6 +62,7 @@ def train(
     out: Path,
     *,
     given: dict[str, Any] | None = None,
+    note: dict[str, Any] | None = None,
     report: Report = lambda _: None,
 ) -> Path:
     """Train, or go on with the run in `out`.
@@ -71,6 +72,7 @@ def train(
         recipe: how; its model, data and loss are the task's.
         out: folder of the run.
         given: what else shaped the run (paths, first weights); a resume must match it too.
+        note: what the record of every checkpoint says besides recipe, step and scores.
         report: called with every line of the log.
 
     Returns:
@@ -86,7 +88,7 @@ def train(
     config = {"recipe": msgspec.to_builtins(recipe), "given": given or {}}
     try:
         folder = open_run(out, config, processes)
-        _run(task, recipe, folder, processes, report)
+        _run(task, recipe, folder, processes, note or {}, report)
         processes.wait()  # the first one may still be validating
     finally:
         processes.leave()
@@ -94,7 +96,12 @@ def train(
 
 
 def _run(
-    task: Task, recipe: Recipe, folder: RunFolder, processes: Processes, report: Report
+    task: Task,
+    recipe: Recipe,
+    folder: RunFolder,
+    processes: Processes,
+    note: dict[str, Any],
+    report: Report,
 ) -> None:
     run = recipe.run
     steps_per_epoch = _steps_per_epoch(task, recipe, processes)
@@ -146,7 +153,7 @@ def _run(
             judged = task.model if average is None else average.model
             scores = task.validate(judged, device)
             epoch = (step.number + 1) // steps_per_epoch
-            record = {"recipe": recipe.name, "step": step.number + 1, "scores": scores}
+            record = {"recipe": recipe.name, "step": step.number + 1, "scores": scores, **note}
             save_weights(judged, folder.last, record)
             if task.merit(scores) > best:
                 best = task.merit(scores)

@@ -33,7 +33,7 @@ def test_there_is_one_for_each_published_experiment() -> None:
     models = ("detgeo", "ocgnet", "attengeo", "mogeo", "trogeo")
     wanted = {f"{m}_{s}" for m in models for s in ("cvogl_drone", "cvogl_svi")}
     wanted |= {"mogeo_cmlocation_v1", "mogeo_cmlocation_v2", "attengeo_g2d", "ocgnet_fewshot"}
-    assert set(NAMES) == wanted | {"lite", "lite_whole", "lite_large", "lite_distilled"}
+    assert set(NAMES) == wanted | {"lite", "lite_whole", "lite_large", "lite_distilled", "lite_qat"}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,1 @@
+"""Fine-tuning with fake quantisation: the model learns with the INT8 that calibration gives it."""

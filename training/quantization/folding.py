@@ -1,0 +1,60 @@
+"""Batch norms folded into the convolutions before them, as an exporter folds them.
+
+What is quantised is the folded weight, so it is what has to be trained. A batch norm stays in its
+place, for the names of the checkpoint, as an identity that adds the folded bias, and as
+`export.bundle_weights` rebuilds it. Its bias trains on; its scale and statistics do not.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+
+def batch_norm_pairs(model: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Convolutions with the batch norm that a module names right after them."""
+    for module in model.modules():
+        for before, after in itertools.pairwise(module.children()):
+            if isinstance(before, nn.Conv2d) and isinstance(after, nn.BatchNorm2d):
+                yield before, after
+
+
+@torch.no_grad()
+def fold_batch_norms(model: nn.Module) -> int:
+    """Fold every batch norm in place; the model answers in eval mode as before, up to rounding.
+
+    A second call changes nothing but roundings.
+
+    Returns:
+        How many were folded.
+
+    Raises:
+        ValueError: a batch norm that follows no convolution by name: it would not be folded.
+    """
+    pairs = list(batch_norm_pairs(model))
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    if len(pairs) != len(norms):
+        raise ValueError(f"{len(norms)} batch norms, {len(pairs)} of them after a convolution")
+    for convolution, norm in pairs:
+        factor = norm.weight / (norm.running_var + norm.eps).sqrt()
+        bias = norm.bias - norm.running_mean * factor
+        if convolution.bias is not None:
+            bias = bias + convolution.bias * factor
+            convolution.bias.zero_().requires_grad_(False)
+        convolution.weight.mul_(factor.view(-1, 1, 1, 1))
+        norm.running_mean.zero_()
+        norm.running_var.fill_(1)
+        # the very number that evaluation divides by
+        norm.weight.copy_((norm.running_var + norm.eps).sqrt())
+        norm.bias.copy_(bias)
+        norm.weight.requires_grad_(False)
+    return len(pairs)
+
+
+def freeze_batch_norms(model: nn.Module) -> None:
+    """Keep folded batch norms what they are while all else is in training mode."""
+    for _, norm in batch_norm_pairs(model):
+        norm.eval()
