@@ -35,6 +35,10 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "export": ("export.command:export", "Checkpoint to bundle (needs the extra 'export')."),
     "build": ("export.engines.command:build", "Bundle to TensorRT engines (needs TensorRT)."),
+    "calibrate": (
+        "calibration.command:calibrate",
+        "INT8 from recorded flights, with proof (needs the extra 'export').",
+    ),
     "verify": (
         "export.verification.command:verify",
         "Do the runs of a bundle agree, and where do they part (needs 'export' for taps)?",

@@ -66,19 +66,29 @@ def write_kept(
         left_float: blocks that are not quantised.
         folder: gets graphs/int8+fp32/localizer.onnx and so on.
     """
+    from export.shared_weights import share_weights
+
     forms = [f for f in Form if f is Form.ONNXRUNTIME or "fp16" in graphs.bundle.precisions]
-    hashes = {}
+    written: dict[Path, list[Path]] = {}
     for name, model in int8_graphs(graphs, thresholds(ranges), left_float, forms).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(model.SerializeToString())
-        hashes[name] = sha256_of(path)
-    return hashes
+        path.write_bytes(model.SerializeToString(deterministic=True))
+        written.setdefault(path.parent, []).append(path)
+    for paths in written.values():
+        share_weights(paths)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
 
 
 def graph_bytes(bundle: Bundle, precision: str) -> int:
-    """Size of both graphs on the disk."""
-    return sum(bundle.graph(kind, precision).stat().st_size for kind in KINDS)
+    """Size of both graphs on the disk, with the weights that they share."""
+    shared = f"graphs/{precision}/weights.bin"
+    return sum(
+        bundle.file(name).stat().st_size
+        for name in (*(f"graphs/{precision}/{kind}.onnx" for kind in KINDS), shared)
+        if name in bundle.manifest.files
+    )
 
 
 def int8_share(graphs: FloatGraphs, left_float: Collection[str]) -> dict[str, float]:

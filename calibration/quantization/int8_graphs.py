@@ -40,9 +40,11 @@ class FloatGraphs:
 
     @cached_property
     def _models(self) -> dict[tuple[str, str], onnx.ModelProto]:
+        from export.shared_weights import whole_graph
+
         check_floats(self.bundle)
         return {
-            (kind, precision): onnx.load(str(self.bundle.graph(kind, precision)))
+            (kind, precision): whole_graph(self.bundle.graph(kind, precision))
             for kind in KINDS
             for precision in sorted({*FLOAT_OF.values()} & {*self.bundle.precisions})
         }

@@ -44,7 +44,7 @@ class SelectionRequest:
     window_px: tuple[int, int]
     gsd_m: float  # of a window
     frames: int = FRAMES
-    windows: int = WINDOWS
+    windows: int = WINDOWS  # 0 without a map: frames alone
     seed: int = 0
     least_frames: int = LEAST_FRAMES
     least_windows: int = LEAST_WINDOWS
@@ -79,7 +79,7 @@ def checked(request: SelectionRequest) -> SelectionRequest:
     """
     if not request.sources:
         raise _bad("no frames were given", "at least one --frames PATH", "none")
-    if not request.maps:
+    if not request.maps and request.windows:
         raise _bad(
             "no map was given",
             "at least one --tiles MAP: the reference encoder is calibrated on its windows",
@@ -98,6 +98,8 @@ def checked(request: SelectionRequest) -> SelectionRequest:
         ("frames", request.frames, request.least_frames, request.most_frame_candidates),
         ("windows", request.windows, request.least_windows, request.most_window_candidates),
     ):
+        if name == "windows" and not count and not request.maps:
+            continue  # a flight alone, to be compared with ranges that there are
         if not 1 <= least <= count <= most:
             found = str(count) if count < least or count > most else f"a least number of {least}"
             raise _bad(

@@ -137,7 +137,8 @@ def _make(
     )
     windows = screen(seen_windows, blur=False)
     reason = why(request.least_windows)
-    check_enough(windows, "windows", len(seen_windows), request.least_windows, reason)
+    if request.windows:
+        check_enough(windows, "windows", len(seen_windows), request.least_windows, reason)
 
     progress(SelectionProgress("choosing", 0, 1))
     frame_sites = [source.given.site for source in sources]

@@ -1,0 +1,222 @@
+"""From a float bundle and recorded flights to an INT8 bundle with its proof.
+
+Selection, histograms, scores: each step keeps its work in the work folder and finds it again, so
+that a stopped run goes on where it was, and ends with the same graphs byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from calibration.float_bundle import equalised_bundle
+from calibration.int8_bundle import Proof, write_int8_bundle
+from calibration.judging.judge import KEPT, judge
+from calibration.judging.record import Judgement
+from calibration.judging.request import JudgeRequest
+from calibration.quantization.bias_correction import bias_shifts, channel_means
+from calibration.quantization.int8_graphs import KINDS, FloatGraphs, check_floats
+from calibration.ranges.bundle_observing import BundleOptions, feeds_of, observe_bundle
+from calibration.ranges.finding import find_ranges
+from calibration.ranges.histogram_file import TensorHistograms
+from calibration.ranges.record import Ranges
+from calibration.report.page import Evidence, page
+from calibration.request import CalibrationRequest
+from calibration.selection.record import SHEET_NAME, SelectionFolder
+from calibration.selection.request import SelectionRequest
+from calibration.selection.selector import SelectionProgress, select
+from edge.bundle import Bundle
+from edge.errors import BundleError, UsageError
+from edge.types import Float32
+
+BIAS_IMAGES = 32  # of each graph: means of channels settle sooner than their extremes
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is being done, for people."""
+
+    name: str
+    done: int
+    total: int  # 0: not known
+
+
+Progress = Callable[[Step], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What a calibration left."""
+
+    bundle: Bundle
+    judgement: Judgement
+    seen: Observations
+
+
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """A bundle's activations on a selection, and the ranges that follow by each method."""
+
+    selection: SelectionFolder
+    histograms: tuple[TensorHistograms, ...]
+    ranges: Mapping[str, Ranges]  # by method
+
+    def amax(self, method: str) -> dict[str, dict[str, float]]:
+        """Thresholds by graph and tensor."""
+        return {
+            kind: {name: each.amax for name, each in self.ranges[method].of(kind).items()}
+            for kind in KINDS
+        }
+
+
+def check_out(out: Path) -> None:
+    """Refuse a place for the bundle that is taken, before all work.
+
+    Raises:
+        BundleError: something is there.
+    """
+    if out.exists():
+        raise BundleError(
+            f"{out} is already there",
+            expected="a new folder for the INT8 bundle",
+            found="a folder" if out.is_dir() else "a file",
+            do="choose another --out, or remove it",
+        )
+
+
+def open_float(path: Path) -> Bundle:
+    """Open the bundle that shall be calibrated.
+
+    Raises:
+        BundleError: broken.
+        CalibrationError: it has INT8 graphs already, or none in fp32.
+        UsageError: no graphs in fp16, which TensorRT's form is made of.
+    """
+    bundle = Bundle.open(path)
+    check_floats(bundle)
+    if "fp16" not in bundle.precisions:
+        raise UsageError(
+            f"the bundle {bundle.manifest.name} has no graphs in fp16",
+            expected="fp32 and fp16: what stays float in TensorRT's form is fp16",
+            found=", ".join(bundle.precisions),
+            do=f"tilefix export --from-bundle {path} --precision fp16 --out {path}",
+        )
+    return bundle
+
+
+def observe(request: CalibrationRequest, bundle: Bundle, progress: Progress) -> Observations:
+    """Select pictures, and find the ranges of the bundle's activations on them.
+
+    Raises:
+        UsageError, SourceError, MapError, CalibrationError, OutputError: see `select` and
+            `observe_bundle`.
+    """
+    spec = bundle.manifest
+    folder = select(
+        SelectionRequest(
+            sources=request.frames,
+            maps=request.maps,
+            frame_px=(spec.frame.width_px, spec.frame.height_px),
+            window_px=(spec.window.width_px, spec.window.height_px),
+            gsd_m=spec.window.gsd_m,
+            frames=request.frame_count,
+            windows=request.window_count,
+            seed=request.seed,
+        ),
+        request.work_folder / "selection",
+        lambda at: progress(_selecting(at)),
+    )
+    histograms = observe_bundle(
+        bundle,
+        folder,
+        FloatGraphs(bundle).observed,
+        request.work_folder / "ranges",
+        BundleOptions(seed=request.seed, threads=request.threads),
+        lambda kind, done, total: progress(Step(f"ranges of {kind}", done, total)),
+    )
+    ranges = {method: find_ranges(histograms, method) for method in request.methods}
+    return Observations(folder, histograms, ranges)
+
+
+def float_source(request: CalibrationRequest, bundle: Bundle) -> tuple[Bundle, str]:
+    """The float bundle that is quantised, and what was done to it, in words."""
+    if not request.equalise:
+        return bundle, ""
+    changed, pairs = equalised_bundle(bundle, request.work_folder / "equalised")
+    return changed, f"{pairs} pairs of convolutions equalised"
+
+
+def shifts_of(
+    request: CalibrationRequest, graphs: FloatGraphs, seen: Observations, progress: Progress
+) -> dict[str, dict[str, Float32]]:
+    """Bias shifts by graph and convolution; empty where they were not asked for."""
+    if not request.correct_bias:
+        return {}
+    shifts = {}
+    for kind in KINDS:
+        progress(Step(f"biases of {kind}", 0, 0))
+        chosen = graphs.sorted[kind].eligible
+        work = request.work_folder / "ranges"
+        options = BundleOptions(seed=request.seed, threads=request.threads)
+        feeds = feeds_of(graphs.bundle, seen.selection, kind, graphs.observed[kind], work, options)
+        every = max(1, len(feeds) // BIAS_IMAGES)
+        model = graphs.model(kind, "fp32")
+        means = channel_means(model, chosen, feeds[::every], request.threads)
+        shifts[kind] = bias_shifts(model, means)
+    return shifts
+
+
+def calibrate(request: CalibrationRequest, progress: Progress = lambda step: None) -> Calibrated:
+    """Make an INT8 bundle of a float one, judge it, and write it with its proof.
+
+    Raises:
+        BundleError: `out` is taken, or the bundle is broken.
+        UsageError, SourceError, MapError, CalibrationError, DataError, PairsError, OutputError: see
+            the steps.
+    """
+    check_out(request.out)
+    bundle = open_float(request.bundle)
+    source, changed = float_source(request, bundle)
+    seen = observe(request, source, progress)
+    graphs = FloatGraphs(source)
+    graphs = FloatGraphs(source, shifts_of(request, graphs, seen, progress))
+    work = request.work_folder / "judge"
+    judgement = judge(
+        JudgeRequest(
+            bundle=bundle,
+            graphs=graphs,
+            ranges=seen.ranges,
+            selection=seen.selection,
+            work=work,
+            samples=request.samples,
+            pairs=request.pairs,
+            images=request.images,
+            budget_points=request.budget_points,
+            every=request.every,
+        ),
+        lambda name, done, total: progress(Step(name, done, total)),
+    )
+    if changed:
+        judgement = msgspec.structs.replace(judgement, reasons=(*judgement.reasons, changed))
+    kept = work / KEPT
+    files = {name: kept / name for name in judgement.graph_sha256}
+    manifest = bundle.manifest
+    report = page(
+        Evidence(
+            bundle=f"{manifest.name} {manifest.version}",
+            judgement=judgement,
+            ranges=seen.ranges,
+            histograms=seen.histograms,
+            sheet_jpeg=(seen.selection.path / SHEET_NAME).read_bytes(),
+            command=request.command,
+        )
+    ).encode()
+    proof = Proof(seen.ranges[judgement.method], judgement, report)
+    return Calibrated(write_int8_bundle(bundle, files, proof, request.out), judgement, seen)
+
+
+def _selecting(at: SelectionProgress) -> Step:
+    return Step(f"selecting {at.stage}", at.done, at.total)

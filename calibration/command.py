@@ -1,0 +1,183 @@
+"""The verb `tilefix calibrate`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from calibration.selection.request import FRAMES, WINDOWS
+from edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from calibration.calibrate import Calibrated
+    from calibration.ranges.drift import Drift
+
+PATH = click.Path(path_type=Path)
+SHOWN_TENSORS = 8
+
+
+@click.command()
+@click.argument("bundle", type=PATH, required=False)
+@click.option(
+    "--frames",
+    multiple=True,
+    help="Pictures, a folder of them or of videos, or a video; PATH or SITE=PATH. Repeatable.",
+)
+@click.option("--tiles", multiple=True, help="A map that the bundle shall work on. Repeatable.")
+@click.option("--out", type=PATH, help="Folder of the INT8 bundle.")
+@click.option(
+    "--method",
+    type=click.Choice(("best", "entropy", "percentile", "mse", "minmax")),
+    default="best",
+    show_default=True,
+    help="Of the ranges; best tries all and keeps the winner.",
+)
+@click.option(
+    "--budget",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Points of acc@0.25 that INT8 may cost.",
+)
+@click.option(
+    "--samples",
+    type=PATH,
+    multiple=True,
+    help="Labelled, held-out samples (`tilefix datasets render --window-px`) to judge on.",
+)
+@click.option("--every", type=click.IntRange(1), default=1, help="Judge on every n-th sample only.")
+@click.option("--pairs", type=PATH, multiple=True, help="Labelled real frames to judge on.")
+@click.option("--images", type=PATH, help="Folder of the pairs' images; default: $TILEFIX_DATA.")
+@click.option("--frame-count", type=int, default=FRAMES, show_default=True)
+@click.option("--window-count", type=int, default=WINDOWS, show_default=True)
+@click.option("--equalise", is_flag=True, help="Cross-layer equalisation first.")
+@click.option("--correct-bias", is_flag=True, help="Take off what rounding adds to means.")
+@click.option("--work", type=PATH, help="Folder for work in progress; default: OUT.work")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
+@click.option(
+    "--check", help="Only look whether the ranges of an INT8 bundle fit this flight; PATH."
+)
+def calibrate(
+    bundle: Path | None,
+    frames: tuple[str, ...],
+    tiles: tuple[str, ...],
+    out: Path | None,
+    method: str,
+    budget: float,
+    samples: tuple[Path, ...],
+    every: int,
+    pairs: tuple[Path, ...],
+    images: Path | None,
+    frame_count: int,
+    window_count: int,
+    equalise: bool,
+    correct_bias: bool,
+    work: Path | None,
+    seed: int,
+    threads: int,
+    check: str | None,
+) -> None:
+    """Make INT8 graphs of BUNDLE (the shipped one by default) from recorded flights.
+
+    Representative frames and windows are chosen, ranges found on them, Q/DQ written for ONNX
+    Runtime and for TensorRT, and the result is judged against float32: on labelled samples where
+    they are given, else by agreement. Blocks that cost too much stay float16. The bundle that is
+    written carries the verdict and its report; a stopped run goes on with the same command.
+
+    `--check FLIGHT BUNDLE` ends with 1 where the bundle should be calibrated again.
+    """
+    from calibration.progress import shown_progress
+    from calibration.selection.request import parse_source
+    from edge.bundle import shipped_bundle_path
+
+    path = bundle or shipped_bundle_path()
+    maps = tuple(parse_source(text) for text in tiles)
+    if check is not None:
+        if frames or out is not None:
+            raise UsageError(
+                "--check only compares, so there is nothing to make",
+                expected="--check FLIGHT BUNDLE, with --tiles where the map is new too",
+                found="--frames" if frames else "--out",
+                do="leave it out, or leave --check out",
+            )
+        from calibration.flight_check import FlightCheck, check_flight
+
+        with shown_progress() as progress:
+            asked = FlightCheck(path, (parse_source(check),), maps, seed, threads)
+            drift = check_flight(asked, progress)
+        _tell_drift(drift, encoder=bool(maps))
+        sys.exit(1 if drift.reasons else 0)
+    if out is None:
+        raise UsageError(
+            "there is no place for the INT8 bundle",
+            expected="--out FOLDER",
+            found="no --out",
+            do="name a new folder",
+        )
+    from calibration.calibrate import Step
+    from calibration.calibrate import calibrate as run
+    from calibration.request import CalibrationRequest
+
+    request = CalibrationRequest(
+        bundle=path,
+        out=out,
+        frames=tuple(parse_source(text) for text in frames),
+        maps=maps,
+        method=method,
+        budget_points=budget,
+        samples=samples,
+        pairs=pairs,
+        images=images,
+        frame_count=frame_count,
+        window_count=window_count,
+        equalise=equalise,
+        correct_bias=correct_bias,
+        every=every,
+        seed=seed,
+        threads=threads,
+        work=work,
+        command=shlex.join(["tilefix", *sys.argv[1:]]),
+    )
+    with shown_progress() as progress:
+
+        def told(step: Step) -> None:
+            progress(step.name, step.done, step.total)
+
+        made = run(request, told)
+    _tell(made, request.work_folder)
+
+
+def _tell(made: Calibrated, work: Path) -> None:
+    from calibration.int8_bundle import REPORT
+
+    judgement = made.judgement
+    selection = made.seen.selection.selection
+    for note in (*selection.notes, *made.seen.ranges[judgement.method].notes):
+        click.echo(f"note: {note}", err=True)
+    click.echo(f"{judgement.outcome.value}, ranges by {judgement.method}")
+    for block in judgement.left_float:
+        click.echo(f"  float16: {block}")
+    for reason in judgement.reasons:
+        click.echo(f"  {reason}")
+    click.echo(f"bundle: {made.bundle.path}")
+    click.echo(f"report: {made.bundle.path / REPORT}")
+    click.echo(f"work, which can be removed now: {work}")
+
+
+def _tell_drift(drift: Drift, encoder: bool) -> None:
+    click.echo(f"{drift.advice.value} ({drift.images} pictures, {len(drift.tensors)} tensors)")
+    for reason in drift.reasons:
+        click.echo(f"  {reason}")
+    if not encoder:
+        click.echo("  windows were not looked at: give the new map with --tiles")
+    click.echo("saturates most:")
+    for each in drift.worst[:SHOWN_TENSORS]:
+        click.echo(
+            f"  {each.graph} {each.tensor}: {each.saturated_share:.3%} beyond the range "
+            f"({each.calibrated_share:.3%} when calibrated), reaches {each.reach:.2f} times as far"
+        )

@@ -1,0 +1,65 @@
+"""The float bundle that is calibrated: the given one, or its equalised twin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from calibration.quantization.equalization import equalise, equalising_scales
+from calibration.quantization.int8_graphs import KINDS, check_floats
+from edge.bundle import Bundle, sha256_of, write_bundle
+from edge.errors import BundleError
+
+
+def equalised_bundle(bundle: Bundle, folder: Path) -> tuple[Bundle, int]:
+    """A copy of a bundle whose float graphs have equalised weights, and the number of pairs.
+
+    Its answers are the bundle's up to rounding. A finished copy of the same bundle is used again.
+
+    Args:
+        bundle: with graphs in fp32, and perhaps fp16.
+        folder: of the copy.
+
+    Raises:
+        CalibrationError: the bundle cannot be calibrated.
+    """
+    from export.shared_weights import WEIGHTS_FILE, whole_graph
+
+    check_floats(bundle)
+    files: dict[str, bytes | Path] = {
+        name: bundle.file(name)
+        for name in bundle.manifest.files
+        if not name.endswith(f"/{WEIGHTS_FILE}")
+    }
+    pairs = 0
+    for kind in KINDS:
+        single = whole_graph(bundle.graph(kind))
+        scales = equalising_scales(single)
+        pairs += len(scales)
+        for precision in bundle.precisions:
+            model = whole_graph(bundle.graph(kind, precision))
+            files[f"graphs/{precision}/{kind}.onnx"] = equalise(model, scales).SerializeToString(
+                deterministic=True
+            )
+    origin = f"{bundle.manifest.origin}; weights equalised for calibration"
+    manifest = msgspec.structs.replace(bundle.manifest, origin=origin)
+    try:
+        before = Bundle.open(folder)
+    except BundleError:
+        before = None
+    if before is not None and _is(before, files, manifest.origin):
+        return before, pairs
+    return write_bundle(folder, manifest, files, replace=before is not None), pairs
+
+
+def _is(bundle: Bundle, files: dict[str, bytes | Path], origin: str) -> bool:
+    import hashlib
+
+    hashes = {
+        name: sha256_of(content)
+        if isinstance(content, Path)
+        else hashlib.sha256(content).hexdigest()
+        for name, content in files.items()
+    }
+    return bundle.manifest.files == hashes and bundle.manifest.origin == origin

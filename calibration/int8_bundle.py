@@ -1,0 +1,78 @@
+"""A bundle with INT8 graphs beside its float ones, and how they came about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from calibration.judging.record import Judgement, Outcome
+from calibration.quantization.qdq import Form
+from calibration.ranges.record import Ranges
+from edge.bundle import Bundle, write_bundle
+
+RANGES, JUDGEMENT, REPORT = (
+    f"calibration/{name}" for name in ("ranges.json", "judgement.json", "report.html")
+)
+HEAD = "head.npz"
+SCORES = "int8"  # key of the manifest's scores
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What goes into the bundle beside the graphs."""
+
+    ranges: Ranges
+    judgement: Judgement | None = None  # None: a candidate that is about to be judged
+    report: bytes = b""
+
+
+def write_int8_bundle(
+    source: Bundle, graphs: Mapping[str, Path], proof: Proof, out: Path, *, replace: bool = False
+) -> Bundle:
+    """Write the bundle `source` with INT8 graphs in it.
+
+    Args:
+        source: its files are kept as they are.
+        graphs: by name, "graphs/int8+fp32/localizer.onnx"; none where INT8 was rejected.
+        proof: of what they are.
+        out: folder of the new bundle.
+        replace: a bundle that is there already.
+
+    Raises:
+        BundleError: the folder is taken.
+        OutputError: it cannot be written.
+    """
+    files: dict[str, bytes | Path] = {n: source.file(n) for n in source.manifest.files}
+    files.update(graphs)
+    for form in Form:
+        head = f"graphs/fp32/{HEAD}"
+        if head in files and any(name.startswith(f"graphs/{form.value}/") for name in graphs):
+            files[f"graphs/{form.value}/{HEAD}"] = source.file(head)
+    files[RANGES] = _json(proof.ranges)
+    manifest = source.manifest
+    if proof.judgement is not None:
+        files[JUDGEMENT] = _json(proof.judgement)
+        scores = {**manifest.scores, SCORES: summary(proof.judgement)}
+        manifest = msgspec.structs.replace(manifest, scores=scores)
+    if proof.report:
+        files[REPORT] = proof.report
+    return write_bundle(out, manifest, files, replace=replace)
+
+
+def summary(judgement: Judgement) -> dict[str, object]:
+    """The judgement in the few words that `bundle.toml` holds."""
+    blocks = f": {', '.join(judgement.left_float)}" if judgement.outcome is Outcome.MIXED else ""
+    return {
+        "outcome": f"{judgement.outcome.value}{blocks}",
+        "method": judgement.method,
+        "budget_points": judgement.budget_points,
+        "reasons": list(judgement.reasons),
+    }
+
+
+def _json(value: msgspec.Struct) -> bytes:
+    return json.dumps(msgspec.to_builtins(value), indent=1, sort_keys=True).encode() + b"\n"

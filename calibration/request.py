@@ -1,0 +1,46 @@
+"""What a calibration is asked for, and where it keeps its work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from calibration.judging.record import BUDGET_POINTS
+from calibration.ranges.record import METHODS
+from calibration.selection.request import FRAMES, WINDOWS, ImageSource
+
+BEST = "best"
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationRequest:
+    """Everything that decides the INT8 bundle."""
+
+    bundle: Path
+    out: Path
+    frames: tuple[ImageSource, ...]
+    maps: tuple[ImageSource, ...]
+    method: str = BEST  # or one of METHODS
+    budget_points: float = BUDGET_POINTS
+    samples: tuple[Path, ...] = ()  # rendered, held out, labelled
+    pairs: tuple[Path, ...] = ()  # labelled real frames
+    images: Path | None = None  # of the pairs
+    frame_count: int = FRAMES
+    window_count: int = WINDOWS
+    equalise: bool = False
+    correct_bias: bool = False
+    every: int = 1  # of the samples
+    seed: int = 0
+    threads: int = 2
+    work: Path | None = None  # None: beside `out`
+    command: str = ""  # as it was given, for the report
+
+    @property
+    def work_folder(self) -> Path:
+        """Where selection, histograms and scores are kept, so that a stopped run goes on."""
+        return self.work or self.out.with_name(f"{self.out.name}.work")
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The range methods that are tried."""
+        return METHODS if self.method == BEST else (self.method,)
