@@ -2,14 +2,16 @@
 
     python -m benchmarks.selection_study [--scratch DIR] [--counts 16 32 64]
 
-Of each flight every second frame is a candidate and the others are held out. Every way of choosing
+Of each flight every second frame is a candidate and the others are held out, then the other way
+round. Every way of choosing
 takes the same number of candidates; the largest magnitude of each convolution's output of the
 localizer of `lite` (what min-max calibration keeps) is then compared with that of the held-out
 frames: which share of them stays inside for every tensor, and which share of all pairs of frame and
 tensor. The mean over the flight's parts counts a short part as much as a long one: the next flight
 may be all like it. The rendered flight has sections of several lights and towns; the real frames of
 $TILEFIX_DATA are three sites after each other. Held-out frames that the screening would leave out
-(black, blurred) are not counted; random choices may take them, as they may in practice.
+(black, blurred) are not counted; random choices may take them, as they may in practice. The peaks
+are the very numbers that are judged, of other frames: one run of the network for each candidate.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from benchmarks.selection_flights import Recorded, real, rendered
 from calibration.selection.candidate import Candidate, seen, vectors
 from calibration.selection.coverage import balanced_blocks, choose
 from calibration.selection.look import BLOCKS, look_at
+from calibration.selection.peaks import peak_probe
 from calibration.selection.scan import inside
 from calibration.selection.screening import screen
 from calibration.selection.selector import pick
@@ -52,7 +55,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RECORD)
     given = parser.parse_args()
     bundle = Bundle.open(shipped_bundle_path())
-    probe = conv_probe(bundle)
+    probe = peak_probe(bundle.graph(LOCALIZER, "fp32"))
     with tempfile.TemporaryDirectory() as temporary:
         flights = [rendered(given.scratch or Path(temporary), SEED), real()]
     record: dict[str, Any] = {
@@ -74,7 +77,7 @@ def main() -> None:
 def study(
     flight: Recorded,
     size_px: tuple[int, int],
-    probe: Callable[[Uint8], tuple[Float32, Float32]],
+    probe: Callable[[Uint8], Float32],
     counts: Sequence[int],
 ) -> dict[str, Any]:
     """Coverage of every way of choosing, by the number chosen."""
@@ -83,8 +86,7 @@ def study(
     for n, (image, site) in enumerate(zip(flight.images, flight.sites, strict=True)):
         boxed = letterbox(image, *size_px)
         look = look_at(inside(boxed, (image.shape[1], image.shape[0])))
-        largest, feature = probe(boxed.image)
-        peaks.append(largest)
+        peaks.append(probe(boxed.image))
         candidates.append(
             Candidate(
                 source=names.index(site),
@@ -92,31 +94,33 @@ def study(
                 place=(n, 0),
                 name=site,
                 words=f"frame {n}",
-                feature=feature.tobytes(),
+                feature=peaks[-1].tobytes(),
                 **seen(look, boxed.image),
             )
         )
     magnitude = np.array(peaks, np.float64)  # [frames, tensors]
-    held_out = [each.item for each in screen(candidates[1::2], blur=True).usable]
-    pool = candidates[::2]
-    usable = screen(pool, blur=True)
     found: dict[str, Any] = {
         "frames": len(candidates),
-        "candidates": len(pool),
-        "usable_candidates": len(usable.usable),
-        "left_out": {why.value: n for why, n in usable.left_out.items()},
-        "held_out": len(held_out),
+        "left_out": {x.value: n for x, n in screen(candidates, blur=True).left_out.items()},
         "tensors": magnitude.shape[1],
-        "all_candidates": coverage(magnitude, [each.item for each in pool], held_out, flight.parts),
-        "chosen": {},
+        "candidates": [],
+        "held_out": [],
+        "chosen": {str(count): {} for count in counts if 2.5 * count < len(candidates)},
     }
-    for count in counts:
-        if count >= len(usable.usable):
-            continue
-        found["chosen"][str(count)] = {
-            way: spread([coverage(magnitude, choice, held_out, flight.parts) for choice in choices])
-            for way, choices in choices_of(pool, usable.usable, names, count).items()
-        }
+    several: dict[tuple[str, str], list[dict[str, float]]] = {}
+    for fold in (0, 1):
+        pool = candidates[fold::2]
+        usable = screen(pool, blur=True).usable
+        held_out = [each.item for each in screen(candidates[1 - fold :: 2], blur=True).usable]
+        found["candidates"].append(len(pool))
+        found["held_out"].append(len(held_out))
+        for count in found["chosen"]:
+            for way, choices in choices_of(pool, usable, names, int(count)).items():
+                several.setdefault((count, way), []).extend(
+                    coverage(magnitude, choice, held_out, flight.parts) for choice in choices
+                )
+    for (count, way), covered in several.items():
+        found["chosen"][count][way] = spread(covered)
     return found
 
 
@@ -140,7 +144,7 @@ def choices_of(
         "selection": [
             [each.item for each in pick(plain, sites, count, seed)] for seed in range(SEEDS)
         ],
-        "selection with features": [
+        "selection with peaks": [
             [each.item for each in pick(usable, sites, count, seed)] for seed in range(SEEDS)
         ],
     }
@@ -180,55 +184,9 @@ def spread(found: Sequence[dict[str, float]]) -> dict[str, Any]:
     return summary
 
 
-def conv_probe(bundle: Bundle) -> Callable[[Uint8], tuple[Float32, Float32]]:
-    """From a letterboxed frame to the magnitude of every convolution, and the mean of the last."""
-    import onnx
-    import onnxruntime
-
-    whole = onnx.load(str(bundle.graph(LOCALIZER, "fp32")))
-    graph = whole.graph
-    made_by = {name: node for node in graph.node for name in node.output}
-    convs = [node.output[0] for node in graph.node if node.op_type == "Conv"]
-    wanted, open_names = set(), list(convs)
-    while open_names:
-        node = made_by.get(open_names.pop())
-        if node is not None and node.output[0] not in wanted:
-            wanted.add(node.output[0])
-            open_names += [name for name in node.input if name]
-    nodes = [node for node in graph.node if node.output[0] in wanted]
-    helper, outputs = onnx.helper, []
-    for n, name in enumerate(convs):
-        nodes += [
-            helper.make_node("Abs", [name], [f"abs{n}"]),
-            helper.make_node("ReduceMax", [f"abs{n}"], [f"max{n}"], keepdims=0),
-        ]
-        outputs.append(helper.make_tensor_value_info(f"max{n}", onnx.TensorProto.FLOAT, []))
-    nodes.append(helper.make_node("GlobalAveragePool", [convs[-1]], ["mean"]))
-    outputs.append(helper.make_tensor_value_info("mean", onnx.TensorProto.FLOAT, None))
-    inputs = [each for each in graph.input if each.name == "frame"]
-    used = {name for node in nodes for name in node.input}
-    weights = [each for each in graph.initializer if each.name in used]
-    model = helper.make_model(
-        helper.make_graph(nodes, "probe", inputs, outputs, weights),
-        opset_imports=whole.opset_import,
-        ir_version=whole.ir_version,
-    )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, ["CPUExecutionProvider"]
-    )
-
-    def probe(frame: Uint8) -> tuple[Float32, Float32]:
-        *largest, mean = session.run(None, {"frame": frame})
-        return np.array(largest, np.float32), np.asarray(mean, np.float32).reshape(-1)
-
-    return probe
-
-
 def print_table(name: str, found: dict[str, Any]) -> None:
     """One line for each way and number."""
-    print(f"{name}: {found['candidates']} candidates, {found['held_out']} held out")
+    print(f"{name}: candidates {found['candidates']}, held out {found['held_out']}, by fold")
     for count, ways in found["chosen"].items():
         for way, values in ways.items():
             print(

@@ -44,7 +44,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class FeatureMaker:
-    """A descriptor by a network, such as the mean of the encoder's `v` and the `query_vector`.
+    """A descriptor by a network, such as that of `calibration.selection.peaks`.
 
     The selection needs no executor of its own: whoever has one hands in two functions from the
     pixels that enter the graph, uint8 [H, W, 3], to a vector of one fixed length each.

@@ -42,7 +42,10 @@ from calibration.selection.working_folder import WorkingFolder, earlier, working
 from calibration.selection.writing import numbered, write_frames, write_windows
 from edge.types import Float32
 
-FEATURE_WEIGHT = 4.0  # of the network's block in squared distance: as much as all four cheap ones
+# Of the network's block in squared distance; the four cheap ones have 1 each. On held-out frames
+# the peaks of `calibration.selection.peaks` say more of ranges than all cheap numbers together
+# (benchmarks/records/selection.md).
+FEATURE_WEIGHT = 16.0
 
 
 @dataclass(frozen=True, slots=True)
