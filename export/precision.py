@@ -43,7 +43,9 @@ class Rule:
     place: Place = Place.ANYWHERE
 
 
-HEAVY = ("Conv", "ConvTranspose", "MatMul", "Gemm")
+CONVOLUTIONS, PRODUCTS = ("Conv", "ConvTranspose"), ("MatMul", "Gemm")
+HEAVY = (*CONVOLUTIONS, *PRODUCTS)
+HEAVY_SHARE = 0.95  # at least, of the heavy operators of a graph or engine, in its own type
 
 POLICY = (
     Rule(

@@ -15,10 +15,9 @@ from onnx import TensorProto
 
 from edge.errors import ExecutorError
 from export.plugin.tile_attention_onnx import DOMAIN
-from export.precision import HEAVY
+from export.precision import HEAVY, HEAVY_SHARE
 from export.typed_graph import element_types
 
-HALF_SHARE = 0.95  # of the heavy operators of a float16 graph, by the policy
 NAMES = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
 
 
@@ -41,12 +40,12 @@ class TypeReport:
         """Hold the graph to the policy.
 
         Raises:
-            ExecutorError: fewer heavy operators in float16 than `HALF_SHARE`.
+            ExecutorError: fewer heavy operators in float16 than `HEAVY_SHARE`.
         """
-        if self.half_share < HALF_SHARE:
+        if self.half_share < HEAVY_SHARE:
             raise ExecutorError(
                 f"the graph {self.path} is not the float16 graph that it shall be",
-                expected=f"{HALF_SHARE:.0%} of {', '.join(HEAVY)} in float16",
+                expected=f"{HEAVY_SHARE:.0%} of {', '.join(HEAVY)} in float16",
                 found=f"{self.half_share:.0%}: {self}",
                 do="export it again with --precision fp16, or see export.precision.POLICY",
             )

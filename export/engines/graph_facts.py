@@ -15,10 +15,10 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from edge.errors import BundleError, ExecutorError
 from export.engines.toolkit import Toolkit
+from export.precision import CONVOLUTIONS, HEAVY, PRODUCTS
+from export.typed_graph import element_types
 
 DOMAIN = "tilefix"  # of the nodes that the plugin implements
-CONVOLUTIONS = ("Conv", "ConvTranspose")
-PRODUCTS = ("MatMul", "Gemm")
 # ONNX's element types as TensorRT's layer tables write them.
 TYPES = {
     TensorProto.FLOAT: "Float",
@@ -67,10 +67,9 @@ def read_graph(path: Path) -> tuple[ModelProto, GraphFacts]:
             found=f"{type(error).__name__}: {error}",
             do="export the bundle again",
         ) from error
-    inferred = onnx.shape_inference.infer_shapes(model)
-    types = _types(inferred)
-    made_by = {name: node for node in inferred.graph.node for name in node.output}
-    nodes = {node_name(node): node for node in inferred.graph.node}
+    types = {name: TYPES.get(kind, UNKNOWN) for name, kind in element_types(model).items()}
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    nodes = {node_name(node): node for node in model.graph.node}
     products = {name: node for name, node in nodes.items() if node.op_type in PRODUCTS}
     return model, GraphFacts(
         path=path,
@@ -85,11 +84,7 @@ def read_graph(path: Path) -> tuple[ModelProto, GraphFacts]:
             if node.op_type in CONVOLUTIONS
         },
         products={name: _promised(node, types, made_by) for name, node in products.items()},
-        reads={
-            name: node.input[0]
-            for name, node in nodes.items()
-            if node.op_type in (*CONVOLUTIONS, *PRODUCTS)
-        },
+        reads={name: node.input[0] for name, node in nodes.items() if node.op_type in HEAVY},
     )
 
 
@@ -112,15 +107,6 @@ def check_opset(model: ModelProto, path: Path, toolkit: Toolkit) -> None:
 def node_name(node: NodeProto) -> str:
     """A node's name as TensorRT has it; one without gets that of its first output."""
     return node.name or f"node_of_{node.output[0]}"
-
-
-def _types(model: ModelProto) -> dict[str, str]:
-    """Tensor -> its type by TensorRT's name."""
-    graph = model.graph
-    types = {each.name: TYPES.get(each.data_type, UNKNOWN) for each in graph.initializer}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        types[value.name] = TYPES.get(value.type.tensor_type.elem_type, UNKNOWN)
-    return types
 
 
 def _promised(node: NodeProto, types: dict[str, str], made_by: dict[str, NodeProto]) -> str:
