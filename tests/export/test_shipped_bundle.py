@@ -27,9 +27,19 @@ def bundle() -> Bundle:
     return Bundle.open(shipped_bundle_path())
 
 
-def test_weighs_at_most_30_mb(bundle) -> None:
+def test_weighs_at_most_25_mb(bundle) -> None:
     size = sum((bundle.path / name).stat().st_size for name in bundle.manifest.files)
-    assert size <= 30e6
+    assert size <= 25e6
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_every_graph_names_the_weights_beside_it(bundle, precision) -> None:
+    for kind in ("reference_encoder", "localizer"):
+        stored = onnx.load(bundle.graph(kind, precision), load_external_data=False)
+        named = {entry.key: entry.value for entry in stored.metadata_props}
+        sha256 = bundle.manifest.files[f"graphs/{precision}/weights.bin"]
+        assert named == {"tilefix.weights_sha256": sha256}
+        assert any(tensor.external_data for tensor in stored.graph.initializer)
 
 
 def test_acceptance_was_fitted(bundle) -> None:

@@ -19,7 +19,7 @@ from edge.types import Localizations, Prior, PriorSource, ReferenceFeature, Refe
 from export.type_report import report_types
 
 FLIGHT = Path(demo.__file__).parent.parent / "demo_data" / "flight"
-FLOAT32_ENCODER = "1b36a98393b24d1c403450b12bbf0a1b67ec84666a7223f12dd8b9dcb4a5ed0e"
+FLOAT32_ENCODER = "98450bf3662c0a73f859f6de8a2a3bf26cc64fa5f69706ce3fc5d636eb37ff54"
 FRAMES, CLICKS = 6, 16
 
 
