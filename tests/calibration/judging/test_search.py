@@ -1,0 +1,70 @@
+import pytest
+from made_scores import block
+
+from calibration.judging.budget import Finding, Holding
+from calibration.judging.search import most_left, ranked, search
+
+EQUAL = [block(f"localizer/{n:02d}", error=1.0 - n / 100) for n in range(32)]
+
+
+class LossTable:
+    """A budget that holds exactly where all of some blocks are in float16."""
+
+    def __init__(self, needed):
+        self.needed, self.tried = set(needed), []
+
+    def __call__(self, left_float):
+        self.tried.append(left_float)
+        good = self.needed <= set(left_float)
+        return Finding(Holding.HELD if good else Holding.BROKEN, "no prior", 0.5, 1.5)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 7, 8, 11, 16, 23, 24])
+def test_the_least_set_is_found_in_few_judgements(count):
+    names = [each.block for each in EQUAL]
+    table = LossTable(names[:count])
+    found = search(EQUAL, table)
+    assert found.left_float == tuple(names[:count])
+    assert len(table.tried) == len(set(table.tried)) <= 10
+    assert [trial.left_float for trial in found.trials] == table.tried
+    assert table.tried[0] == ()  # all blocks in INT8 come first
+
+
+def test_one_block_that_spoils_all_is_left_alone():
+    blocks = [block("e/a", 0.01), block("e/b", 0.9), block("e/c", 0.02), block("l/d", 0.03)]
+    assert search(blocks, LossTable({"e/b"})).left_float == ("e/b",)
+
+
+def test_it_stops_where_the_gain_is_gone():
+    table = LossTable({"no block has this name"})
+    found = search(EQUAL, table)
+    assert found.left_float is None
+    # three quarters of 32 equal blocks; more would leave less than a quarter of the gain
+    assert [len(left) for left in table.tried] == [0, 1, 2, 4, 8, 16, 24]
+
+
+def test_blocks_are_ranked_by_what_they_spoil_per_multiplication():
+    blocks = [block("e/large", 0.4, macs=1000), block("e/small", 0.1, macs=10)]
+    assert [each.block for each in ranked(blocks)] == ["e/small", "e/large"]
+
+
+def test_measured_latency_counts_where_every_block_has_it():
+    """By multiplications the small one would come first; on the device it saves most."""
+    blocks = [
+        block("e/large", 0.4, macs=1000, latency_ms=0.1),
+        block("e/small", 0.1, macs=10, latency_ms=2.0),
+    ]
+    assert [each.block for each in ranked(blocks)] == ["e/large", "e/small"]
+    mixed = [blocks[0], block("e/small", 0.1, macs=10)]
+    assert [each.block for each in ranked(mixed)] == ["e/small", "e/large"]
+
+
+def test_a_block_that_int8_makes_slower_is_left_first():
+    blocks = [block("e/a", 0.9, latency_ms=1.0), block("e/b", 0.001, latency_ms=-0.2)]
+    assert [each.block for each in ranked(blocks)] == ["e/b", "e/a"]
+
+
+def test_a_single_block_with_all_the_gain_is_never_left():
+    blocks = [block("e/all", 0.9, macs=1000), block("e/rest", 0.5, macs=1)]
+    assert most_left(ranked(blocks)) == 1
+    assert search(blocks, LossTable({"e/all"})).left_float is None
