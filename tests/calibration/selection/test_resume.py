@@ -46,6 +46,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 # 10 pictures and 10 frames of video in shards of 4: the fourth report is inside the video.
 # Threads may have written all frames by the third report; the ninth is then the seventh window.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kills",
     [
