@@ -8,7 +8,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
-from made_histograms import DISTRIBUTIONS, identity, tensor_histograms
+from made_histograms import DISTRIBUTIONS, histogram_of, identity, tensor_histograms
 
 from calibration.ranges.drift import (
     IDLE,
@@ -16,9 +16,10 @@ from calibration.ranges.drift import (
     OVERSHOOT,
     Advice,
     check_drift,
+    tensor_drift,
 )
 from calibration.ranges.finding import find_ranges
-from calibration.ranges.record import METHODS
+from calibration.ranges.record import METHODS, TensorRange
 from edge.errors import CalibrationError
 
 RANDOM = np.random.default_rng(11)
@@ -71,6 +72,33 @@ def test_what_the_method_gave_up_is_not_drift():
         drift = check_drift(ranges, [tensor_histograms(a=flight)])
         assert drift.advice is advice
     assert "limit 2." in drift.reasons[0] and "(then 1." in drift.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "drifts"),
+    [
+        (0.0, 0.0009, False),
+        (0.0, 0.0011, True),
+        (0.0005, 0.0012, False),  # more than twice, and yet next to nothing
+        (0.01, 0.0115, False),  # more by a thousandth, and yet as it was
+        (0.01, 0.021, True),
+    ],
+)
+def test_both_limits_of_saturation(then, now, drifts):
+    count = 100_000
+    sample = np.ones(count, np.float32)
+    sample[: round(now * count)] = 3
+    calibrated = TensorRange(
+        tensor="a",
+        amax=2.0,
+        lowest=0.0,
+        highest=3.0,
+        saturated_share=then,
+        method="entropy",
+    )
+    found = tensor_drift(calibrated, histogram_of(sample))
+    assert found.saturated_share == now
+    assert bool(found.reasons) is drifts
 
 
 def test_a_single_value_far_beyond():
