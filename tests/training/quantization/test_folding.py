@@ -1,0 +1,63 @@
+"""Folded batch norms: the same answers, and what of them still trains."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from small_lite import small_lite
+from torch import nn
+
+from training.quantization.folding import batch_norm_pairs, fold_batch_norms, freeze_batch_norms
+
+
+def test_a_folded_model_answers_as_before_and_again() -> None:
+    model = small_lite()
+    image = torch.rand(1, 3, 128, 128) * 255
+    with torch.no_grad():
+        before = model.encode_reference(image)
+        count = fold_batch_norms(model)
+        after = model.encode_reference(image)
+        weights = model.backbone._conv_stem.weight.clone()
+        fold_batch_norms(model)
+        again = model.encode_reference(image)
+    assert count == sum(isinstance(m, nn.BatchNorm2d) for m in model.modules()) > 50
+    for name, wanted in before.items():
+        assert (after[name] - wanted).abs().max() < 1e-4 * wanted.abs().max(), name
+        assert (again[name] - after[name]).abs().max() < 1e-5 * wanted.abs().max(), name
+    assert torch.equal(weights, model.backbone._conv_stem.weight), (
+        "one is the factor of an identity"
+    )
+
+
+def test_the_bias_of_a_convolution_is_folded_too() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
+    with torch.no_grad():
+        model[1].running_mean.normal_()
+        model[1].running_var.uniform_(0.5, 2)
+        x = torch.rand(1, 3, 8, 8)
+        wanted = model(x)
+        fold_batch_norms(model)
+        assert torch.allclose(model(x), wanted, atol=1e-5)
+    assert not model[0].bias.any()
+    assert not model[0].bias.requires_grad
+
+
+def test_statistics_and_scale_stay_and_the_bias_trains() -> None:
+    model = small_lite()
+    fold_batch_norms(model)
+    model.train()
+    freeze_batch_norms(model)
+    kept = {name: value.clone() for name, value in model.named_buffers()}
+    model.encode_reference(torch.rand(2, 3, 128, 128) * 255)["u"].sum().backward()
+    assert all(torch.equal(kept[name], value) for name, value in model.named_buffers())
+    for convolution, norm in batch_norm_pairs(model.reference_neck):
+        assert norm.weight.grad is None
+        assert norm.bias.grad.abs().sum() > 0
+        assert convolution.weight.grad.abs().sum() > 0
+
+
+def test_a_batch_norm_by_itself_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 batch norms, 1 of them"):
+        fold_batch_norms(
+            nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4))
+        )
