@@ -48,8 +48,8 @@ def write_candidate(
     made = int8_graphs(graphs, thresholds(ranges), left_float, [form], emulate_half)
     files: dict[str, bytes | Path] = {name: m.SerializeToString() for name, m in made.items()}
     listed = graphs.bundle.manifest.files
-    kept = [f"graphs/fp32/{kind}.onnx" for kind in KINDS] + [GRAPH_FILE]
-    files |= {name: graphs.bundle.file(name) for name in kept if name in listed}
+    kept = [name for name in listed if name.startswith("graphs/fp32/") or name == GRAPH_FILE]
+    files |= {name: graphs.bundle.file(name) for name in kept}
     if "graphs/fp32/head.npz" in listed:
         files[f"graphs/{form.value}/head.npz"] = graphs.bundle.file("graphs/fp32/head.npz")
     return write_bundle(folder, graphs.bundle.manifest, files, replace=folder.exists())

@@ -123,9 +123,9 @@ def score_regime(regime: str, clicks: Sequence[LocatedClick]) -> RegimeScore:
     )
 
 
-def accuracy(on_map: Sequence[LocatedClick], threshold: float) -> float:
-    """Share of the clicks on the map whose box has a greater IoU with the truth."""
-    return float(np.mean([each.iou[1] > threshold for each in on_map])) if on_map else 0.0
+def accuracy(on_map: Sequence[LocatedClick], threshold: float, which: int = 1) -> float:
+    """Share of clicks on the map whose box has a greater IoU; `which`: 0 float32, 1 candidate."""
+    return float(np.mean([each.iou[which] > threshold for each in on_map])) if on_map else 0.0
 
 
 def change(on_map: Sequence[LocatedClick], threshold: float) -> Change:

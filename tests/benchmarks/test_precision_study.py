@@ -1,33 +1,19 @@
-import numpy as np
 import pytest
 
-from benchmarks.precision_study import Located, compared, summary, verdict
+from benchmarks.precision_study import shown_real, summary
+from calibration.judging.real_frames import score_real
+from calibration.judging.scores import LocatedClick
 from edge.scoring import JudgedClick
-from edge.types import Localizations
 
 
-def localizations(boxes) -> Localizations:
-    n = len(boxes)
-    numbers = [np.zeros(n, np.float32) for _ in range(4)]
-    return Localizations(np.array(boxes, np.float32), *numbers)
-
-
-def test_both_answers_are_compared_with_the_truth_and_with_each_other():
-    truth = np.array([[0, 0, 10, 10], [0, 0, 10, 10]], np.float32)
-    answers = [localizations([[0, 0, 10, 10]] * 2), localizations([[0, 0, 10, 5]] * 2)]
-    present, absent = compared(7, answers, np.array([True, False]), truth)
-    assert present == Located(7, True, (1.0, 0.5), 0.5)
-    assert absent == Located(7, False, (0.0, 0.0), 0.5)
-
-
-def test_the_interval_of_the_change_is_over_samples_and_paired():
+def test_the_record_shows_both_accuracies_and_the_change():
     """40 samples of 5 clicks; in 4 of them the second precision loses all five."""
     clicks = [
-        Located(sample, True, (0.9, 0.1 if sample < 4 else 0.9), 0.995)
+        LocatedClick(sample, True, (0.9, 0.1 if sample < 4 else 0.9), 0.995)
         for sample in range(40)
         for _ in range(5)
     ]
-    found = summary(clicks)
+    found = summary("no prior", clicks)
     assert found["acc@0.25"] == [1.0, 0.9]
     change = found["acc@0.25_change_points"]
     assert change["mean"] == -10.0
@@ -38,15 +24,21 @@ def test_the_interval_of_the_change_is_over_samples_and_paired():
 
 
 def test_absent_objects_count_for_agreement_and_not_for_accuracy():
-    clicks = [Located(0, True, (0.9, 0.9), 1.0), Located(1, False, (0.0, 0.0), 0.2)]
-    found = summary(clicks)
+    clicks = [LocatedClick(0, True, (0.9, 0.9), 1.0), LocatedClick(1, False, (0.0, 0.0), 0.2)]
+    found = summary("no prior", clicks)
     assert (found["clicks"], found["clicks_on_map"]) == (2, 1)
     assert found["box_iou_at_least_0.99"] == 0.5
     assert found["acc@0.25"] == [1.0, 1.0]
-    assert summary([]) == {"clicks": 0}
+    assert summary("no prior", []) == {"clicks": 0}
 
 
-def test_a_verdict_is_acceptance_and_truth():
-    box = (0.0, 0.0, 10.0, 10.0)
-    assert verdict(JudgedClick("f", "o", box, box, True)) == "accepted, right"
-    assert verdict(JudgedClick("f", None, None, box, False)) == "refused, wrong"
+def test_changed_verdicts_are_named_by_both_precisions():
+    box, half = (0.0, 0.0, 10.0, 10.0), (0.0, 0.0, 10.0, 5.0)
+    before = [JudgedClick("f", "o", box, box, True)]
+    after = [JudgedClick("f", "o", box, half, False)]
+    found = shown_real(score_real(["made.json"], before, after), "fp16")
+    assert found["changed_verdicts"] == [
+        {"frame": "f", "object": "o", "fp32": "accepted, right", "fp16": "refused, right"}
+        | {"iou": [1.0, 0.5]}
+    ]
+    assert (found["sightings"], found["box_iou_median"]) == (1, 0.5)
