@@ -18,6 +18,7 @@ import onnx
 
 from edge.errors import ExecutorError
 from export.graph_signature import PRIOR
+from export.graph_types import HEAVY
 from export.node_places import Place
 
 GEOMETRY_INPUTS = ("frame_affine", "click_xy_px", *PRIOR)
@@ -42,10 +43,6 @@ class Rule:
     reason: str
     place: Place = Place.ANYWHERE
 
-
-CONVOLUTIONS, PRODUCTS = ("Conv", "ConvTranspose"), ("MatMul", "Gemm")
-HEAVY = (*CONVOLUTIONS, *PRODUCTS)
-HEAVY_SHARE = 0.95  # at least, of the heavy operators of a graph or engine, in its own type
 
 POLICY = (
     Rule(

@@ -14,9 +14,8 @@ import onnx
 from onnx import TensorProto
 
 from edge.errors import ExecutorError
+from export.graph_types import HEAVY, HEAVY_SHARE, element_types
 from export.plugin.tile_attention_onnx import DOMAIN
-from export.precision import HEAVY, HEAVY_SHARE
-from export.typed_graph import element_types
 
 NAMES = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
 

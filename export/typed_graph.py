@@ -12,6 +12,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from edge.errors import ExecutorError
+from export.graph_types import element_types
 from export.node_places import NodePlaces
 from export.precision import GEOMETRY_INPUTS, Kept, rule_of
 from export.taps import PREFIX
@@ -36,15 +37,6 @@ def to_float16(model: onnx.ModelProto) -> None:
     """
     _fold_constants(model.graph)
     _TypedGraph(model).write()
-
-
-def element_types(model: onnx.ModelProto) -> dict[str, int]:
-    """Element type of every value: as stated, else as inferred."""
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    types = {t.name: int(t.data_type) for t in graph.initializer}
-    for source in (graph.value_info, graph.input, graph.output):
-        types.update({v.name: int(v.type.tensor_type.elem_type) for v in source})
-    return types
 
 
 class _TypedGraph:

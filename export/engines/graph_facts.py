@@ -15,8 +15,7 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from edge.errors import BundleError, ExecutorError
 from export.engines.toolkit import Toolkit
-from export.precision import CONVOLUTIONS, HEAVY, PRODUCTS
-from export.typed_graph import element_types
+from export.graph_types import CONVOLUTIONS, HEAVY, PRODUCTS, element_types
 
 DOMAIN = "tilefix"  # of the nodes that the plugin implements
 # ONNX's element types as TensorRT's layer tables write them.

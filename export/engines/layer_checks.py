@@ -20,7 +20,7 @@ from edge.engine_manifest import LayerSummary
 from edge.errors import ExecutorError
 from export.engines.graph_facts import UNKNOWN, GraphFacts
 from export.engines.layer_table import CONVOLUTIONS, NO_WORK, PLUGINS, PRODUCTS, Layer
-from export.precision import HEAVY_SHARE as SHARE
+from export.graph_types import HEAVY_SHARE as SHARE
 
 FLOAT32 = "Float"
 TYPE_OF = {"fp32": FLOAT32, "fp16": "Half", "int8": "Int8"}

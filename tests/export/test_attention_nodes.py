@@ -11,9 +11,9 @@ from small_backbones import small_model
 from edge.bundle import ENCODER, LOCALIZER
 from edge.errors import UsageError
 from edge.scoring import iou
+from export.graph_types import element_types
 from export.graphs import export_graphs
 from export.type_report import report_types
-from export.typed_graph import element_types
 from training.models import build
 
 

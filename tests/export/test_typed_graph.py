@@ -9,9 +9,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edge.errors import ExecutorError
+from export.graph_types import element_types
 from export.precision import HEAVY, POLICY, Kept
 from export.type_report import report_types
-from export.typed_graph import element_types, to_float16
+from export.typed_graph import to_float16
 
 IMAGE = [1, 4, 6, 6]
 WEIGHT = (np.random.default_rng(0).normal(size=(4, 4, 1, 1)) * 0.3).astype(np.float32)
