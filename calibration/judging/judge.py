@@ -29,7 +29,7 @@ from calibration.judging.record import (
 from calibration.judging.request import JudgeRequest
 from calibration.judging.search import Found, search
 from calibration.judging.sensitivity import sensitivities
-from calibration.judging.verdict import method_sentence, outcome_of, reasons_of
+from calibration.judging.verdict import counted, method_sentence, outcome_of, reasons_of
 from calibration.quantization.int8_graphs import FloatGraphs
 from calibration.quantization.qdq import Form
 from calibration.ranges.record import Ranges
@@ -204,8 +204,7 @@ class _Judge:
 
 def name_of(method: str, left: tuple[str, ...]) -> str:
     """A candidate's name in tables."""
-    blocks = "block" if len(left) == 1 else "blocks"
-    return f"{method}, {len(left)} {blocks} float16" if left else method
+    return f"{method}, {counted(left)} float16" if left else method
 
 
 def _judged(path: Path) -> list[JudgedClick]:

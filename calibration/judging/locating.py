@@ -33,7 +33,9 @@ class Answer(msgspec.Struct, frozen=True):
     @staticmethod
     def of(found: Localizations) -> Answer:
         """As lists."""
-        return Answer(*(getattr(found, name).tolist() for name in Answer.__struct_fields__))
+        boxes = [tuple(box) for box in found.box_xyxy_px.tolist()]
+        numbers = (getattr(found, name).tolist() for name in Answer.__struct_fields__[1:])
+        return Answer(boxes, *numbers)
 
     def localizations(self) -> Localizations:
         """As arrays again; float32 survives the text."""

@@ -92,13 +92,13 @@ def reasons_of(
         shares = f"{LEAST_GAIN:.0%} of what INT8 saves"
         reasons.append(
             f"the budget of {budget:g} points does not hold with all blocks in INT8, nor with the "
-            f"worst {len(kept.left_float)} in float16, beyond which less than {shares} would be "
+            f"worst {counted(kept.left_float)} in float16, beyond which less than {shares} would be "
             f"left: {budget_sentence(kept.finding, budget)}"
         )
     else:
         kept = next(x for x in found.trials if x.left_float == found.left_float)
         which = (
-            f"{len(kept.left_float)} blocks in float16 and the others in INT8"
+            f"{counted(kept.left_float)} in float16 and the others in INT8"
             if kept.left_float
             else "all blocks in INT8"
         )
@@ -118,6 +118,11 @@ def reasons_of(
     if real is not None:
         reasons.append(real_sentence(real))
     return tuple(reasons)
+
+
+def counted(blocks: Sequence[str]) -> str:
+    """How many blocks, in words."""
+    return f"{len(blocks)} block{'' if len(blocks) == 1 else 's'}"
 
 
 def real_sentence(real: RealScore) -> str:

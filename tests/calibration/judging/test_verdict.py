@@ -1,0 +1,116 @@
+from made_scores import block, regime, score
+
+from calibration.judging.budget import Finding, Holding, apply_budget
+from calibration.judging.record import Change, ChangedVerdict, Outcome, RealScore
+from calibration.judging.search import Found, Trial
+from calibration.judging.verdict import (
+    method_sentence,
+    missing_sentence,
+    outcome_of,
+    reasons_of,
+)
+
+LABELLED = score(regime(change=(-0.4, -0.9, 0.1)))
+HELD = apply_budget(LABELLED.regimes, 1.0)
+BROKEN = Finding(Holding.BROKEN, "alignment", 2.4, 3.1)
+
+
+def real(mean: float, low: float, high: float) -> RealScore:
+    lost = ChangedVerdict(
+        frame="site/1.jpg",
+        object_id="site/barn",
+        before="accepted, right",
+        after="refused, wrong",
+        iou_before=0.8,
+        iou_after=0.1,
+    )
+    return RealScore(
+        pairs=("made.json",),
+        sightings=269,
+        accuracy_25_before=0.9,
+        accuracy_25_after=0.9 + mean / 100,
+        change_25=Change(mean=mean, low=low, high=high),
+        box_iou_median=0.95,
+        changed=(lost,),
+    )
+
+
+def test_all_blocks_in_int8_are_accepted():
+    found = Found((), (Trial((), HELD),))
+    assert outcome_of(found, None) is Outcome.ACCEPTED
+    (reason,) = reasons_of(found, 1.0, [LABELLED], None, None)
+    assert reason == (
+        "all blocks in INT8: no prior: loss of acc@0.25 0.40 points, at most 0.90 by its 95 % "
+        "interval: shown to be within 1"
+    )
+
+
+def test_what_is_held_but_not_shown_says_so():
+    finding = Finding(Holding.HELD, "no prior", 0.6, 1.6)
+    (reason,) = reasons_of(Found((), (Trial((), finding),)), 1.0, [LABELLED], None, None)
+    assert "the mean is within 1 and twice that is excluded" in reason
+    assert "too few to show the upper end within it" in reason
+
+
+def test_a_mix_names_its_blocks_and_what_it_was_needed_for():
+    left = ("localizer/backbone._conv_stem",)
+    found = Found(left, (Trial((), BROKEN), Trial(left, HELD)))
+    assert outcome_of(found, None) is Outcome.MIXED
+    first, names, without = reasons_of(found, 1.0, [LABELLED, LABELLED], None, None)
+    assert first.startswith("1 block in float16 and the others in INT8: no prior: loss")
+    assert names == "left in float16: localizer/backbone._conv_stem"
+    assert without == (
+        "with all blocks in INT8: alignment: loss of acc@0.25 2.40 points, at most 3.10 by its "
+        "95 % interval: above 1"
+    )
+
+
+def test_where_nothing_helps_float16_is_kept_and_the_reason_tells_what_was_tried():
+    left = tuple(each.block for each in (block("e/a", 1.0), block("e/b", 0.5)))
+    found = Found(None, (Trial((), BROKEN), Trial(left, BROKEN)))
+    assert outcome_of(found, None) is Outcome.REJECTED
+    assert Outcome.REJECTED.value == "rejected: FP16 kept"
+    (reason,) = reasons_of(found, 1.0, [LABELLED, LABELLED], None, None)
+    assert "nor with the worst 2 blocks in float16" in reason and "above 1" in reason
+
+
+def test_an_interval_that_is_too_wide_is_told_from_a_loss_that_is_too_large():
+    wide = Finding(Holding.BROKEN, "no prior", 0.6, 2.3)
+    reason = reasons_of(Found(None, (Trial((), wide),)), 1.0, [LABELLED], None, None)[0]
+    assert "its interval reaches beyond 2" in reason
+
+
+def test_few_clicks_are_said_to_be_few_and_what_is_missing():
+    few = score(regime(clicks=311))
+    finding = apply_budget(few.regimes, 1.0)
+    reasons = reasons_of(Found((), (Trial((), finding),)), 1.0, [few], None, None)
+    assert reasons[0] == (
+        "all blocks in INT8: its boxes agree with float32's (a median IoU of 0.9 is asked)"
+    )
+    assert "rests on agreement with float32 alone: 311 labelled" in reasons[1]
+    assert "from 2000 on" in reasons[1] and "tilefix datasets render" in reasons[1]
+    assert missing_sentence(LABELLED.regimes) is None
+    assert "0 labelled" in (missing_sentence(()) or "")
+
+
+def test_the_form_for_onnxruntime_is_told_and_decides_nothing():
+    found = Found((), (Trial((), HELD),))
+    reasons = reasons_of(found, 1.0, [LABELLED], (LABELLED, BROKEN), None)
+    assert reasons[1].startswith("the form for ONNX Runtime (int8+fp32): alignment: loss")
+    assert reasons[1].endswith("; in ONNX Runtime run fp32 instead")
+
+
+def test_a_loss_on_real_frames_refuses_where_it_is_not_chance():
+    found = Found((), (Trial((), HELD),))
+    assert outcome_of(found, real(-1.0, -2.5, 0.0)) is Outcome.ACCEPTED
+    lost = real(-3.0, -5.0, -1.0)
+    assert outcome_of(found, lost) is Outcome.REJECTED
+    reason = reasons_of(found, 1.0, [LABELLED], None, lost)[-1]
+    assert "acc@0.25 0.900 before and 0.870 after" in reason
+    assert "1 of 269 verdicts changed; this loss is not chance" in reason
+
+
+def test_the_methods_are_shown_best_first():
+    sentence = method_sentence({"minmax": 0.91, "mse": 0.95}, "mse")
+    assert sentence.endswith("mse 0.9500, minmax 0.9100")
+    assert "only method" in method_sentence({"mse": 1.0}, "mse")
