@@ -59,6 +59,7 @@ def judge(request: JudgeRequest, progress: Progress | None = None) -> Judgement:
         BundleError, ExecutorError: graphs that cannot be run.
     """
     request.check()
+    request.work.mkdir(parents=True, exist_ok=True)
     return _Judge(request, progress).run()
 
 
