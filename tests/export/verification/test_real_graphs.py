@@ -4,75 +4,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import onnx
 import pytest
 import torch
-from torch import nn
 
-from edge.bundle import ENCODER, LOCALIZER, Bundle, shipped_bundle_path, write_bundle
-from export.graphs import export_graphs
+from edge.bundle import ENCODER, LOCALIZER, Bundle, shipped_bundle_path
 from export.verification.cases import probe_cases, random_cases
 from export.verification.runs import RunName, open_run
 from export.verification.tapped import tap_names, tapped_bundle
 from export.verification.tolerances import TOLERANCES
 from export.verification.verify import verify
+from tests.support.settled_lite import float_graphs, settled_bundle, settled_lite
 from training.checkpoints.weights import save_weights
-from training.models.lite import Lite, LiteOptions
+from training.models.lite import Lite
 
 pytestmark = pytest.mark.slow  # four exports
 
-FRAME_PX, WINDOW_PX = 128, 256
 FP32, FP16 = RunName("onnxruntime", "fp32"), RunName("onnxruntime", "fp16")
 TORCH = RunName("torch", "fp32")
 
 
 @pytest.fixture(scope="module")
 def model() -> Lite:
-    """Random weights, settled on random pictures as training would settle them.
-
-    Without that every cell is nearly the same vector, and the map of cosines, far from the constant
-    that it varies about, holds little but rounding. The numbers are numpy's, which are the same on
-    every processor.
-    """
-    torch.set_num_threads(1)
-    random = np.random.default_rng(3)
-    options = LiteOptions(
-        frame_px=FRAME_PX,
-        window_px=WINDOW_PX,
-        backbone="xfeat",  # which has no taps of its own, and exports in half the time
-        embedding=32,
-        hidden=16,
-        width=32,
-    )
-    small = Lite(options).eval()
-    with torch.no_grad():  # blocks begin as identities: their last norm is zero until it is trained
-        for name, weight in small.named_parameters():
-            if weight.dim() == 4:
-                scale = (2 / weight[0].numel()) ** 0.5
-                weight.copy_(torch.from_numpy(random.normal(0, scale, weight.shape)))
-            if name.endswith("bn_project.weight"):
-                weight.fill_(0.7)
-        small.train()
-        for _ in range(20):
-            for side, branch in (
-                (WINDOW_PX, small.encode_reference),
-                (FRAME_PX, small.encode_query),
-            ):
-                coarse = torch.from_numpy(random.uniform(0, 255, (2, 3, side // 8, side // 8)))
-                branch(nn.functional.interpolate(coarse.float(), scale_factor=8, mode="bilinear"))
-    return small.eval()
+    return settled_lite()
 
 
 @pytest.fixture(scope="module")
 def files(model: Lite, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("graphs")
-    return {
-        f"graphs/{precision}/{path.name}": path
-        for precision in ("fp32", "fp16")
-        for path in export_graphs(model, folder / precision, precision).values()
-    }
+    return float_graphs(model, tmp_path_factory.mktemp("graphs"))
 
 
 @pytest.fixture
@@ -80,21 +40,7 @@ def bundle(files: dict[str, Path], tmp_path: Path):
     """Write the small graphs as a bundle: `bundle(other={name: bytes})`."""
 
     def write(other: dict[str, bytes] | None = None) -> Bundle:
-        manifest = Bundle.open(shipped_bundle_path()).manifest
-        cells = WINDOW_PX // manifest.head.stride_px
-        manifest = msgspec.structs.replace(
-            manifest,
-            frame=msgspec.structs.replace(manifest.frame, width_px=FRAME_PX, height_px=FRAME_PX),
-            window=msgspec.structs.replace(
-                manifest.window, width_px=WINDOW_PX, height_px=WINDOW_PX
-            ),
-            features=tuple(
-                msgspec.structs.replace(each, shape=(channels, cells, cells))
-                for each, channels in zip(manifest.features, (32, 16), strict=True)
-            ),
-            alignment={},
-        )
-        written = write_bundle(tmp_path / "bundle", manifest, {**files, **(other or {})})
+        written = settled_bundle({**files, **(other or {})}, tmp_path / "bundle")
         return tapped_bundle(written, written.precisions, tmp_path / "tapped")
 
     return write
