@@ -1,4 +1,4 @@
-"""The groups that get equal shares: site, season, height and brightness, from coarse to fine."""
+"""The groups that get shares: site, season, height and brightness, from coarse to fine."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def select(
 def pick(
     usable: Sequence[Candidate], sites: Sequence[str], count: int, seed: int
 ) -> list[Candidate]:
-    """At most `count` candidates: equal shares of the groups, far apart in descriptors."""
+    """At most `count` candidates: a share for every group, far apart in descriptors."""
     if not usable:
         return []
     points = _points(list(usable))

@@ -68,9 +68,17 @@ def test_a_small_group_gets_its_share():
     points = np.concatenate([rng.normal(size=(200, 3)) * 10, rng.normal(size=(10, 3)) * 0.1])
     keys = [("site", "day")] * 200 + [("site", "night")] * 10
     chosen = choose(points.astype(np.float32), keys, 20, 0)
-    assert sum(index >= 200 for index in chosen) == 10
+    assert sum(index >= 200 for index in chosen[:10]) == 5  # half of the balanced half
     alone = choose(points.astype(np.float32), [ONE] * 210, 20, 0)
-    assert sum(index >= 200 for index in alone) < 10
+    assert sum(index >= 200 for index in alone) < 5
+
+
+def test_the_free_half_goes_where_the_distances_are():
+    points = np.concatenate([np.arange(20) * 100.0, np.arange(20) * 0.01]).astype(np.float32)
+    keys = [("wide",)] * 20 + [("narrow",)] * 20
+    chosen = choose(points[:, None], keys, 16, 0)
+    assert sum(index >= 20 for index in chosen[:8]) == 4
+    assert all(index < 20 for index in chosen[8:])
 
 
 def test_more_groups_than_places():

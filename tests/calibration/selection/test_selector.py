@@ -49,7 +49,9 @@ def test_the_folder_is_what_its_record_says(town, tmp_path):
     folder = select(asked(town), tmp_path / "out")
     chosen = folder.selection
     assert [len(folder.frames), len(folder.windows)] == [12, 8]
-    assert Counter(image.site for image in folder.frames) == {"flight": 6, "film": 6}
+    sites = Counter(image.site for image in folder.frames)
+    assert min(sites["flight"], sites["film"]) >= 3  # half of an equal share, the rest is free
+    assert sites["flight"] + sites["film"] == 12
     assert {x.file for x in chosen.images} | {"selection.json", "contact_sheet.jpg"} == set(
         content(folder.path)
     )
@@ -64,8 +66,8 @@ def test_the_folder_is_what_its_record_says(town, tmp_path):
         assert image.frame_affine == ()
     assert not (tmp_path / "out.part").exists()
     assert [(x.site, x.found, x.chosen) for x in chosen.sources[:2]] == [
-        ("flight", 14, 6),
-        ("film", 9, 6),
+        ("flight", 14, sites["flight"]),
+        ("film", 9, sites["film"]),
     ]
 
 
@@ -148,7 +150,7 @@ def test_season_height_and_balance(town, tmp_path):
     source = ImageSource(flight, telemetry=table)
     folder = select(make_request([source], [town / "map.mbtiles"], frames=8), tmp_path / "out")
     seasons = Counter(image.season for image in folder.frames)
-    assert seasons == {"Jun-Aug": 5, "Dec-Feb": 3}  # all three of December
+    assert seasons["Dec-Feb"] >= 2  # of three, among 17 others: half of an equal share
     assert {image.altitude_m for image in folder.frames} == {40, 100}
     given = ImageSource(flight, season="monsoon")
     folder = select(make_request([given], [town / "map.mbtiles"], frames=8), tmp_path / "given")
