@@ -1,0 +1,185 @@
+"""`tilefix calibrate` from end to end on a small `lite`: select, observe, judge, write, use."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from calibration.command import calibrate
+from calibration.int8_bundle import JUDGEMENT, RANGES, REPORT
+from calibration.ranges.record import Ranges
+from edge.bundle import Bundle, shipped_bundle_path
+from edge.cli import tilefix
+from edge.localizer import Localizer
+from edge.types import ReferenceWindow
+from tests.support.made_flights import make_flight, make_map, texture
+from tests.support.settled_lite import (
+    FRAME_PX,
+    WINDOW_PX,
+    float_graphs,
+    settled_bundle,
+    settled_lite,
+)
+
+pytestmark = pytest.mark.slow  # four exports
+
+FRAMES, WINDOWS = 32, 16
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """bundle/, flight/ and map.mbtiles."""
+    home = tmp_path_factory.mktemp("calibrate")
+    settled_bundle(dict(float_graphs(settled_lite(), home / "graphs")), home / "bundle")
+    make_flight(home / "flight", FRAMES + 4)
+    make_map(home / "map.mbtiles", side_tiles=7)
+    return home
+
+
+def words_of(home: Path, out: Path, *more: str) -> list[str]:
+    return [
+        str(home / "bundle"),
+        f"--frames={home / 'flight'}",
+        f"--tiles={home / 'map.mbtiles'}",
+        f"--out={out}",
+        f"--frame-count={FRAMES}",
+        f"--window-count={WINDOWS}",
+        "--threads=1",
+        *more,
+    ]
+
+
+def run(home: Path, out: Path, *more: str):
+    return CliRunner().invoke(calibrate, words_of(home, out, *more), catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def calibrated(places: Path):
+    """The command's answer and the bundle that it made, by min-max ranges."""
+    done = run(places, places / "int8", "--method=minmax")
+    assert done.exit_code == 0, done.output
+    return done, Bundle.open(places / "int8")
+
+
+def test_the_bundle_has_both_forms_and_the_proof(calibrated, places) -> None:
+    done, bundle = calibrated
+    assert bundle.precisions == ("fp16", "fp32", "int8+fp16", "int8+fp32")
+    for name in (RANGES, JUDGEMENT, REPORT):
+        assert name in bundle.manifest.files
+    judgement = json.loads(bundle.file(JUDGEMENT).read_bytes())
+    assert judgement["outcome"] == bundle.manifest.scores["int8"]["outcome"].partition(":")[0]
+    assert judgement["outcome"] in done.output
+    assert "2,000" in " ".join(judgement["reasons"]), "nothing was labelled, and it says so"
+    for name, sha256 in judgement["graph_sha256"].items():
+        assert bundle.manifest.files[name] == sha256
+    assert Ranges.read(bundle.file(RANGES)).method == "minmax"
+    before = Bundle.open(places / "bundle").manifest.files
+    assert {name: bundle.manifest.files[name] for name in before} == before
+
+
+def test_int8_locates_about_as_float32_does(calibrated) -> None:
+    bundle = calibrated[1]
+    plain, int8 = (Localizer.open(bundle, precision=name, threads=1) for name in ("fp32", "int8"))
+    assert int8.precision == "int8+fp32"
+    picture = texture(7, (WINDOW_PX, WINDOW_PX))
+    window = ReferenceWindow(picture, np.ones(picture.shape[:2], bool), None, "w", "made")
+    features = [each.encode(window) for each in (plain, int8)]
+    for name in ("v", "u"):
+        one, other = (each.tensors[name].astype(np.float64) for each in features)
+        cosine = (one * other).sum() / np.linalg.norm(one) / np.linalg.norm(other)
+        assert 0.9 < cosine < 0.99999, (name, cosine)
+
+
+def test_check_keeps_its_own_flight_and_refuses_another_light(calibrated, places) -> None:
+    bundle = str(calibrated[1].path)
+    own = CliRunner().invoke(calibrate, [bundle, f"--check={places / 'flight'}"])
+    assert own.exit_code == 0 and own.output.startswith("keep"), own.output
+    assert "windows were not looked at" in own.output
+    bright = make_flight(places / "bright", 20, mean=235, spread=120)
+    other = CliRunner().invoke(calibrate, [bundle, f"--check={bright}"])
+    assert other.output.startswith(("keep", "recalibrate")) and "beyond the range" in other.output
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_graphs(calibrated, places) -> None:
+    out = places / "again"
+    words = [sys.executable, "-m", "edge.cli", "calibrate", *words_of(places, out)]
+    words.append("--method=minmax")
+    work = places / "again.work"
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL, env={**os.environ})
+    deadline_s = time.monotonic() + 120
+    while not list(work.glob("ranges/*/*.histograms")) and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not out.exists() and list(work.glob("ranges/*/*.histograms"))
+    assert run(places, out, "--method=minmax").exit_code == 0
+    one, other = calibrated[1].manifest.files, Bundle.open(out).manifest.files
+    graphs = [name for name in one if name.startswith("graphs/") or name == RANGES]
+    assert {name: one[name] for name in graphs} == {name: other[name] for name in graphs}
+
+
+def test_options_change_the_graphs(calibrated, places) -> None:
+    out = places / "corrected"
+    done = run(places, out, "--method=minmax", "--correct-bias", "--equalise")
+    assert done.exit_code == 0, done.output
+    assert "pairs of convolutions equalised" in done.output
+    name = "graphs/int8+fp16/reference_encoder.onnx"
+    assert Bundle.open(out).manifest.files[name] != calibrated[1].manifest.files[name]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["--frames=nowhere", "--tiles=map.mbtiles", "--out=x"], 5, "nowhere"),
+        (["--tiles=map.mbtiles", "--out=x"], 2, "no frames were given"),
+        (["--frames=flight", "--tiles=map.mbtiles"], 2, "no place for the INT8 bundle"),
+        (["--frames=flight", "--out=x"], 2, "no map was given"),
+        (["--frames=flight", "--tiles=map.mbtiles", "--out=flight"], 7, "is already there"),
+        (["--check=flight", "--out=x"], 2, "nothing to make"),
+        (["--check=flight"], 15, "was not calibrated"),
+        (["--frames=few", "--tiles=map.mbtiles", "--out=x"], 15, "too few frames"),
+        (["--frames=black", "--tiles=map.mbtiles", "--out=x"], 15, "black"),
+        (["--frames=flight", "--tiles=map.mbtiles", "--out=x", "--budget=-1"], 2, "budget"),
+    ],
+)
+def test_refusals(places, words, code, text, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(places)
+    if "--frames=few" in words:
+        make_flight(places / "few", 5)
+    if "--frames=black" in words:
+        make_flight(places / "black", 40, mean=0, spread=0)
+    words = [word.replace("--out=x", f"--out={tmp_path / 'x'}") for word in words]
+    done = subprocess.run(
+        [sys.executable, "-m", "edge.cli", "calibrate", "bundle", *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert (done.returncode, text in done.stderr) == (code, True), done.stderr
+    assert "expected:" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_int8_bundle_is_not_calibrated_again(calibrated, tmp_path) -> None:
+    words = [str(calibrated[1].path), "--frames=a", "--tiles=b", f"--out={tmp_path / 'x'}"]
+    done = CliRunner().invoke(tilefix, ["calibrate", *words])
+    assert done.exception is not None and "cannot be calibrated" in str(done.exception)
+
+
+def test_the_shipped_bundle_is_the_default() -> None:
+    done = CliRunner().invoke(calibrate, ["--check=nowhere"])
+    assert str(shipped_bundle_path()) in str(done.exception)
+
+
+def test_frames_are_letterboxed_to_the_bundle(calibrated, places) -> None:
+    record = json.loads((places / "int8.work" / "selection" / "selection.json").read_bytes())
+    assert record["frame_px"] == [FRAME_PX, FRAME_PX]
