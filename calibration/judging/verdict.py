@@ -92,8 +92,8 @@ def reasons_of(
         shares = f"{LEAST_GAIN:.0%} of what INT8 saves"
         reasons.append(
             f"the budget of {budget:g} points does not hold with all blocks in INT8, nor with the "
-            f"worst {counted(kept.left_float)} in float16, beyond which less than {shares} would be "
-            f"left: {budget_sentence(kept.finding, budget)}"
+            f"worst {counted(kept.left_float)} in float16, beyond which less than {shares} "
+            f"would be left: {budget_sentence(kept.finding, budget)}"
         )
     else:
         kept = next(x for x in found.trials if x.left_float == found.left_float)

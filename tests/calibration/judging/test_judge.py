@@ -1,0 +1,167 @@
+"""The course of a judgement, with scores out of a table in place of graphs."""
+
+from types import SimpleNamespace
+
+import pytest
+from made_scores import block, regime
+
+from calibration.judging import judge as judging
+from calibration.judging.judge import KEPT, judge
+from calibration.judging.record import AgreementScore, CandidateScore, Judgement, Outcome
+from calibration.judging.request import JudgeRequest
+from calibration.quantization.qdq import Form
+from calibration.ranges.record import Ranges
+from edge.errors import CalibrationError, UsageError
+
+HASHES = {"graphs/fp32/reference_encoder.onnx": "e", "graphs/fp32/localizer.onnx": "l"}
+BLOCKS = [block(f"localizer/{n}", 1.0 - n / 10) for n in range(8)]
+
+
+def ranges(method, selection="s", encoder="e") -> Ranges:
+    return Ranges(
+        graph_sha256={"reference_encoder": encoder, "localizer": "l"},
+        selection_sha256=selection,
+        method=method,
+        preprocessing="p",
+        entries=(),
+    )
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """A request; `needed` are the blocks that must be float16, `likeness` the trial of methods."""
+    asked = SimpleNamespace(needed=set(), likeness={}, written=[], clicks=2100, median=0.95)
+
+    class FakeBench:
+        def __init__(self, request, progress):
+            self.samples = request.samples
+
+        def score(self, bundle, precision, name, method="", left_float=()):
+            lost = 0.0 if bundle.float or asked.needed <= set(left_float) else -3.0
+            change = (lost, lost - 0.5, lost + 0.5)
+            regimes = (regime(clicks=asked.clicks, change=change),) if self.samples else ()
+            return CandidateScore(
+                name=name,
+                precision=precision,
+                method=method,
+                left_float=tuple(left_float),
+                regimes=regimes,
+                file_bytes=1,
+            )
+
+        def agreement(self, bundle, precision, name):
+            return AgreementScore(
+                candidate=name,
+                clicks=8,
+                box_iou_median=asked.median,
+                box_iou_90=0.8,
+                same_verdict=1.0,
+            )
+
+        def likeness(self, bundle, precision):
+            return asked.likeness[bundle.method]
+
+    def candidate(graphs, found, left, form, folder):
+        return SimpleNamespace(float=False, method=found.method)
+
+    def kept(graphs, found, left, folder):
+        asked.written.append((found.method, left, folder))
+        return {"graphs/int8+fp32/localizer.onnx": "sha"}
+
+    monkeypatch.setattr(judging, "Bench", FakeBench)
+    monkeypatch.setattr(judging, "sensitivities", lambda *_, **__: tuple(BLOCKS))
+    monkeypatch.setattr(judging, "write_candidate", candidate)
+    monkeypatch.setattr(judging, "write_kept", kept)
+    monkeypatch.setattr(judging, "latency_ratio", lambda *_, **__: {"localizer": 1.4})
+    monkeypatch.setattr(judging, "int8_share", lambda *_: {"localizer": 0.9})
+
+    def request(methods=("minmax",), samples=("held",), **other) -> JudgeRequest:
+        manifest = SimpleNamespace(files=HASHES)
+        return JudgeRequest(
+            bundle=SimpleNamespace(manifest=manifest, float=True, precisions=("fp16", "fp32")),
+            ranges={each: ranges(each) for each in methods},
+            selection=SimpleNamespace(selection=SimpleNamespace(digest=lambda: "s")),
+            work=tmp_path,
+            samples=tuple(tmp_path / name for name in samples),
+            **other,
+        )
+
+    asked.request = request
+    asked.work = tmp_path
+    return asked
+
+
+def test_what_loses_nothing_is_accepted_with_both_forms_scored(asked):
+    found = judge(asked.request())
+    assert found.outcome is Outcome.ACCEPTED and found.left_float == ()
+    assert found.base is not None and found.base.name == "fp32"
+    tried = [(each.name, each.precision) for each in found.candidates]
+    assert tried == [("fp16", "fp16"), ("minmax", "int8+fp16"), ("minmax", "int8+fp32")]
+    assert asked.written == [("minmax", (), asked.work / KEPT)]
+    assert found.graph_sha256 == {"graphs/int8+fp32/localizer.onnx": "sha"}
+    assert found.samples == ("held",) and len(found.agreement) == 1
+
+
+def test_the_method_that_answers_most_like_float32_is_kept(asked):
+    asked.likeness = {"minmax": 0.9, "mse": 0.97, "entropy": 0.8}
+    found = judge(asked.request(methods=tuple(asked.likeness)))
+    assert found.method == "mse"
+    assert asked.written[0][0] == "mse"
+    assert found.reasons[-1].endswith("mse 0.9700, minmax 0.9000, entropy 0.8000")
+
+
+def test_blocks_that_cost_too_much_stay_float16(asked):
+    asked.needed = {BLOCKS[0].block, BLOCKS[2].block}
+    found = judge(asked.request(score_fp16=False))
+    assert found.outcome is Outcome.MIXED
+    assert found.left_float == tuple(each.block for each in BLOCKS[:3])
+    assert [len(each.left_float) for each in found.candidates] == [0, 1, 2, 4, 3, 3]
+    assert found.candidates[-1].precision == Form.ONNXRUNTIME.value
+    assert asked.written[0][1] == found.left_float
+
+
+def test_where_nothing_helps_no_graph_is_kept(asked):
+    asked.needed = {"no block"}
+    (asked.work / KEPT).mkdir()  # of an earlier judgement
+    found = judge(asked.request())
+    assert found.outcome is Outcome.REJECTED
+    assert (found.left_float, found.graph_sha256, asked.written) == ((), {}, [])
+    assert not (asked.work / KEPT).exists()
+
+
+def test_without_samples_agreement_decides_and_the_verdict_says_so(asked):
+    found = judge(asked.request(samples=()))
+    assert found.outcome is Outcome.ACCEPTED and found.base is None
+    assert "rests on agreement with float32 alone: 0 labelled" in " ".join(found.reasons)
+    asked.median = 0.5
+    assert judge(asked.request(samples=())).outcome is Outcome.REJECTED
+
+
+def test_a_judgement_can_be_written_and_read(asked):
+    import msgspec
+
+    found = judge(asked.request())
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Judgement) == found
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "text"),
+    [
+        ({"methods": ()}, UsageError, "nothing to judge"),
+        ({"budget_points": 0.0}, UsageError, "cannot work to this budget"),
+        ({"every": 0}, UsageError, "cannot work to this budget"),
+        ({"samples": ("held", "held")}, CalibrationError, "named twice"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_any_work(asked, changes, error, text):
+    with pytest.raises(error, match=text):
+        judge(asked.request(**changes))
+
+
+def test_ranges_of_another_graph_or_selection_are_refused(asked):
+    import dataclasses
+
+    request = asked.request()
+    for stale in (ranges("minmax", encoder="old"), ranges("minmax", selection="old")):
+        with pytest.raises(CalibrationError, match="found for something else"):
+            judge(dataclasses.replace(request, ranges={"minmax": stale}))
