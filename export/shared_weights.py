@@ -25,13 +25,12 @@ def share_weights(graphs: Sequence[Path]) -> Path | None:
     """Move the tensors that several of these graphs hold, byte for byte, into one file.
 
     Args:
-        graphs: files in one folder, with all their weights inside; those that share are written
-            again.
+        graphs: files in one folder; those that share are written again.
 
     Returns:
         The file of weights; None where nothing is shared, and all stays as it was.
     """
-    models = [onnx.load(str(path)) for path in graphs]
+    models = [whole_graph(path) for path in graphs]
     holders: dict[bytes, set[int]] = {}
     for index, model in enumerate(models):
         for tensor in model.graph.initializer:

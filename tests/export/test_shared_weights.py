@@ -95,6 +95,13 @@ def test_a_graph_names_the_weights_and_its_content_stays_known(pair) -> None:
         assert not whole_graph(path).metadata_props
 
 
+def test_shared_again_they_are_the_same_files(pair) -> None:
+    weights = share_weights(pair)
+    before = [path.read_bytes() for path in (*pair, weights)]
+    assert share_weights(pair) == weights
+    assert [path.read_bytes() for path in (*pair, weights)] == before
+
+
 def test_other_weights_make_another_graph(tmp_path) -> None:
     """Though only the file beside it differs: a graph is known by its own sha256."""
     files = []
