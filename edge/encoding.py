@@ -15,6 +15,7 @@ from edge.feature_header import (
     read_header,
     tensor_specs,
 )
+from edge.feature_quantization import quantized
 from edge.feature_store import FeatureStore
 from edge.tiles.lattice import STEP_PX, WindowPlace
 from edge.tiles.window import WINDOW_PX, PixelGrid
@@ -48,8 +49,9 @@ class BundleEncoder:
         precision: str = "fp32",
         threads: int = 2,
         device: DeviceOptions | None = None,
+        features: str = "float16",
     ) -> None:
-        """Open both graphs.
+        """Open both graphs; `features` says how a store holds them, one of `TYPES`.
 
         Raises:
             BundleError, ExecutorError: see `Localizer.open`.
@@ -57,6 +59,8 @@ class BundleEncoder:
         from edge.localizer import Localizer
 
         self._localizer = Localizer.open(bundle, executor, precision, threads, device)
+        names = tuple(each.name for each in bundle.manifest.features)
+        self._quantized = names if features == "int8" else ()
         self.model_id = self._localizer.model_id
         self.alignment_id = bundle.manifest.files.get(ALIGNMENT_FILE)
         self._aligner = None
@@ -73,9 +77,10 @@ class BundleEncoder:
     def encode(self, window: ReferenceWindow) -> ReferenceFeature:
         """The tensors of the encoder, and the `align_*` tensors of the aligner."""
         feature = self._localizer.encode(window)
-        if self._aligner is None:
-            return feature
-        return replace(feature, tensors={**feature.tensors, **self._aligner.describe(window)})
+        tensors = quantized(feature.tensors, self._quantized)
+        if self._aligner is not None:
+            tensors |= self._aligner.describe(window)
+        return replace(feature, tensors=tensors)
 
 
 @dataclass(slots=True)

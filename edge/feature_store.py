@@ -27,6 +27,7 @@ from edge.feature_header import (
     write_header,
 )
 from edge.feature_index import INDEX_NAME, IndexEntry, append_line, end_torn_line, read_index
+from edge.feature_quantization import dequantized
 from edge.feature_refusals import (
     ENCODE_COMMAND,
     check_empty,
@@ -132,7 +133,7 @@ class FeatureStore:
         self.close()
 
     def read(self, window_id: str) -> ReferenceFeature:
-        """A stored window. The tensors are read-only views of the mapped file.
+        """A stored window: read-only views of the mapped file; what is int8 there, in float16.
 
         Raises:
             FeatureStoreError: not stored, or its record does not fit its checksum.
@@ -158,7 +159,7 @@ class FeatureStore:
             )
         geometry = geometry_from_dict(entry.geometry) if entry.geometry is not None else None
         return ReferenceFeature(
-            tensors=self._views(mapped, start),
+            tensors=dequantized(self._views(mapped, start)),
             geometry=geometry,
             width_px=self.header.window_px[0],
             height_px=self.header.window_px[1],

@@ -118,6 +118,13 @@ def info(path: Path) -> None:
 @click.option("--store", type=FOLDER, required=True, help="Folder of the store, new or begun.")
 @click.option("--bbox", metavar="W,S,E,N", help="Only this part of the map, degrees.")
 @click.option("--gsd-m", type=float, help="Metres per pixel; default: that of the bundle.")
+@click.option(
+    "--features",
+    type=click.Choice(("float16", "int8")),
+    default="float16",
+    show_default=True,
+    help="How the store holds them; int8 halves it.",
+)
 @executor_options
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
 def encode(
@@ -126,6 +133,7 @@ def encode(
     store: Path,
     bbox: str | None,
     gsd_m: float | None,
+    features: str,
     executor: str,
     precision: str,
     device_backend: str | None,
@@ -148,7 +156,7 @@ def encode(
     window = bundle.manifest.window
     click.echo(f"{map_path}: {total} windows of {window.width_px} px at {grid.gsd_m:.3g} m/px")
     device = device_options(device_backend, no_cuda_graphs)
-    encoder = BundleEncoder(bundle, executor, precision, threads, device)
+    encoder = BundleEncoder(bundle, executor, precision, threads, device, features)
     count = EncodeCount()
     try:
         with _progress("windows") as bar:

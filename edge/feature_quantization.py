@@ -1,0 +1,66 @@
+"""Features in INT8: half the store of float16, with one symmetric scale per channel and window.
+
+A map of features [C, H, W] becomes int8 with `NAME.scale` [C] beside it: channel c of a window is
+value * scale[c], where scale is the channel's largest magnitude / 127, rounded up to float16. Only
+what the localizer reads is quantised; local features of the alignment and coverage stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from edge.errors import UsageError
+from edge.types import Array
+
+SCALE = ".scale"
+LEVELS = 127
+TYPES = ("float16", "int8")  # how a store can hold what the encoder makes
+
+
+def quantized(tensors: Mapping[str, Array], names: Collection[str]) -> dict[str, Array]:
+    """The same tensors with some of them in int8, and their scales.
+
+    Args:
+        tensors: by name, those of `names` [C, H, W] float16 or float32.
+        names: which are quantised.
+
+    Raises:
+        UsageError: one of them has no channels in front, or is no float.
+    """
+    made = dict(tensors)
+    for name in names:
+        value = tensors[name]
+        if value.ndim != 3 or value.dtype not in (np.float16, np.float32):
+            raise UsageError(
+                f"the feature {name} cannot be stored in int8",
+                expected="channels, rows and columns of float16 or float32",
+                found=f"{value.dtype.name} {list(value.shape)}",
+                do="store it as it is: leave --features int8 out",
+            )
+        largest = np.abs(value.astype(np.float32)).max((1, 2))
+        scale = _up(largest / LEVELS)
+        safe = np.where(scale > 0, scale, 1).astype(np.float32)
+        levels = np.rint(value.astype(np.float32) / safe[:, None, None])
+        made[name] = np.clip(levels, -LEVELS, LEVELS).astype(np.int8)
+        made[name + SCALE] = scale.astype(np.float16)
+    return made
+
+
+def dequantized(tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """What `quantized` made, back in float16; other tensors as they are."""
+    made: dict[str, Array] = {}
+    for name, value in tensors.items():
+        if name.endswith(SCALE) and name.removesuffix(SCALE) in tensors:
+            continue
+        scale = tensors.get(name + SCALE)
+        # int8 times float16 is exact in float16 up to its own rounding: 127 has seven bits
+        made[name] = value if scale is None else value * scale[:, None, None]
+    return made
+
+
+def _up(values: Array) -> Array:
+    rounded = values.astype(np.float16)
+    low = rounded.astype(np.float32) < values
+    return np.where(low, np.nextafter(rounded, np.float16(np.inf)), rounded)

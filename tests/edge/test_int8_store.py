@@ -1,0 +1,101 @@
+"""A store in INT8: made by the command, half the bytes of float16, and as good to locate with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from edge.bundle import Bundle, shipped_bundle_path
+from edge.commands.tiles import tiles
+from edge.errors import FeatureStoreError
+from edge.feature_header import read_header
+from edge.feature_store import FeatureStore
+from edge.localizer import Localizer
+from edge.scoring import iou
+from edge.types import Prior
+
+MAP = Path(__file__).resolve().parents[2] / "edge" / "demo_data" / "flight" / "map.mbtiles"
+
+
+def encode(store: Path, features: str, bbox: str):
+    words = ["encode", f"--tiles={MAP}", f"--store={store}", f"--bbox={bbox}"]
+    return CliRunner().invoke(tiles, [*words, f"--features={features}", "--threads=1"])
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> tuple[FeatureStore, FeatureStore]:
+    """The same windows in float16 and in int8."""
+    home = tmp_path_factory.mktemp("stores")
+    info = CliRunner().invoke(tiles, ["info", str(MAP)]).output
+    bounds = next(line for line in info.splitlines() if line.split()[0] in ("bounds", "covers"))
+    numbers = [float(x) for x in bounds.replace(",", " ").split() if _is_number(x)]
+    west, south, east, north = numbers[:4]
+    x, y = (west + east) / 2, (south + north) / 2
+    opened = []
+    for features in ("float16", "int8"):
+        done = encode(home / features, features, f"{x},{y},{x + 1e-6},{y + 1e-6}")
+        assert done.exit_code == 0, done.output
+        header = read_header(home / features)
+        opened.append(
+            FeatureStore.open(home / features, model_id=header.model_id, map_id=header.map_id)
+        )
+    return opened[0], opened[1]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def test_int8_halves_what_the_localizer_reads(stores) -> None:
+    plain, small = stores
+    assert set(plain) == set(small) and len(small) >= 1
+    bytes_of = [
+        sum(
+            spec.size_bytes
+            for spec in store.header.tensors
+            if spec.name.split(".")[0] in ("v", "u")
+        )
+        for store in stores
+    ]
+    assert bytes_of[1] < 0.51 * bytes_of[0]
+    kinds = {spec.name: spec.dtype for spec in small.header.tensors}
+    assert kinds["v"] == kinds["u"] == "int8" and kinds["v.scale"] == "float16"
+
+
+def test_a_window_reads_as_float16_and_locates_the_same(stores) -> None:
+    one, other = (store.read(next(iter(stores[0]))) for store in stores)
+    assert set(one.tensors) == set(other.tensors)
+    for name, value in one.tensors.items():
+        assert other.tensors[name].dtype == value.dtype, name
+        if name in ("v", "u"):
+            error = value.astype(np.float32) - other.tensors[name].astype(np.float32)
+            relative = np.linalg.norm(error) / np.linalg.norm(value.astype(np.float32))
+            assert 1e-4 < relative < 0.02, (name, relative)
+        else:
+            assert np.array_equal(other.tensors[name], value), name
+    localizer = Localizer.open(Bundle.open(shipped_bundle_path()), threads=1)
+    frame = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
+    clicks = np.random.default_rng(1).uniform(50, 460, (8, 2))
+    prior = Prior.none(8)
+    boxes = [localizer.locate(frame, clicks, each, prior).box_xyxy_px for each in (one, other)]
+    same = [
+        iou(tuple(a), tuple(b)) > 0.9 for a, b in zip(*(b.tolist() for b in boxes), strict=True)
+    ]
+    assert sum(same) >= 7
+
+
+def test_a_store_keeps_the_type_that_it_was_begun_with(stores, tmp_path) -> None:
+    store = stores[1]
+    first = next(iter(store))
+    with (
+        FeatureStore.create(tmp_path / "new", store.header) as fresh,
+        pytest.raises(FeatureStoreError, match="does not fit"),
+    ):
+        fresh.write(store.read(first))
