@@ -51,8 +51,8 @@ class FeatureMaker:
     """
 
     name: str  # what it is, e.g. the sha256 of the encoder's graph; part of the request's identity
-    frame: Callable[[Uint8], Float32]
-    window: Callable[[Uint8], Float32]
+    frame: Callable[[Uint8], Float32] | None  # None: the cheap numbers alone
+    window: Callable[[Uint8], Float32] | None
 
 
 def seen(look: Look, pixels: Uint8) -> dict[str, object]:

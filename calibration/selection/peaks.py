@@ -21,8 +21,13 @@ if TYPE_CHECKING:
     from edge.bundle import Bundle
 
 
-def peak_features(bundle: Bundle, threads: int = 2) -> FeatureMaker:
+def peak_features(bundle: Bundle, threads: int = 2, windows: bool = True) -> FeatureMaker:
     """The peaks of a bundle's two float32 graphs, by ONNX Runtime on the CPU.
+
+    Args:
+        bundle: whose graphs.
+        threads: of ONNX Runtime.
+        windows: False leaves the windows to the cheap numbers: one costs as much as five frames.
 
     Raises:
         MissingLibraryError: the library onnx (extra `export`) is not installed.
@@ -30,10 +35,11 @@ def peak_features(bundle: Bundle, threads: int = 2) -> FeatureMaker:
     """
     from edge.bundle import ENCODER, LOCALIZER
 
-    paths = [bundle.graph(kind, "fp32") for kind in (LOCALIZER, ENCODER)]
+    kinds = (LOCALIZER, ENCODER) if windows else (LOCALIZER,)
+    paths = [bundle.graph(kind, "fp32") for kind in kinds]
     sha256 = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
-    frame, window = (peak_probe(path, threads) for path in paths)
-    return FeatureMaker(f"peaks of {sha256}", frame, window)
+    frame, *window = (peak_probe(path, threads) for path in paths)
+    return FeatureMaker(f"peaks of {sha256}", frame, window[0] if window else None)
 
 
 def peak_probe(path: Path, threads: int = 1) -> Callable[[Uint8], Float32]:

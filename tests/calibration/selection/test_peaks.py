@@ -73,3 +73,6 @@ def test_both_graphs_of_the_shipped_bundle():
     assert np.isfinite(window).all()
     assert len(window) > 10
     assert maker.name == peak_features(bundle).name
+    alone = peak_features(bundle, windows=False)
+    assert alone.window is None
+    assert alone.name != maker.name

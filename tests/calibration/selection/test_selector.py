@@ -168,6 +168,10 @@ def test_a_networks_features_take_part_and_are_part_of_the_request(town, tmp_pat
     maker = FeatureMaker("mean and spread", vector, vector)
     folder = select(asked(town), tmp_path / "out", features=maker)
     assert set(made) == {(48, 64, 3), (64, 64, 3)}
+    for_frames = FeatureMaker("mean and spread of frames", vector, None)
+    mixed = select(asked(town), tmp_path / "frames", features=for_frames)
+    assert mixed.frames == folder.frames
+    assert mixed.windows == plain.windows
     assert folder.selection.request_sha256 != plain.selection.request_sha256
     assert folder.selection.digest() != plain.selection.digest()
 
