@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -67,3 +70,31 @@ def test_a_study_of_made_up_magnitudes():
     assert ways["selection with peaks"]["frames_inside"] > 0.8
     assert (found["candidates"], found["held_out"], found["tensors"]) == ([14, 14], [14, 14], 2)
     assert ways["first"]["repetitions"] == 2
+
+
+RECORDS = Path(__file__).resolve().parents[2] / "benchmarks/records"
+RECORD = json.loads((RECORDS / "selection.json").read_text())
+
+
+def test_the_text_states_the_record():
+    lines = (RECORDS / "selection.md").read_text().splitlines()
+    rows = [
+        line.strip("| ").split(" | ") for line in lines if line.startswith(("| rend", "| real"))
+    ]
+    assert len(rows) == 12
+    for flight, way, *cells in rows:
+        for count, cell in zip(("16", "32", "64"), cells, strict=True):
+            found = RECORD["flights"][flight]["chosen"][count][way]
+            frames, parts, worst = map(float, cell.split(" / "))
+            assert frames == pytest.approx(100 * found["frames_inside"], abs=0.051)
+            assert parts == pytest.approx(100 * found["parts_inside"], abs=0.051)
+            assert worst == pytest.approx(found["worst_excess"], abs=0.0051)
+
+
+@pytest.mark.parametrize("flight", ["rendered", "real"])
+@pytest.mark.parametrize("count", ["16", "32", "64"])
+@pytest.mark.parametrize("other", ["first", "evenly spaced", "random"])
+def test_peaks_cover_more_than_what_others_do(flight, count, other):
+    ways = RECORD["flights"][flight]["chosen"][count]
+    for measure in ("frames_inside", "parts_inside"):
+        assert ways["selection with peaks"][measure] > ways[other][measure]
