@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge.commands.options import check_folder
 from edge.errors import OutputError
+from edge.result_folder import check_folder
 
 
 def check_output(folder: Path, option: str = "--out") -> None:

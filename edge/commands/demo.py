@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from edge.commands.options import FilledCommand, check_folder
+from edge.commands.options import FilledCommand
+from edge.result_folder import check_folder
 
 INTERRUPTED = 130
 

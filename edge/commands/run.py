@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from edge.commands.executor_options import check_run, device_options, executor_options, tell
-from edge.commands.options import FilledCommand, check_folder
+from edge.commands.options import FilledCommand
+from edge.result_folder import check_folder
 
 if TYPE_CHECKING:
     from edge.types import FramePose
