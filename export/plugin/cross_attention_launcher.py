@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge.errors import ExecutorError
 from export.plugin.cross_attention import HEAD_WIDTH_LIMIT, check_shapes
-from export.plugin.shared_library import no_plugin, open_library, refused
+from export.plugin.shared_library import Kernel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,8 +41,7 @@ REFUSALS = {
     -1: "a size out of range (at least one token and head, at most 65535 of batch and heads, "
     f"1 to {HEAD_WIDTH_LIMIT} channels to a head)"
 }
-LAUNCH, BYTES = "tilefix_cross_attention", "tilefix_cross_attention_workspace_bytes"
-SPLITS, SELF_TEST = "tilefix_cross_attention_splits", "tilefix_cross_attention_self_test"
+SPLITS = "tilefix_cross_attention_splits"
 
 
 class Arguments(ctypes.Structure):
@@ -65,24 +64,15 @@ class CrossAttentionLibrary:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._library = open_library(path, LAUNCH, BYTES, SPLITS)
-        self._launch, self._bytes, self._splits = (
-            getattr(self._library, name) for name in (LAUNCH, BYTES, SPLITS)
-        )
-        self._launch.argtypes = (ctypes.POINTER(Arguments), ctypes.c_void_p)
-        self._launch.restype = self._splits.restype = ctypes.c_int32
-        self._bytes.argtypes, self._bytes.restype = (ctypes.c_int32,) * 6, ctypes.c_size_t
-        self._splits.argtypes = (ctypes.c_int32,) * 4
-        self._self_test = getattr(self._library, SELF_TEST, None)
-        if self._self_test is not None:
-            text = ctypes.POINTER(ctypes.c_char_p)
-            self._self_test.argtypes = (*self._launch.argtypes, text, text)
-            self._self_test.restype = ctypes.c_int32
+        self._kernel = Kernel(path, "cross attention", Arguments, REFUSALS, SPLITS)
+        self._kernel.workspace_bytes.argtypes = (ctypes.c_int32,) * 6
+        self._splits = getattr(self._kernel.library, SPLITS)
+        self._splits.argtypes, self._splits.restype = (ctypes.c_int32,) * 4, ctypes.c_int32
 
     @property
     def has_plugin(self) -> bool:
         """Whether TensorRT's plugin is in it, and its self-test."""
-        return self._self_test is not None
+        return self._kernel.has_plugin
 
     def splits(self, batch: int, queries: int, keys: int, heads: int) -> int:
         """Parts that the keys are read in side by side, where a call does not say."""
@@ -92,7 +82,7 @@ class CrossAttentionLibrary:
         self, batch: int, queries: int, keys: int, heads: int, width: int, splits: int = 0
     ) -> int:
         """Scratch memory of one call; with splits = 0 also of all with smaller sizes."""
-        return int(self._bytes(batch, queries, keys, heads, width, splits))
+        return int(self._kernel.workspace_bytes(batch, queries, keys, heads, width, splits))
 
     def launch(
         self,
@@ -109,8 +99,7 @@ class CrossAttentionLibrary:
             sizes: by the names of `SIZES`; splits is 0 unless tried.
             scale: of the products.
             stream: a CUDA stream's handle.
-            through_plugin: go the way of TensorRT, through the plugin's V3 interface, and check
-                that on the way: the self-test.
+            through_plugin: as of `Kernel.launch`.
 
         Raises:
             ExecutorError: the library refused, a launch failed, or the library has no plugin.
@@ -118,19 +107,7 @@ class CrossAttentionLibrary:
         given = Arguments(struct_bytes=ctypes.sizeof(Arguments), scale=scale)
         for name, value in {**pointers, **sizes}.items():
             setattr(given, name, value)
-        where, reason = "the kernel", b""
-        if not through_plugin:
-            code = self._launch(ctypes.byref(given), stream)
-        elif self._self_test is None:
-            raise no_plugin(self.path, SELF_TEST)
-        else:
-            stage, said = ctypes.c_char_p(), ctypes.c_char_p()
-            code = self._self_test(
-                ctypes.byref(given), stream, ctypes.byref(stage), ctypes.byref(said)
-            )
-            where, reason = f"the plugin, at {(stage.value or b'').decode()}", said.value or b""
-        if code:
-            raise refused("cross attention", where, code, REFUSALS, reason)
+        self._kernel.launch(given, stream, through_plugin)
 
     def __call__(
         self,

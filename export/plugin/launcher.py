@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import ExecutorError
-from export.plugin.shared_library import no_plugin, open_library, refused
+from export.plugin.shared_library import Kernel
 from export.plugin.tile_attention import ANCHOR_LIMIT, CLICK_LIMIT, TileSettings
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ POINTERS = (
 )
 SIZES = ("windows", "clicks", "embedding", "hidden", "rows", "columns", "anchor_count")
 REFUSALS = {-1: f"a size out of range (1 to {CLICK_LIMIT} clicks, 1 to {ANCHOR_LIMIT} anchors)"}
-LAUNCH, BYTES = "tilefix_tile_attention", "tilefix_tile_attention_workspace_bytes"
-SELF_TEST = "tilefix_tile_attention_self_test"
 
 
 class Arguments(ctypes.Structure):
@@ -72,26 +70,17 @@ class KernelLibrary:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._library = open_library(path, LAUNCH, BYTES)
-        self._launch, self._bytes = (getattr(self._library, name) for name in (LAUNCH, BYTES))
-        self._launch.argtypes = (ctypes.POINTER(Arguments), ctypes.c_void_p)
-        self._launch.restype = ctypes.c_int32
-        self._bytes.argtypes = (ctypes.c_int32,) * 3
-        self._bytes.restype = ctypes.c_size_t
-        self._self_test = getattr(self._library, SELF_TEST, None)
-        if self._self_test is not None:
-            text = ctypes.POINTER(ctypes.c_char_p)
-            self._self_test.argtypes = (*self._launch.argtypes, text, text)
-            self._self_test.restype = ctypes.c_int32
+        self._kernel = Kernel(path, "tile attention", Arguments, REFUSALS)
+        self._kernel.workspace_bytes.argtypes = (ctypes.c_int32,) * 3
 
     @property
     def has_plugin(self) -> bool:
         """Whether TensorRT's plugin is in it, and its self-test."""
-        return self._self_test is not None
+        return self._kernel.has_plugin
 
     def workspace_bytes(self, windows: int, clicks: int, cells: int) -> int:
         """Size of the scratch memory of one call."""
-        return int(self._bytes(windows, clicks, cells))
+        return int(self._kernel.workspace_bytes(windows, clicks, cells))
 
     def launch(
         self,
@@ -110,8 +99,7 @@ class KernelLibrary:
             settings: the variant.
             half: query, v and u are float16, not float32.
             stream: a CUDA stream's handle.
-            through_plugin: go the way of TensorRT, through the plugin's V3 interface, and check
-                that on the way: the self-test.
+            through_plugin: as of `Kernel.launch`.
 
         Raises:
             ExecutorError: the library refused, a launch failed, or the library has no plugin.
@@ -121,19 +109,7 @@ class KernelLibrary:
             setattr(arguments, name, value)
         for name in TileSettings.__dataclass_fields__:
             setattr(arguments, name, getattr(settings, name))
-        where, code, reason = "the kernel", 0, b""
-        if not through_plugin:
-            code = self._launch(ctypes.byref(arguments), stream)
-        elif self._self_test is None:
-            raise no_plugin(self.path, SELF_TEST)
-        else:
-            stage, said = ctypes.c_char_p(), ctypes.c_char_p()
-            code = self._self_test(
-                ctypes.byref(arguments), stream, ctypes.byref(stage), ctypes.byref(said)
-            )
-            where, reason = f"the plugin, at {(stage.value or b'').decode()}", said.value or b""
-        if code:
-            raise refused("tile attention", where, code, REFUSALS, reason)
+        self._kernel.launch(arguments, stream, through_plugin)
 
     def __call__(
         self,
