@@ -67,9 +67,10 @@ def quantize_graph(
             do="calibrate this bundle anew: the plan is of another model",
         )
     _Writer(copy, amax, [each for each in known if each.name in chosen], form).write()
-    for opset in copy.opset_import:
-        if opset.domain in ("", "ai.onnx"):
-            opset.version = max(opset.version, OPSET)
+    for part in (copy, *copy.functions):  # a body has to be of its graph's operator set
+        for opset in part.opset_import:
+            if opset.domain in ("", "ai.onnx"):
+                opset.version = max(opset.version, OPSET)
     return copy
 
 

@@ -194,3 +194,18 @@ def test_refusals(amax, chosen, text) -> None:
     with pytest.raises(CalibrationError, match=text) as caught:
         quantize_graph(small_network(), amax, chosen, Form.ONNXRUNTIME)
     assert caught.value.do and caught.value.exit_code == 15
+
+
+def test_a_function_body_follows_the_operator_set_of_its_graph() -> None:
+    """A checker of ONNX refuses a body of another one, and TensorRT's graphs have one."""
+    from export.plugin.tile_attention_onnx import DOMAIN, tile_attention_body
+
+    model = small_network(half=True)
+    model.functions.append(tile_attention_body(True))
+    model.opset_import.append(onnx.helper.make_opsetid(DOMAIN, 1))
+    onnx.checker.check_model(model)
+    made = quantize_graph(model, AMAX, CHOSEN, Form.TENSORRT)
+    onnx.checker.check_model(made)
+    (body,) = made.functions
+    assert {each.domain: each.version for each in body.opset_import}[""] == 19
+    assert body.node == model.functions[0].node
