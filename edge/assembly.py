@@ -19,6 +19,7 @@ from edge.feature_store import FeatureStore
 from edge.frame_placer import InlinePlacer, WorkerPlacer
 from edge.localizer import Localizer
 from edge.pipeline import FramePlacer, Pipeline
+from edge.precisions import graph_precision
 from edge.tiles.opening import open_map
 from edge.tiles.window import TileMap
 from edge.window_choice import LatticeWindows, WindowSupply
@@ -117,7 +118,7 @@ def assemble_on_map(
             )
             store = open_features(
                 Path(store_path),
-                model_id=bundle.encoder_id(executor.precision),
+                model_id=bundle.encoder_id(graph_precision(executor.precision, executor.name)),
                 map_id=tiles.map_id,
                 grid=grid,
                 alignment_id=graph,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge.bundle import ENCODER
 from edge.engine_manifest import TOOLKITS, EngineKey
+from edge.precisions import short_name
 
 PLUGIN_FOLDER = "plugin"
 RTX = TOOLKITS[1]
@@ -44,7 +45,7 @@ def build_command(
         graph: "encoder" or "localizer"; empty: both.
         needs_plugin: whether a graph calls it; None: by the precision.
     """
-    command = ["tilefix", "build", str(bundle), "--precision", precision]
+    command = ["tilefix", "build", str(bundle), "--precision", short_name(precision)]
     if toolkit:
         command += ["--toolkit", toolkit.replace("_", "-")]  # as executors are spelt
     command += ["--target", target]

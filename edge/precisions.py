@@ -20,3 +20,12 @@ def graph_precision(precision: str, executor: str) -> str:
     'fp16'
     """
     return INT8_FORMS.get(executor, TENSORRT_FORM) if precision == INT8 else precision
+
+
+def short_name(precision: str) -> str:
+    """The name that commands take for a folder of a bundle.
+
+    >>> short_name("int8+fp16"), short_name("fp16")
+    ('int8', 'fp16')
+    """
+    return INT8 if precision in (*INT8_FORMS.values(), TENSORRT_FORM) else precision

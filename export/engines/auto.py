@@ -16,12 +16,12 @@ from edge.engine_manifest import (
     engines_folder,
     write_engine,
 )
+from edge.precisions import TENSORRT_FORM
 from export.engines.build import BuildSettings, BuiltEngine, build_engine, check_graphs
 from export.engines.choice import Candidate, Choice, choose, measure
 from export.engines.measuring import Measurer
-from export.verification.tolerances import TOLERANCES
 
-ALLOWED = tuple(TOLERANCES)  # no more than there are limits for
+BUILDABLE = ("fp32", "fp16", TENSORRT_FORM)  # in the order in which they are built
 NOTE = "auto: "
 
 
@@ -57,7 +57,7 @@ def build_auto(
         ExecutorError: a build fails, or no precision passes.
         OutputError: the engines' folder cannot be written.
     """
-    precisions = [name for name in ALLOWED if name in bundle.precisions]
+    precisions = [name for name in BUILDABLE if name in bundle.precisions]
     for name in precisions:
         check_graphs(bundle, kinds, name, settings)
     built = {

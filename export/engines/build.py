@@ -25,6 +25,7 @@ from edge.engine_manifest import (
 )
 from edge.errors import BundleError, OutputError
 from edge.machine import MIB, build_memory_bytes, meminfo_bytes
+from edge.precisions import TENSORRT_FORM
 from export.engines.child import WORKER, run_job
 from export.engines.duration import expected_s
 from export.engines.engine_files import (
@@ -232,20 +233,21 @@ def _again(bundle: Bundle, key: EngineKey, settings: BuildSettings) -> str:
 def check_precision(bundle: Bundle, precision: str) -> None:
     """Refuse a precision that the bundle has no graphs for, before anything is built.
 
+    Args:
+        bundle: the model.
+        precision: of graphs, "int8+fp16" where INT8 is meant.
+
     Raises:
         BundleError: it has none.
     """
     if precision in bundle.precisions:
         return
     there = ", ".join(bundle.precisions)
+    choice = "fp16" if "fp16" in bundle.precisions else "fp32"  # which no bundle lacks
+    verb = "calibrate" if precision == TENSORRT_FORM else "export"
     raise BundleError(
         f"the bundle {bundle.manifest.name} has no {precision} graphs",
         expected=f"one of: {there}",
         found=precision,
-        do=f"choose --precision {bundle.precisions[-1]}"
-        + (
-            "; this version of tilefix makes no INT8 graphs"
-            if precision == "int8"
-            else f", or make {precision}: tilefix export"
-        ),
+        do=f"choose --precision {choice}, or make {precision}: tilefix {verb}",
     )

@@ -44,7 +44,8 @@ class Choice:
     @property
     def lines(self) -> tuple[str, ...]:
         """For people: every candidate, and the decision."""
-        rows = [f"{each.precision:5} {each.words}" for each in self.candidates]
+        wide = max(5, *(len(each.precision) for each in self.candidates))
+        rows = [f"{each.precision:{wide}} {each.words}" for each in self.candidates]
         return (*rows, f"kept: {self.precision}, {self.why}")
 
 

@@ -72,11 +72,13 @@ def build(
     engine is proved by its layer table before it is kept: the plugin is in it, and its convolutions
     run in the promised type. `auto` builds every precision of the bundle, measures each on this
     device, compares its boxes with fp32 in ONNX Runtime, and keeps the fastest that passes. Where
-    nothing can be measured all stay, and fp16 is named by rule.
+    nothing can be measured all stay, and fp16 is named by rule. `int8` takes the graphs of
+    `tilefix calibrate` for TensorRT, int8+fp16.
 
     Engines go to BUNDLE/engines, or to $TILEFIX_ENGINES/NAME where that is set.
     """
     from edge.assembly import open_bundle
+    from edge.precisions import graph_precision
     from export.engines.build import (
         BuildSettings,
         build_engine,
@@ -92,6 +94,7 @@ def build(
     clicks = read_buckets(buckets)
     chosen = choose_target(target, toolkit, local_gpu())
     opened = open_bundle(bundle)
+    precision = graph_precision(precision, chosen.toolkit.executor)
     if precision != AUTO:
         check_precision(opened, precision)
     settings = BuildSettings(chosen, plugin, clicks, force, memory_mb, logs)

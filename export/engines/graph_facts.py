@@ -83,7 +83,11 @@ def read_graph(path: Path) -> tuple[ModelProto, GraphFacts]:
             if node.op_type in CONVOLUTIONS
         },
         products={name: _promised(node, types, made_by) for name, node in products.items()},
-        reads={name: node.input[0] for name, node in nodes.items() if node.op_type in HEAVY},
+        reads={
+            name: _stored(node.input[0], made_by)
+            for name, node in nodes.items()
+            if node.op_type in HEAVY
+        },
     )
 
 
@@ -116,6 +120,12 @@ def _promised(node: NodeProto, types: dict[str, str], made_by: dict[str, NodePro
         codes = {types.get(each.input[0], UNKNOWN) for each in quantised if each is not None}
         return codes.pop() if len(codes) == 1 else UNKNOWN
     return types.get(operands[0], UNKNOWN)
+
+
+def _stored(name: str, made_by: dict[str, NodeProto]) -> str:
+    """The tensor as it lies in memory: before a DequantizeLinear, which is part of its reader."""
+    maker = made_by.get(name)
+    return maker.input[0] if maker is not None and maker.op_type == "DequantizeLinear" else name
 
 
 def _refused(path: Path, why: str) -> ExecutorError:

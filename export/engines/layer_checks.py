@@ -3,13 +3,15 @@
 1. Plugin layers = custom nodes, in every optimisation profile. Without a creator the parser inlines
    a node's function body in silence; that is a failure here.
 2. Convolutions of the graph: at least 95 % of a precision's own type (fp32 Float, fp16 Half; of
-   int8, whose sensitive ones stay as they were, at least one is Int8).
+   int8+fp16, whose sensitive ones stay Half, at least one is Int8).
 3. Convolutions of the engine: at least 95 % in the type that the graph gives each, in every
-   profile. Up to 5 % whose type cannot be read are a note.
+   profile, and as many of those that are Int8 in the graph. Up to 5 % whose type cannot be read are
+   a note.
 4. Islands: where the graph gives a convolution or a matrix product another type than float32, no
    layer does its work that reads and writes float32 alone. What shall stay float32 (normalisation,
    min-max, sums of softmax, geometry, decoding) is a policy, `export.precision`, and the graph
-   carries it.
+   carries it. A layer that only scales and shifts what a convolution in INT8 made is none: sums of
+   int8 products are wider than float16.
 """
 
 from __future__ import annotations
@@ -18,12 +20,14 @@ from collections import Counter
 
 from edge.engine_manifest import LayerSummary
 from edge.errors import ExecutorError
+from edge.precisions import TENSORRT_FORM
 from export.engines.graph_facts import UNKNOWN, GraphFacts
 from export.engines.layer_table import CONVOLUTIONS, NO_WORK, PLUGINS, PRODUCTS, Layer
 from export.graph_types import HEAVY_SHARE as SHARE
 
 FLOAT32 = "Float"
-TYPE_OF = {"fp32": FLOAT32, "fp16": "Half", "int8": "Int8"}
+INT8 = "Int8"
+TYPE_OF = {"fp32": FLOAT32, "fp16": "Half", TENSORRT_FORM: INT8}
 FLOATS = ("Float", "Half", "BFloat16", "FP8", "Int8")
 SHOWN = 5
 
@@ -50,7 +54,7 @@ def check_layers(
     Args:
         layers: the engine's table.
         facts: of the graph.
-        precision: "fp32", "fp16", "int8".
+        precision: "fp32", "fp16", "int8+fp16".
         profiles: optimisation profiles that the table shows.
         advice: how to build the plugin and give it, for the error.
 
@@ -98,16 +102,19 @@ def check_graph(facts: GraphFacts, precision: str) -> None:
     """
     wanted, counts = TYPE_OF[precision], Counter(facts.convolutions.values())
     total = counts.total()
-    enough = counts[wanted] >= (SHARE * total if precision != "int8" else min(total, 1))
+    mixed = precision == TENSORRT_FORM
+    enough = counts[wanted] >= (1 if mixed else SHARE * total)
     if enough:
         return
     raise ExecutorError(
         f"the graph {facts.path} is not {precision}",
-        expected=f"at least {SHARE:.0%} of its convolutions in {wanted}"
-        if precision != "int8"
-        else "convolutions between DequantizeLinear and QuantizeLinear",
+        expected="convolutions that read DequantizeLinear, weights and all"
+        if mixed
+        else f"at least {SHARE:.0%} of its convolutions in {wanted}",
         found=f"of {total}: {_words(dict(counts))}",
-        do="export the bundle again with this version of tilefix",
+        do="calibrate the bundle again: tilefix calibrate"
+        if mixed
+        else "export the bundle again with this version of tilefix",
     )
 
 
@@ -141,12 +148,16 @@ def _check_convolutions(
     layers: tuple[Layer, ...], facts: GraphFacts, precision: str, profile: int
 ) -> list[str]:
     """Rule 3 for one profile; a note for those whose type cannot be read."""
-    found = engine_types(layers, facts.convolutions, facts.reads)
-    wrong = {node: kind for node, kind in found.items() if kind != facts.convolutions[node]}
+    promised = facts.convolutions
+    found = engine_types(layers, promised, facts.reads)
+    wrong = {node: kind for node, kind in found.items() if kind != promised[node]}
     unread = [node for node, kind in wrong.items() if kind == UNKNOWN]
-    total = len(found)
     where = f" in profile {profile}" if profile else ""
-    if total - len(wrong) >= SHARE * total:
+    of_int8 = [node for node, kind in promised.items() if kind == INT8]
+    if all(
+        sum(node not in wrong for node in nodes) >= SHARE * len(nodes)
+        for nodes in (promised, of_int8)
+    ):
         if not unread:
             return []
         names = ", ".join(unread[:SHOWN])
@@ -158,7 +169,7 @@ def _check_convolutions(
         f"the engine is not {precision}: {what}{where}"
         if known
         else f"it cannot be read whether the engine is {precision}{where}",
-        expected=f"at least {SHARE:.0%} of {_words(_counts(facts.convolutions))}",
+        expected=f"at least {SHARE:.0%} of {_words(_counts(promised))}",
         found=f"{_words(_counts(found))}; {', '.join(shown)}",
         do="report this with the version of TensorRT; the engine is not kept"
         if known
@@ -169,12 +180,18 @@ def _check_convolutions(
 
 def _check_islands(layers: tuple[Layer, ...], facts: GraphFacts, precision: str) -> None:
     heavy = {**facts.convolutions, **facts.products}
+    int8 = {node for node, kind in heavy.items() if kind == INT8}
+    for profile in {each.profile for each in layers}:
+        of_profile = tuple(each for each in layers if each.profile == profile)
+        found = engine_types(of_profile, dict.fromkeys(int8, INT8), facts.reads)
+        int8 &= {node for node, kind in found.items() if kind == INT8}
     islands = [
         f"{facts.operators[node]} {node} in layer {layer.name}, {heavy[node]} in the graph"
         for layer in layers
         if _all_float32(layer)
         for node in layer.nodes
         if heavy.get(node, FLOAT32) not in (FLOAT32, UNKNOWN)
+        and (node not in int8 or layer.kind in (*CONVOLUTIONS, *PRODUCTS))
     ]
     if not islands:
         return

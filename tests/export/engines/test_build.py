@@ -12,10 +12,10 @@ from small_graphs import small_bundle, small_localizer
 
 from edge.bundle import sha256_of
 from edge.engine_manifest import engines_folder, read_engine
-from edge.errors import BundleError, ExecutorError, OutputError
+from edge.errors import ExecutorError, OutputError
 from export.engines import build as builds
 from export.engines import child
-from export.engines.build import build_engine, check_precision
+from export.engines.build import build_engine
 
 
 def asked(folder: Path) -> dict:
@@ -253,15 +253,6 @@ def test_too_little_memory(bundle, settings, monkeypatch):
     assert error.expected.startswith("about 1500 MB")
     assert error.found == "540 MB, 90% of the 600 MB of memory and free swap"
     assert "sudo systemctl isolate multi-user.target" in error.do
-
-
-def test_a_precision_that_is_not_there(bundle):
-    with pytest.raises(BundleError) as error:
-        check_precision(bundle, "int8")
-    assert error.value.what == "the bundle small has no int8 graphs"
-    assert error.value.do == (
-        "choose --precision fp32; this version of tilefix makes no INT8 graphs"
-    )
 
 
 def test_a_graph_that_is_not_what_its_folder_says(tiny, tmp_path, settings):

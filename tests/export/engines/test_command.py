@@ -100,7 +100,7 @@ def test_auto_with_nothing_to_measure_on(run, bundle, make_plugin, tmp_path):
 @pytest.mark.parametrize(
     ("options", "kind", "what"),
     [
-        (("--precision", "int8"), BundleError, "the bundle small has no int8 graphs"),
+        (("--precision", "int8"), BundleError, "the bundle small has no int8+fp16 graphs"),
         (("--buckets", "0"), UsageError, "--buckets cannot be read"),
         (("--target", "ampere"), UsageError, "--target cannot be read"),
         (("--toolkit", "tensorflow"), UsageError, "there is no toolkit 'tensorflow'"),

@@ -267,8 +267,8 @@ def test_no_float32_island():
         (("Float", "Float"), "fp32", True),
         (("Half", "Half"), "fp32", False),
         (("Half", "Float"), "fp16", False),
-        (("Int8", "Half"), "int8", True),
-        (("Half", "Half"), "int8", False),
+        (("Int8", "Half"), "int8+fp16", True),
+        (("Half", "Half"), "int8+fp16", False),
     ],
 )
 def test_a_graph_is_of_its_folders_precision(types, precision, fits):

@@ -263,8 +263,11 @@ def _layers(model):
     known = {creator.name for creator in _creators}
     bodies = {function.name for function in model.functions}
     weights = {each.name: each.data_type for each in model.graph.initializer}
+    makers = {name: node.op_type for node in model.graph.node for name in node.output}
     for node in model.graph.node:
         dtype = "Half" if weights.get(node.input[-1]) == onnx.TensorProto.FLOAT16 else "Float"
+        if node.op_type == "Conv" and makers.get(node.input[1]) == "DequantizeLinear":
+            dtype = "Half" if FAULT == "not quantised" else "Int8"
         kind = {"Conv": "CaskConvolution", "MatMul": "MatrixMultiply"}.get(node.op_type, "kgen")
         if FAULT == "slipped" and node.op_type == "Conv":
             dtype = "Float"
