@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import torch
+import numpy as np
 from torch import Tensor, nn
 
-from calibration.quantization.weights import scale_up
+from calibration.quantization.weights import LEVELS, scale_up
 from training.quantization.scales import fake_activations, fake_weights
 
 
@@ -44,7 +44,7 @@ class InputRange:
             OverflowError: no number of float16 is its scale.
         """
         self.amax[kind] = amax
-        self.scale[kind] = float(scale_up(torch.tensor(amax / 127, dtype=torch.float64).numpy()))
+        self.scale[kind] = float(scale_up(np.array(amax / LEVELS)))
 
 
 class FakeQuantConv(nn.Conv2d):
