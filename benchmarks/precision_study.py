@@ -35,7 +35,6 @@ from calibration.judging.scores import LocatedClick, accuracy, located, score_re
 from edge.acceptance import AcceptanceModel
 from edge.assembly import open_bundle
 from edge.bundle import ENCODER, LOCALIZER, Bundle
-from export.shared_weights import content_sha256
 
 BASE = "fp32"
 GRAPHS = (ENCODER, LOCALIZER)
@@ -45,6 +44,8 @@ CLOSE_IOU = 0.99
 
 def main() -> None:
     """Measure, print and write the record."""
+    from export.shared_weights import content_sha256
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bundle", help="default: the shipped one")
     parser.add_argument("--precision", default="fp16")

@@ -57,7 +57,7 @@ class Localizer:
     ) -> None:
         self.bundle = bundle
         self.model_id = bundle.encoder_id(precision)  # features must carry the same
-        self._threads, self._device = threads, device
+        self._opened_with = precision, threads, device
         self.acceptance = AcceptanceModel.from_spec(bundle.manifest.acceptance)
         self._executor = open_executor(executor, bundle, LOCALIZER, precision, threads, device)
         self._encoder: Executor | None = None
@@ -83,8 +83,7 @@ class Localizer:
             ExecutorError: an executor that is not there, or that refuses the graph.
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        form = graph_precision(precision, executor)
-        return Localizer(opened, executor, form, threads, device)
+        return Localizer(opened, executor, graph_precision(precision, executor), threads, device)
 
     @property
     def executor(self) -> str:
@@ -110,8 +109,8 @@ class Localizer:
         size = self.bundle.manifest.window
         wanted = size.height_px, size.width_px, 3
         if window.image.shape != wanted or window.image.dtype != np.uint8:
-            shape = list(window.image.shape)
-            found = f"{shape[1]} x {shape[0]} px: {window.image.dtype.name} {shape}"
+            high, wide = window.image.shape[:2]
+            found = f"{wide} x {high} px: {window.image.dtype.name} {list(window.image.shape)}"
             raise WindowError(
                 f"window {window.window_id} does not fit the bundle {self.bundle.manifest.name}",
                 expected=f"{size.width_px} x {size.height_px} px: uint8 {list(wanted)}",
@@ -119,8 +118,7 @@ class Localizer:
                 do="read the window with the width and height of the bundle's manifest",
             )
         if self._encoder is None:
-            arguments = self.bundle, ENCODER, self.precision, self._threads, self._device
-            self._encoder = open_executor(self._executor.name, *arguments)
+            self._encoder = open_executor(self.executor, self.bundle, ENCODER, *self._opened_with)
         image = np.ascontiguousarray(window.image)
         tensors = self._encoder.run({"image": image}, self._feature_names)
         cells = cell_coverage(window.valid, self.bundle.manifest.head.stride_px)

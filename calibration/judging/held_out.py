@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,16 +15,15 @@ from numpy.typing import NDArray
 from edge.errors import CalibrationError
 from edge.types import Float32, ReferenceWindow
 
-if TYPE_CHECKING:
-    from training.datasets.pair_folder import PairFolder
-    from training.datasets.sample import PairSample
+Folder = Any  # training.datasets.pair_folder.PairFolder, which brings torch
+Sample = Any  # training.datasets.sample.PairSample
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOutSample:
     """A frame, a window and labelled clicks, not yet decoded."""
 
-    folder: PairFolder
+    folder: Folder
     index: int
     sha256: str  # of both pictures and the labels
 
@@ -38,7 +37,7 @@ class HeldOutSample:
         """True boxes, float32 [N, 4] pixels of the window; zeros of absent clicks."""
         return np.array(self.folder.lines[self.index].box_xyxy_px, np.float32).reshape(-1, 4)
 
-    def read(self) -> PairSample:
+    def read(self) -> Sample:
         """Decode it."""
         return self.folder.read(self.index)
 
@@ -80,7 +79,7 @@ def open_held_out(folders: Sequence[Path], every: int = 1) -> tuple[HeldOutSampl
     return tuple(samples)
 
 
-def window_of(sample: PairSample) -> ReferenceWindow:
+def window_of(sample: Sample) -> ReferenceWindow:
     """The window of a sample as the encoder takes it."""
     valid = np.ones(sample.window.shape[:2], bool)
     return ReferenceWindow(sample.window, valid, None, sample.source, "rendered samples")
