@@ -30,7 +30,10 @@ PATH = click.Path(path_type=Path)
     help="What runs the bundle: these, tensorrt-rtx, and reference, which is numpy.",
 )
 @click.option(
-    "--precision", default="fp32,fp16", show_default=True, help="Of the graphs: fp32, fp16, both."
+    "--precision",
+    default="fp32,fp16",
+    show_default=True,
+    help="Of the graphs: some of fp32, fp16, int8.",
 )
 @click.option(
     "--reference",
@@ -90,6 +93,8 @@ def verify(
     Every executor in every precision is compared with the reference: boxes, outputs, values that
     are no numbers, and with --taps a dozen interior tensors of each graph; the first that diverges
     is named. What is not there is skipped, with the reason. Engines are those of `tilefix build`.
+
+    int8 is int8+fp32 in ONNX Runtime and int8+fp16 in TensorRT; either can be named in full.
 
     Exit code 0: all that was compared agrees. 1: something does not. Others: see the README.
     """

@@ -11,6 +11,7 @@ from typing import Protocol
 from edge.bundle import ENCODER, LOCALIZER, Bundle
 from edge.errors import UsageError
 from edge.executors.base import EXECUTORS, ON_DEVICE, open_executor
+from edge.precisions import INT8, graph_precision
 from edge.types import Array
 from export.engines.toolkit import FULL, INSTALL, RTX
 from export.verification.cases import Case
@@ -45,7 +46,7 @@ class RunName:
 
     @staticmethod
     def parse(text: str) -> RunName:
-        """Read "onnxruntime/fp32".
+        """Read "onnxruntime/fp32"; "int8" is the form that the executor wants.
 
         Raises:
             UsageError: an unknown executor, or no precision.
@@ -59,7 +60,7 @@ class RunName:
                 found=repr(text),
                 do="write for example onnxruntime/fp32",
             )
-        return RunName(executor, precision)
+        return RunName(executor, graph_precision(precision, executor))
 
 
 class Run(Protocol):
@@ -101,6 +102,9 @@ def absence(
         return f"{bundle.manifest.model} is not rebuilt from its bundle: give --checkpoint FILE"
     if name.executor in FP32_ONLY and name.precision != "fp32":
         return FP32_ONLY[name.executor]
+    form = graph_precision(INT8, name.executor)
+    if name.executor in ON_DEVICE and name.precision.startswith(INT8) and name.precision != form:
+        return f"engines in INT8 are made of the graphs in {form}"
     if name.precision not in bundle.precisions:
         return f"the bundle has no {name.precision} graphs, only {', '.join(bundle.precisions)}"
     if name.executor == NUMPY and f"graphs/{name.precision}/{HEAD}" not in bundle.manifest.files:

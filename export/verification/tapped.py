@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     import onnx
 
 TAP = "tap."
+QUANTISERS = ("QuantizeLinear", "DequantizeLinear")
 GRAPHS = (ENCODER, LOCALIZER)
 
 
 def tap_names(model: onnx.ModelProto) -> tuple[str, ...]:
-    """The taps of a graph in its order."""
+    """The taps of a graph in its order, without the eight bits that Q/DQ makes of some."""
     return tuple(
-        output for node in model.graph.node for output in node.output if output.startswith(TAP)
+        output
+        for node in model.graph.node
+        for output in node.output
+        if output.startswith(TAP) and node.op_type not in QUANTISERS
     )
 
 

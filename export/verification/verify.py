@@ -158,11 +158,8 @@ def _check_request(
         )
     for name in (reference, *names):
         if name.precision not in limits:
-            what = f"there are no limits for {name.precision}, by which {name} could be judged"
-            if name.precision == "int8":
-                what = "this version of tilefix has no INT8 graphs, so there is nothing to verify"
             raise UsageError(
-                what,
+                f"there are no limits for {name.precision}, by which {name} could be judged",
                 expected=f"--precision with some of {','.join(limits)}",
                 found=name.precision,
                 do=f"leave {name.precision} out of --precision",

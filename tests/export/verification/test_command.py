@@ -113,8 +113,8 @@ def test_tensorrt_alone_where_there_is_none_is_an_error(tapped_tiny, monkeypatch
     ("arguments", "kind", "words"),
     [
         (("--precision", "fp32"), UsageError, "compared with itself"),
-        (("--precision", "fp16,int8"), UsageError, "this version of tilefix has no INT8 graphs"),
-        (("--precision", "fp16,int8"), UsageError, "leave int8 out of --precision"),
+        (("--precision", "int8"), ExecutorError, "the bundle has no int8+fp32 graphs"),
+        (("--precision", "fp16,bf16"), UsageError, "leave bf16 out of --precision"),
         (("--precision", "bf16"), UsageError, "there are no limits for bf16, by which"),
         (("--executors", "onnx"), UsageError, "does not name a run"),
         (("--reference", "onnxruntime"), UsageError, "does not name a run"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from edge.bundle import LOCALIZER
 from edge.errors import BundleError, ExecutorError, MissingLibraryError
@@ -46,3 +48,18 @@ def test_engines_with_taps_need_the_device_that_they_are_for(tapped_tiny, monkey
         with pytest.raises((ExecutorError, MissingLibraryError)) as error:
             build_tapped(tapped_tiny, tapped_tiny, executor, "fp16", None, print)
         assert "do:" in str(error.value)
+
+
+def test_what_quantisation_makes_of_a_tap_is_none():
+    scale = numpy_helper.from_array(np.array(0.1, np.float32), "scale")
+    zero = numpy_helper.from_array(np.array(0, np.int8), "zero")
+    nodes = [
+        helper.make_node("Relu", ["x"], ["tap.a"]),
+        helper.make_node("QuantizeLinear", ["tap.a", "scale", "zero"], ["tap.a.quantized"]),
+        helper.make_node(
+            "DequantizeLinear", ["tap.a.quantized", "scale", "zero"], ["tap.a.dequantized"]
+        ),
+    ]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [2]) for n in ("x", "tap.a")]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [scale, zero])
+    assert tap_names(helper.make_model(graph)) == ("tap.a",)

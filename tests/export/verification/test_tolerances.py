@@ -23,6 +23,10 @@ def test_every_precision_says_why_and_a_wider_one_allows_more():
     assert wide.cosine_min > narrow.cosine_min
     assert wide.relative_max < narrow.relative_max
     assert narrow.iou_median_min >= 0.99
+    for form in ("int8+fp32", "int8+fp16"):
+        eight = TOLERANCES[form]
+        assert eight.cosine_min < narrow.cosine_min
+        assert eight.iou_median_min == 0.9, "what an INT8 bundle has to reach"
 
 
 def test_what_was_measured_passes_with_room_and_three_times_worse_does_not():
@@ -33,6 +37,11 @@ def test_what_was_measured_passes_with_room_and_three_times_worse_does_not():
     worse = replace(measured, iou_share=308 / 316, same_cell=150 / 158)
     assert len(worse.faults(limit)) == 2
     assert 0.014 < limit.relative_max < 3 * 0.014
+    eight = TOLERANCES["int8+fp16"]
+    quantised = BoxAgreement(66, 0.975, 0.0, 0.12, 26 / 33, 33)
+    assert quantised.faults(eight) == []
+    assert len(replace(quantised, iou_median=0.89, same_cell=19 / 33).faults(eight)) == 2
+    assert eight.cosine_min == pytest.approx(1 - eight.relative_max**2 / 2, abs=2e-3)
     # an error at right angles: the two limits of a tensor then say the same
     assert limit.cosine_min == pytest.approx(1 - limit.relative_max**2 / 2, abs=1e-4)
 
@@ -41,6 +50,9 @@ def test_a_change_for_one_precision_and_for_all():
     one = tolerances(["fp16.cosine_min=0.5"])
     assert (one["fp16"].cosine_min, one["fp32"]) == (0.5, TOLERANCES["fp32"])
     assert "cosine_min was set to 0.5 by hand" in one["fp16"].reason
+    both = tolerances(["int8.cosine_min=0.7"])
+    assert both["int8+fp32"].cosine_min == both["int8+fp16"].cosine_min == 0.7
+    assert tolerances(["int8+fp32.cosine_min=0.7"])["int8+fp16"] == TOLERANCES["int8+fp16"]
     every = tolerances(["relative_max=0.5", "fp32.relative_max=0.25"])
     assert (every["fp16"].relative_max, every["fp32"].relative_max) == (0.5, 0.25)
     assert tolerances([]) == TOLERANCES
@@ -49,7 +61,10 @@ def test_a_change_for_one_precision_and_for_all():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("fp61.cosine_min=0.5", ("precisions fp32, fp16", "write fp16")),
+        (
+            "fp61.cosine_min=0.5",
+            ("precisions fp32, fp16, int8+fp32, int8+fp16, int8", "write fp16"),
+        ),
         ("cosine=0.5", ("limits cosine_min", "write cosine_min")),
         ("cosine_min", ("has no number", "''")),
         ("cosine_min=much", ("has no number", "'much'")),
