@@ -25,11 +25,13 @@ from calibration.ranges.histogram_file import TensorHistograms
 from calibration.ranges.record import Ranges
 from calibration.report.page import Evidence, page
 from calibration.request import CalibrationRequest
+from calibration.selection.candidate import FeatureMaker
+from calibration.selection.peaks import peak_features
 from calibration.selection.record import SHEET_NAME, SelectionFolder
 from calibration.selection.request import SelectionRequest
 from calibration.selection.selector import SelectionProgress, select
 from edge.bundle import Bundle
-from edge.errors import BundleError, UsageError
+from edge.errors import BundleError, CalibrationError, UsageError
 from edge.types import Float32
 
 BIAS_IMAGES = 32  # of each graph: means of channels settle sooner than their extremes
@@ -124,10 +126,12 @@ def observe(request: CalibrationRequest, bundle: Bundle, progress: Progress) -> 
             gsd_m=spec.window.gsd_m,
             frames=request.frame_count,
             windows=request.window_count,
+            most_frame_candidates=max(request.candidates, request.frame_count),
             seed=request.seed,
         ),
         request.work_folder / "selection",
         lambda at: progress(_selecting(at)),
+        _features(bundle, request.threads, progress),
     )
     histograms = observe_bundle(
         bundle,
@@ -216,6 +220,15 @@ def calibrate(request: CalibrationRequest, progress: Progress = lambda step: Non
     ).encode()
     proof = Proof(seen.ranges[judgement.method], judgement, report)
     return Calibrated(write_int8_bundle(bundle, files, proof, request.out), judgement, seen)
+
+
+def _features(bundle: Bundle, threads: int, progress: Progress) -> FeatureMaker | None:
+    """What the network's activations reach, which ranges are made of; told where it cannot be."""
+    try:
+        return peak_features(bundle, threads, windows=False)
+    except CalibrationError as error:  # DetGeo draws the click into its first convolution's input
+        progress(Step(f"frames are chosen by their looks alone: {error.what}", 0, 0))
+        return None
 
 
 def _selecting(at: SelectionProgress) -> Step:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from calibration.request import CANDIDATES
 from calibration.selection.request import FRAMES, WINDOWS
 from edge.errors import UsageError
 
@@ -54,6 +55,13 @@ SHOWN_TENSORS = 8
 @click.option("--images", type=PATH, help="Folder of the pairs' images; default: $TILEFIX_DATA.")
 @click.option("--frame-count", type=int, default=FRAMES, show_default=True)
 @click.option("--window-count", type=int, default=WINDOWS, show_default=True)
+@click.option(
+    "--candidates",
+    type=int,
+    default=CANDIDATES,
+    show_default=True,
+    help="Frames to look at, spread over all sources; each is run once.",
+)
 @click.option("--equalise", is_flag=True, help="Cross-layer equalisation first.")
 @click.option("--correct-bias", is_flag=True, help="Take off what rounding adds to means.")
 @click.option("--work", type=PATH, help="Folder for work in progress; default: OUT.work")
@@ -75,6 +83,7 @@ def calibrate(
     images: Path | None,
     frame_count: int,
     window_count: int,
+    candidates: int,
     equalise: bool,
     correct_bias: bool,
     work: Path | None,
@@ -135,6 +144,7 @@ def calibrate(
         images=images,
         frame_count=frame_count,
         window_count=window_count,
+        candidates=candidates,
         equalise=equalise,
         correct_bias=correct_bias,
         every=every,

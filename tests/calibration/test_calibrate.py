@@ -14,11 +14,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from calibration.calibrate import Observations, float_source, observe, open_float, shifts_of
 from calibration.command import calibrate
 from calibration.int8_bundle import JUDGEMENT, RANGES, REPORT
+from calibration.judging.candidates import write_kept
+from calibration.quantization.int8_graphs import FloatGraphs
 from calibration.ranges.record import Ranges
-from edge.bundle import Bundle, shipped_bundle_path
+from calibration.request import CalibrationRequest
+from calibration.selection.record import SelectionFolder
+from calibration.selection.request import ImageSource
+from edge.bundle import ENCODER, Bundle, shipped_bundle_path
 from edge.cli import tilefix
+from edge.executors.base import open_executor
 from edge.localizer import Localizer
 from edge.types import ReferenceWindow
 from tests.support.made_flights import make_flight, make_map, texture
@@ -64,10 +71,19 @@ def run(home: Path, out: Path, *more: str):
 
 @pytest.fixture(scope="module")
 def calibrated(places: Path):
-    """The command's answer and the bundle that it made, by min-max ranges."""
-    done = run(places, places / "int8", "--method=minmax")
+    """The command's answer and its bundle, by min-max ranges, after a kill in the middle."""
+    out, work = places / "int8", places / "int8.work"
+    words = [sys.executable, "-m", "edge.cli", "calibrate", *words_of(places, out)]
+    process = subprocess.Popen([*words, "--method=minmax"], stderr=subprocess.DEVNULL)
+    deadline_s = time.monotonic() + 300
+    while not list(work.glob("ranges/*/*.histograms")) and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not out.exists() and list(work.glob("ranges/*/*.histograms"))
+    done = run(places, out, "--method=minmax")
     assert done.exit_code == 0, done.output
-    return done, Bundle.open(places / "int8")
+    return done, Bundle.open(out)
 
 
 def test_the_bundle_has_both_forms_and_the_proof(calibrated, places) -> None:
@@ -109,31 +125,46 @@ def test_check_keeps_its_own_flight_and_refuses_another_light(calibrated, places
     assert "\nrecalibrate (" in other.output and other.exit_code == 1, other.output
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_graphs(calibrated, places) -> None:
-    out = places / "again"
-    words = [sys.executable, "-m", "edge.cli", "calibrate", *words_of(places, out)]
-    words.append("--method=minmax")
-    work = places / "again.work"
-    process = subprocess.Popen(words, stderr=subprocess.DEVNULL, env={**os.environ})
-    deadline_s = time.monotonic() + 120
-    while not list(work.glob("ranges/*/*.histograms")) and time.monotonic() < deadline_s:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not out.exists() and list(work.glob("ranges/*/*.histograms"))
-    assert run(places, out, "--method=minmax").exit_code == 0
-    one, other = calibrated[1].manifest.files, Bundle.open(out).manifest.files
-    graphs = [name for name in one if name.startswith("graphs/") or name == RANGES]
-    assert {name: one[name] for name in graphs} == {name: other[name] for name in graphs}
+def request_of(places: Path, name: str, **more) -> CalibrationRequest:
+    return CalibrationRequest(
+        bundle=places / "bundle",
+        out=places / name,
+        frames=(ImageSource(places / "flight"),),
+        maps=(ImageSource(places / "map.mbtiles"),),
+        method="minmax",
+        frame_count=FRAMES,
+        window_count=WINDOWS,
+        threads=1,
+        **more,
+    )
 
 
-def test_options_change_the_graphs(calibrated, places) -> None:
-    out = places / "corrected"
-    done = run(places, out, "--method=minmax", "--correct-bias", "--equalise")
-    assert done.exit_code == 0, done.output
-    assert "pairs of convolutions equalised" in done.output
-    name = "graphs/int8+fp16/reference_encoder.onnx"
-    assert Bundle.open(out).manifest.files[name] != calibrated[1].manifest.files[name]
+def test_the_killed_run_ended_with_the_graphs_of_one_that_was_not(calibrated, places) -> None:
+    request = request_of(places, "again")
+    bundle = open_float(request.bundle)
+    seen = observe(request, bundle, lambda step: None)
+    left = json.loads(calibrated[1].file(JUDGEMENT).read_bytes())["left_float"]
+    hashes = write_kept(FloatGraphs(bundle), seen.ranges["minmax"], left, places / "kept")
+    assert {name: calibrated[1].manifest.files[name] for name in hashes} == hashes
+    assert len(hashes) >= 4
+
+
+def test_equalised_and_corrected_graphs_are_others_of_the_same_answers(calibrated, places) -> None:
+    request = request_of(places, "int8", equalise=True, correct_bias=True)
+    bundle = open_float(request.bundle)
+    source, words = float_source(request, bundle)
+    assert int(words.split()[0]) >= 1 and "pairs of convolutions equalised" in words
+    assert float_source(request, bundle)[0].manifest == source.manifest, "made once"
+    window = np.ascontiguousarray(texture(7, (WINDOW_PX, WINDOW_PX)))
+    answers = [
+        open_executor("onnxruntime", each, ENCODER, "fp32", 1).run({"image": window})["v"]
+        for each in (bundle, source)
+    ]
+    assert np.abs(answers[0].astype(np.float32) - answers[1].astype(np.float32)).max() < 2e-3
+    seen = Observations(SelectionFolder.open(places / "int8.work" / "selection"), (), {})
+    shifts = shifts_of(request, FloatGraphs(source), seen, lambda step: None)
+    assert set(shifts) == {"reference_encoder", "localizer"}
+    assert any(np.abs(each).max() > 0 for each in shifts["localizer"].values())
 
 
 @pytest.mark.parametrize(
