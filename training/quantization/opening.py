@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from calibration.ranges.record import Ranges
-from edge.bundle import Bundle, shipped_bundle_path
+from edge.bundle import Bundle, sha256_of, shipped_bundle_path
 from edge.errors import ConfigError, UsageError
 from training.models import Model, name_of
 from training.models.lite import Lite
@@ -159,6 +159,7 @@ def quantized_task(
         model.set_amax(convolution_amax(start.bundle, found))
         note |= {
             "method": found.method,
+            "ranges_sha256": sha256_of(ranges),
             "selection_sha256": found.selection_sha256,
             "graph_sha256": found.graph_sha256,
         }

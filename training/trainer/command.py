@@ -136,10 +136,11 @@ def train(
     refuse_stray_val(recipe, val)
     given, note = describe(recipe, first, (*data, *val)), {}
     if qat:
+        from training.quantization.opening import NOTE as QAT_NOTE
         from training.quantization.opening import open_quantized
 
         task, note = open_quantized(recipe, first, ranges, data, val)
-        given["qat"] = {"ranges": None if ranges is None else str(ranges.resolve())}
+        given["qat"] = {k: v for k, v in note[QAT_NOTE].items() if k != "amax"}
     else:
         model = build_model(recipe, first)
         task = open_task(recipe, model, data, val, open_teacher(recipe, model, teacher))
