@@ -46,7 +46,6 @@ def main() -> None:
     """Measure, print and write the record."""
     from export.shared_weights import content_sha256
 
-    
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bundle", help="default: the shipped one")
     parser.add_argument("--precision", default="fp16")
