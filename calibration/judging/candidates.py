@@ -10,6 +10,7 @@ from calibration.quantization.qdq import Form
 from calibration.ranges.record import Ranges
 from edge.alignment import GRAPH_FILE
 from edge.bundle import ENCODER, LOCALIZER, Bundle, sha256_of, write_bundle
+from edge.sinks import write_whole
 
 KINDS = (ENCODER, LOCALIZER)
 
@@ -72,8 +73,7 @@ def write_kept(
     written: dict[Path, list[Path]] = {}
     for name, model in int8_graphs(graphs, thresholds(ranges), left_float, forms).items():
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(model.SerializeToString(deterministic=True))
+        write_whole(path, model.SerializeToString(deterministic=True))
         written.setdefault(path.parent, []).append(path)
     for paths in written.values():
         share_weights(paths)

@@ -28,6 +28,7 @@ from calibration.ranges.record import Ranges
 from calibration.selection.record import ChosenImage, SelectionFolder
 from edge.bundle import ENCODER, LOCALIZER
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
+from edge.sinks import write_whole
 from edge.types import Array
 
 VERSION = "sensitivity/1"
@@ -128,7 +129,7 @@ def _errors(
         graphs.model(block.graph, "fp32"), amax, block.convolutions, Form.TENSORRT
     )
     path = work / "one_block.onnx"
-    path.write_bytes(model.SerializeToString())
+    write_whole(path, model.SerializeToString())
     executor = OnnxRuntimeExecutor(path, Form.TENSORRT.value, threads=1)
     wanted = [case.outputs for case in cases[block.graph]]
     return relative_errors(
