@@ -27,6 +27,7 @@ def build_command(
     force: bool = False,
     graph: str = "",
     needs_plugin: bool | None = None,
+    replay: str = "",
 ) -> str:
     """`tilefix build ...` with all that is known, quoted for a shell.
 
@@ -44,6 +45,7 @@ def build_command(
         force: build even what is there.
         graph: "encoder" or "localizer"; empty: both.
         needs_plugin: whether a graph calls it; None: by the precision.
+        replay: selection folder whose frames go through the engines then; empty: none.
     """
     command = ["tilefix", "build", str(bundle), "--precision", short_name(precision)]
     if toolkit:
@@ -55,6 +57,8 @@ def build_command(
         command += ["--graph", graph]
     if force:
         command.append("--force")
+    if replay:
+        command += ["--replay", replay]
     if not (precision != PLAIN if needs_plugin is None else needs_plugin):
         return shlex.join(command)
     if plugin is not None:
@@ -76,15 +80,39 @@ def rebuild_command(bundle: Path, key: EngineKey) -> str:
         bundle: its folder.
         key: of the engine.
     """
-    names = ",".join(f"sm{each.replace('.', '')}" for each in key.compute_capabilities)
     return build_command(
         bundle,
         key.precision,
         toolkit=key.toolkit,
-        target=names if key.toolkit == RTX else "local",
+        target=_target(key),
         capabilities=key.compute_capabilities,
         buckets=key.click_buckets,
         force=True,
         graph="encoder" if key.kind == ENCODER and not key.plugin_sha256 else "",
         needs_plugin=bool(key.plugin_sha256),
     )
+
+
+def replay_command(bundle: Path, key: EngineKey, folder: Path) -> str:
+    """The command that replays the judge's frames through an engine which is there.
+
+    Args:
+        bundle: its folder; the selection is taken for where `tilefix calibrate` leaves it.
+        key: of the engine of the localizer.
+        folder: of that engine, which has the plugin in it.
+    """
+    return build_command(
+        bundle,
+        key.precision,
+        toolkit=key.toolkit,
+        target=_target(key),
+        buckets=key.click_buckets,
+        plugin=folder,
+        needs_plugin=bool(key.plugin_sha256),
+        replay=f"{bundle}.work/selection",
+    )
+
+
+def _target(key: EngineKey) -> str:
+    names = ",".join(f"sm{each.replace('.', '')}" for each in key.compute_capabilities)
+    return names if key.toolkit == RTX else "local"

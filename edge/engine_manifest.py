@@ -28,6 +28,8 @@ PLUGIN_FILE = "libtilefix_plugin.so"
 ENGINES_VARIABLE = "TILEFIX_ENGINES"
 DIGEST_DIGITS = 16
 TOOLKITS = ("tensorrt", "tensorrt_rtx")
+LEAST_IOU = 0.9  # median of the boxes of an INT8 engine and of float32's, without a warning
+ROOM_IOU = 0.05  # between two runtimes of the same INT8 graphs
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -72,6 +74,25 @@ class LayerSummary(Record, frozen=True, kw_only=True):
     source: str = ""  # where the table came from: "builder log", "engine inspector"
 
 
+class BoxReplay(Record, frozen=True, kw_only=True):
+    """Boxes of both engines on their device against those of the float32 graphs."""
+
+    against: str  # "onnxruntime/fp32"
+    selection_sha256: str  # of the pictures that both were shown
+    clicks: int
+    iou_median: float
+    close_share: float  # of clicks whose boxes overlap by IoU >= 0.9
+    judged_iou_median: float = 1.0  # the same of the INT8 graphs in ONNX Runtime; 1: not known
+
+    @property
+    def least_iou(self) -> float:
+        """The median that is as good as what was judged, if that is below LEAST_IOU.
+
+        Most frames of a selection are shown windows that they are not in, where boxes jump.
+        """
+        return min(LEAST_IOU, self.judged_iou_median - ROOM_IOU)
+
+
 class EngineManifest(Record, frozen=True, kw_only=True):
     """The whole `engine.json`."""
 
@@ -86,6 +107,7 @@ class EngineManifest(Record, frozen=True, kw_only=True):
     build_s: float | None = None
     device_memory_bytes: int | None = None  # of an execution context; None: not known without one
     notes: tuple[str, ...] = ()  # for people: what was measured, why this one was kept
+    replay: BoxReplay | None = None  # None: nobody compared its boxes on a device
 
 
 def engines_folder(bundle: Bundle) -> Path:

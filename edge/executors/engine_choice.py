@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from edge.bundle import Bundle
+from edge.bundle import LOCALIZER, Bundle
 from edge.devices.base import DeviceFacts
-from edge.engine_command import build_command, rebuild_command
+from edge.engine_command import build_command, rebuild_command, replay_command
 from edge.engine_manifest import (
     MANIFEST_FILE,
     EngineKey,
@@ -24,6 +24,7 @@ from edge.engine_manifest import (
     read_engine,
 )
 from edge.engine_search import Difference, differences, find_engine, list_engines
+from edge.precisions import TENSORRT_FORM
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,28 @@ def choose_engine(
             f"{facts.name!r}, of the same compute capability {facts.compute_capability}: it may be "
             f"slower than one that was built here: {build}"
         )
-    return ChosenEngine(chosen, read_engine(chosen, rebuild), rebuild, tuple(notes))
+    manifest = read_engine(chosen, rebuild)
+    if kind == LOCALIZER and precision == TENSORRT_FORM:  # whose boxes are those of both
+        notes += _not_replayed(bundle, manifest, chosen)
+    return ChosenEngine(chosen, manifest, rebuild, tuple(notes))
+
+
+def _not_replayed(bundle: Bundle, manifest: EngineManifest, folder: Path) -> list[str]:
+    """A warning of boxes in INT8 that were not compared on a device, or are not those of float32.
+
+    What a calibration promises was computed by ONNX Runtime, and this engine's kernels are others.
+    """
+    replay = manifest.replay
+    command = replay_command(bundle.path, manifest.key, folder)
+    if replay is None:
+        return [f"boxes of this engine in INT8 were not compared with float32's yet: {command}"]
+    if replay.iou_median >= replay.least_iou:
+        return []
+    return [
+        f"boxes of this engine in INT8 are not {replay.against}'s: median IoU "
+        f"{replay.iou_median:.3f} of {replay.clicks} clicks, at least {replay.least_iou:.3f}; fp16 "
+        f"is the safer choice, or look again: {command}"
+    ]
 
 
 def _as_built(needed: EngineKey, key: EngineKey) -> EngineKey:

@@ -9,15 +9,8 @@ from dataclasses import dataclass
 import msgspec
 
 from edge.bundle import Bundle
-from edge.engine_manifest import (
-    ENGINE_FILE,
-    PLUGIN_FILE,
-    TIMING_CACHE_FILE,
-    engines_folder,
-    write_engine,
-)
 from edge.precisions import TENSORRT_FORM
-from export.engines.build import BuildSettings, BuiltEngine, build_engine, check_graphs
+from export.engines.build import BuildSettings, BuiltEngine, build_engine, check_graphs, renewed
 from export.engines.choice import Candidate, Choice, choose, measure
 from export.engines.measuring import Measurer
 
@@ -86,8 +79,4 @@ def _noted(bundle: Bundle, engine: BuiltEngine, choice: Choice) -> BuiltEngine:
     """Write the decision into an engine's manifest, in place of an earlier one."""
     notes = [note for note in engine.manifest.notes if not note.startswith(NOTE)]
     notes += [NOTE + line for line in choice.lines]
-    manifest = msgspec.structs.replace(engine.manifest, notes=tuple(notes))
-    names = (ENGINE_FILE, TIMING_CACHE_FILE, PLUGIN_FILE)
-    files = {name: engine.folder / name for name in names if (engine.folder / name).is_file()}
-    folder = write_engine(engines_folder(bundle), manifest, files)
-    return BuiltEngine(folder, manifest, engine.new)
+    return renewed(bundle, engine, msgspec.structs.replace(engine.manifest, notes=tuple(notes)))

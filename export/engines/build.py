@@ -215,6 +215,18 @@ def write_built(
         raise unwritable(engines, error) from error
 
 
+def renewed(bundle: Bundle, engine: BuiltEngine, manifest: EngineManifest) -> BuiltEngine:
+    """Write an engine once more with another manifest of the same key.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    names = (ENGINE_FILE, TIMING_CACHE_FILE, PLUGIN_FILE)
+    files = {name: engine.folder / name for name in names if (engine.folder / name).is_file()}
+    folder = write_engine(engines_folder(bundle), manifest, files)
+    return BuiltEngine(folder, manifest, engine.new)
+
+
 def _again(bundle: Bundle, key: EngineKey, settings: BuildSettings) -> str:
     """The command that builds an engine in place of a damaged one."""
     if settings.plugin is None or not key.plugin_sha256:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edge.bundle import Bundle
     from export.engines.build import BuildSettings, BuiltEngine
     from export.engines.measuring import Measurer
+    from export.engines.replay import Pictures
     from export.engines.targets import Target
 
 PATH = click.Path(path_type=Path)
@@ -53,6 +54,12 @@ GRAPHS = {"encoder": "reference_encoder", "localizer": "localizer"}
     show_default=True,
     help="What auto measures on: demo, random, or a folder of pictures.",
 )
+@click.option(
+    "--replay",
+    type=PATH,
+    help="Selection folder of `tilefix calibrate`: its frames are located by the new engines, and "
+    "how their boxes agree with float32's goes into the manifests. Needs the device.",
+)
 def build(
     bundle: Path | None,
     precision: str,
@@ -65,6 +72,7 @@ def build(
     memory_mb: int | None,
     logs: Path | None,
     inputs: str,
+    replay: Path | None,
 ) -> None:
     """Build the engines of BUNDLE, or of the shipped one.
 
@@ -73,7 +81,8 @@ def build(
     run in the promised type. `auto` builds every precision of the bundle, measures each on this
     device, compares its boxes with fp32 in ONNX Runtime, and keeps the fastest that passes. Where
     nothing can be measured all stay, and fp16 is named by rule. `int8` takes the graphs of
-    `tilefix calibrate` for TensorRT, int8+fp16.
+    `tilefix calibrate` for TensorRT, int8+fp16; until their boxes were compared on the device, see
+    --replay, `tilefix run` warns of them.
 
     Engines go to BUNDLE/engines, or to $TILEFIX_ENGINES/NAME where that is set.
     """
@@ -86,6 +95,7 @@ def build(
         check_precision,
     )
     from export.engines.device import local_gpu
+    from export.engines.replay import open_pictures
     from export.engines.targets import choose_target
     from export.output_folder import check_output
 
@@ -99,13 +109,18 @@ def build(
         check_precision(opened, precision)
     settings = BuildSettings(chosen, plugin, clicks, force, memory_mb, logs)
     kinds = (GRAPHS[graph],) if graph else tuple(GRAPHS.values())
+    pictures = None if replay is None else open_pictures(replay, opened, chosen, len(kinds))
     try:
         if precision == AUTO:
-            _build_auto(opened, kinds, settings, inputs)
-            return
-        check_graphs(opened, kinds, precision, settings)
-        for kind in kinds:
-            _show(build_engine(opened, kind, precision, settings, click.echo))
+            made = _build_auto(opened, kinds, settings, inputs)
+        else:
+            check_graphs(opened, kinds, precision, settings)
+            made = ()
+            for kind in kinds:
+                made += (build_engine(opened, kind, precision, settings, click.echo),)
+                _show(made[-1])
+        if pictures is not None:
+            _replay(opened, made, pictures, chosen.toolkit.executor)
     except KeyboardInterrupt:
         click.echo("interrupted: finished engines are kept, the same command goes on", err=True)
         sys.exit(INTERRUPTED)
@@ -113,7 +128,7 @@ def build(
 
 def _build_auto(
     bundle: Bundle, kinds: tuple[str, ...], settings: BuildSettings, inputs: str
-) -> None:
+) -> tuple[BuiltEngine, ...]:
     from export.engines.auto import build_auto
 
     measurer = _measurer(bundle, settings.target, kinds, inputs)
@@ -126,6 +141,16 @@ def _build_auto(
         click.echo("the others stay too: run this on the device, which measures and removes them")
     if made.removed:
         click.echo(f"removed again: {', '.join(made.removed)}")
+    return made.kept
+
+
+def _replay(
+    bundle: Bundle, engines: tuple[BuiltEngine, ...], pictures: Pictures, executor: str
+) -> None:
+    from export.engines.replay import replay, told
+
+    click.echo(f"replaying {len(pictures.cases)} frames of the selection")
+    click.echo(told(replay(bundle, engines, pictures, executor)))
 
 
 def read_buckets(text: str) -> tuple[int, ...]:

@@ -101,13 +101,26 @@ class DeviceMeasurer:
 
     def agreement(self, precision: str) -> BoxAgreement:
         """See `Measurer.agreement`."""
+        return self.tally(precision).agreement()
+
+    def tally(self, precision: str, executor: str = "") -> BoxTally:
+        """Boxes of both, click by click.
+
+        Args:
+            precision: of the graphs.
+            executor: another one than that of the engines.
+
+        Raises:
+            TilefixError: as for `latency`.
+        """
         if self._expected is None:
             self._expected = self._boxes(open_run(REFERENCE, self._bundle, THREADS))
-        found = self._boxes(open_run(RunName(self._executor, precision), self._bundle, THREADS))
+        name = RunName(executor or self._executor, precision)
+        found = self._boxes(open_run(name, self._bundle, THREADS))
         tally = BoxTally(self._bundle.manifest.head.stride_px)
         for case, ours, theirs in zip(self._cases, self._expected, found, strict=True):
             tally.add(ours, theirs, case.prior.inv_var == 0)
-        return tally.agreement()
+        return tally
 
     def _boxes(self, run: Run) -> list[np.ndarray]:
         return [np.asarray(run.answer(case)[BOXES]).copy() for case in self._cases]

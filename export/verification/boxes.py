@@ -60,6 +60,10 @@ class BoxTally:
         cells = [_cells(x[free], self._stride_px) for x in (reference_xyxy, candidate_xyxy)]
         self._same += (cells[0] == cells[1]).all(1).tolist()
 
+    def share_at(self, least: float) -> float:
+        """Share of the clicks whose boxes overlap by at least that IoU; NaN without any."""
+        return float((np.array(self._ious) >= least).mean()) if self._ious else math.nan
+
     def agreement(self) -> BoxAgreement:
         """What was collected so far."""
         ious = np.array(self._ious or [np.nan])

@@ -12,7 +12,7 @@ from small_graphs import small_bundle, small_localizer
 
 from edge.bundle import sha256_of
 from edge.engine_manifest import engines_folder, read_engine
-from edge.errors import ExecutorError, OutputError
+from edge.errors import BundleError, ExecutorError, OutputError
 from export.engines import build as builds
 from export.engines import child
 from export.engines.build import build_engine

@@ -7,16 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from quick_int8 import quick_int8
 from small_graphs import small_bundle, small_localizer
 
+from calibration.quantization.policy import Reason, sort_convolutions
 from edge.bundle import ENCODER, LOCALIZER, Bundle, shipped_bundle_path
 from edge.engine_manifest import read_engine
 from edge.errors import ExecutorError
+from edge.precisions import TENSORRT_FORM
 from export.engines import build as builds
 from export.engines import memory
 from export.engines.build import BuildSettings, build_engine
 from export.engines.targets import choose_target
 from export.plugin.build import LIBRARY
+from export.shared_weights import whole_graph
 
 pytestmark = pytest.mark.slow
 
@@ -174,3 +178,55 @@ def test_a_published_model_at_full_size(with_plugin, tiny, tmp_path):
     assert made.layers.plugin_layers == 1
     assert made.key.click_buckets == (1, 4, 16, 64)
     assert {each.name for each in made.outputs} >= {"box_xyxy_px", "peak_similarity"}
+
+
+def int8_share(bundle: Bundle, folder: Path, settings: BuildSettings) -> dict[str, float]:
+    """Quantise both graphs as TensorRT takes them, build, and count.
+
+    Returns:
+        Convolutions that run in INT8 for each of the backbone's, by kind of graph; the backbone is
+        all that comes before the two views meet.
+    """
+    floats = {
+        f"{precision}/{kind}": whole_graph(bundle.graph(kind, precision)).SerializeToString()
+        for precision in ("fp32", "fp16")
+        for kind in (ENCODER, LOCALIZER)
+    }
+    made = quick_int8(bundle)
+    floats |= {key.removeprefix("graphs/").removesuffix(".onnx"): made[key] for key in made}
+    quantised = small_bundle(folder, bundle.manifest, floats)
+    shares = {}
+    for kind in (ENCODER, LOCALIZER):
+        found = sort_convolutions(whole_graph(quantised.graph(kind)))
+        behind = [each for each, reason in found.refused if reason is Reason.HEAD]
+        manifest = build_engine(quantised, kind, TENSORRT_FORM, settings).manifest
+        assert manifest.key.precision == "int8+fp16"
+        assert manifest.layers.plugin_layers == (kind == LOCALIZER)
+        counts = manifest.layers.convolutions
+        assert set(counts) <= {"Int8", "Half"}
+        shares[kind] = counts["Int8"] / (sum(counts.values()) - len(behind))
+    return shares
+
+
+def test_the_shipped_bundle_in_int8(with_plugin, tmp_path):
+    """Every convolution of lite comes before its two views meet."""
+    shares = int8_share(shipped(), tmp_path / "int8", with_plugin)
+    assert min(shares.values()) >= 0.95, shares
+
+
+def test_a_published_model_in_int8(with_plugin, tiny, tmp_path):
+    """OCGNet with random weights, few blocks and small windows."""
+    from small_backbones import small_model
+
+    from export.graphs import export_graphs
+
+    graphs = {
+        f"{precision}/{kind}": path.read_bytes()
+        for precision in ("fp32", "fp16")
+        for kind, path in export_graphs(
+            small_model("ocgnet"), tmp_path / precision, precision
+        ).items()
+    }
+    bundle = small_bundle(tmp_path / "ocgnet", tiny.tiny_manifest(), graphs)
+    shares = int8_share(bundle, tmp_path / "int8", with_plugin)
+    assert min(shares.values()) >= 0.95, shares

@@ -1,0 +1,198 @@
+"""The judge's frames through engines on a device that is not there, and what a run says of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import msgspec
+import pytest
+from advised_commands import parsed
+from click.testing import CliRunner
+from fake_engines import PLUGIN, install, write_fake_engine
+from fake_gpu import FakeGpu
+from made_selection import made_selection
+
+from edge.bundle import ENCODER, LOCALIZER, Bundle
+from edge.cli import tilefix
+from edge.engine_manifest import (
+    ENGINES_VARIABLE,
+    BoxReplay,
+    engines_folder,
+    parse_manifest,
+    read_engine,
+)
+from edge.errors import CalibrationError, ExecutorError, TilefixError, UsageError
+from edge.executors.base import open_executor
+from edge.precisions import TENSORRT_FORM
+from export.engines import build, device
+from export.engines.build import BuiltEngine
+from export.engines.replay import open_pictures, replay, told
+from export.engines.targets import Target, choose_target
+
+FRAMES, WINDOWS, CLICKS = 3, 2, 4
+
+
+@pytest.fixture
+def gpu(monkeypatch, tmp_path) -> FakeGpu:
+    monkeypatch.setenv(ENGINES_VARIABLE, str(tmp_path / "engines"))
+    made = FakeGpu()
+    for name, module in install(monkeypatch, made).items():
+        module.__spec__ = ModuleSpec(name, None)  # a build asks whether there is one
+    return made
+
+
+@pytest.fixture
+def int8_bundle(make_tiny_bundle, tmp_path) -> Bundle:
+    """The tiny bundle whose graphs in both forms of INT8 are those of another seed."""
+    others = {"int8+fp32": 0, "int8+fp16": 1}
+    files = {}
+    for form, seed in others.items():
+        other = make_tiny_bundle(tmp_path / form, seed=seed)
+        for part in ("reference_encoder.onnx", "localizer.onnx"):
+            files[f"graphs/{form}/{part}"] = other.file(f"graphs/fp32/{part}").read_bytes()
+    return make_tiny_bundle(tmp_path / "int8", seed=0, extra_files=files)
+
+
+@pytest.fixture
+def target(gpu) -> Target:
+    return choose_target("local", "tensorrt", device.Gpu("Fake GPU (16 SM)", 87))
+
+
+def fake_built(bundle: Bundle, precision: str = TENSORRT_FORM) -> list[BuiltEngine]:
+    """Engines as a build leaves them."""
+    made = []
+    for kind in (ENCODER, LOCALIZER):
+        plugin = PLUGIN if kind == LOCALIZER else b""
+        folder = write_fake_engine(bundle, kind, precision=precision, plugin=plugin)
+        made.append(BuiltEngine(folder, read_engine(folder), new=True))
+    return made
+
+
+def notes(bundle: Bundle, precision: str = "int8") -> tuple[str, ...]:
+    """What `tilefix run` would print when it opens the engine."""
+    opened = open_executor("tensorrt", bundle, LOCALIZER, precision)
+    said = tuple(note for note in opened.notes if "INT8" in note)
+    opened.close()
+    return said
+
+
+def test_an_engine_in_int8_that_was_not_replayed_is_a_warning(gpu, int8_bundle):
+    engines = fake_built(int8_bundle)
+    (note,) = notes(int8_bundle)
+    assert note.startswith("boxes of this engine in INT8 were not compared with float32's yet: ")
+    ((verb, given),) = parsed(note[note.index("tilefix ") :])
+    assert (verb, given["precision"], given["target"]) == ("build", "int8", "local")
+    assert given["plugin"] == engines[1].folder, "so that the very engine is found again"
+    assert given["buckets"] == "1,4,16,64" and not given["force"]
+    assert given["replay"] == Path(f"{int8_bundle.path}.work/selection")
+
+
+def test_float_engines_need_no_replay(gpu, int8_bundle):
+    fake_built(int8_bundle, "fp32")
+    assert notes(int8_bundle, "fp32") == ()
+
+
+def test_what_is_written_after_a_replay(gpu, int8_bundle, target, tmp_path):
+    engines = fake_built(int8_bundle)
+    selection = made_selection(tmp_path / "selection", frames=FRAMES, windows=WINDOWS)
+    pictures = open_pictures(selection.path, int8_bundle, target, 2)
+    assert len(pictures.cases) == FRAMES * WINDOWS
+    record = replay(int8_bundle, engines, pictures, "tensorrt")
+    assert record.clicks == FRAMES * WINDOWS * CLICKS
+    assert record.against == "onnxruntime/fp32"
+    assert record.selection_sha256 == selection.selection.digest()
+    assert record.judged_iou_median == 1.0, "the same graphs as in fp32"
+    assert record.iou_median < 0.5, "graphs of another seed find other boxes"
+    for each in engines:
+        manifest = read_engine(each.folder)
+        assert manifest.replay == record
+        assert manifest.engine_sha256 == each.manifest.engine_sha256
+    assert told(record).startswith("replayed 24 clicks against onnxruntime/fp32: median IoU 0.")
+    (note,) = notes(int8_bundle)
+    assert note.startswith("boxes of this engine in INT8 are not onnxruntime/fp32's: median IoU 0")
+    assert f"{record.iou_median:.3f} of 24 clicks, at least 0.900" in note
+    ((verb, _),) = parsed(note[note.index("tilefix ") :])
+    assert verb == "build"
+
+
+def test_equal_boxes_end_the_warning(gpu, int8_bundle, target, tmp_path):
+    engines = fake_built(int8_bundle, "int8+fp32")  # whose graphs are those of fp32
+    selection = made_selection(tmp_path / "selection")
+    pictures = open_pictures(selection.path, int8_bundle, target, 2)
+    record = replay(int8_bundle, engines, pictures, "tensorrt")
+    assert record.iou_median > 0.99 and record.close_share > 0.9
+    accepted = fake_built(int8_bundle)
+    with_record(int8_bundle, accepted[1], record)
+    assert notes(int8_bundle) == ()
+
+
+def with_record(bundle: Bundle, engine: BuiltEngine, record: BoxReplay) -> None:
+    build.renewed(bundle, engine, msgspec.structs.replace(engine.manifest, replay=record))
+
+
+@pytest.mark.parametrize(
+    ("median", "judged", "accepted"),
+    [(0.9, 1.0, True), (0.89, 1.0, False), (0.7, 0.7, True), (0.64, 0.7, False)],
+)
+def test_no_more_is_asked_than_was_judged(gpu, int8_bundle, median, judged, accepted):
+    """Frames in windows that do not show them: boxes jump, in every runtime."""
+    engine = fake_built(int8_bundle)[1]
+    values = {"against": "onnxruntime/fp32", "selection_sha256": "", "clicks": 9, "close_share": 0}
+    record = BoxReplay(**values, iou_median=median, judged_iou_median=judged)
+    with_record(int8_bundle, engine, record)
+    assert (notes(int8_bundle) == ()) == accepted
+
+
+def test_a_manifest_of_before_replays_is_read(gpu, int8_bundle):
+    engine = fake_built(int8_bundle)[1]
+    path = engine.folder / "engine.json"
+    values = msgspec.json.decode(path.read_bytes())
+    del values["replay"]
+    path.write_bytes(msgspec.json.encode(values))
+    assert parse_manifest(path).replay is None
+
+
+def test_the_command_replays_what_it_built(gpu, int8_bundle, tmp_path, monkeypatch):
+    """With an engine of the fake executor in the place of the one that the builder would make."""
+    made = []
+
+    def built(bundle, kind, precision, *_):
+        made.append(precision)
+        folder = write_fake_engine(bundle, kind, precision=precision)
+        return BuiltEngine(folder, read_engine(folder), new=True)
+
+    monkeypatch.setattr(build, "build_engine", built)
+    monkeypatch.setattr(build, "check_graphs", lambda *_: None)
+    monkeypatch.setattr(device, "local_gpu", lambda: device.Gpu("Fake GPU (16 SM)", 87))
+    selection = made_selection(tmp_path / "selection")
+    command = ["build", str(int8_bundle.path), "--precision", "int8", "--toolkit", "tensorrt"]
+    done = CliRunner().invoke(tilefix, [*command, "--replay", str(selection.path)])
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert made == [TENSORRT_FORM] * 2
+    assert "replaying 6 frames of the selection\nreplayed 24 clicks against" in done.output
+    for path in engines_folder(int8_bundle).iterdir():
+        assert read_engine(path).replay is not None
+
+
+def test_what_cannot_be_replayed(gpu, int8_bundle, target, tmp_path):
+    selection = made_selection(tmp_path / "selection").path
+
+    def refused(*arguments: object) -> TilefixError:
+        with pytest.raises(TilefixError) as error:
+            open_pictures(*arguments)
+        assert error.value.do
+        return error.value
+
+    one = refused(selection, int8_bundle, target, 1)
+    assert isinstance(one, UsageError) and one.expected == "both graphs"
+    away = refused(selection, int8_bundle, replace(target, present=False), 2)
+    assert isinstance(away, ExecutorError) and away.expected == "a GPU of sm87 in this machine"
+    none = refused(tmp_path, int8_bundle, target, 2)
+    assert isinstance(none, CalibrationError)
+    large = made_selection(tmp_path / "large", window_px=(256, 256)).path
+    sizes = refused(large, int8_bundle, target, 2)
+    assert sizes.found == "frames of 64 x 64 px and windows of 256 x 256 px"
+    empty = made_selection(tmp_path / "empty", windows=0).path
+    assert refused(empty, int8_bundle, target, 2).expected == "frames and windows"
