@@ -12,7 +12,7 @@ from export.engines.toolkit import RTX
 # Seconds, and seconds per 100 MB of graph. TensorRT-RTX on two cores, measured; full TensorRT times
 # every kernel on the device: a guess until an engine was built.
 RULES = {
-    "tensorrt_rtx": {"fp32": (2.0, 2.0), "fp16": (2.0, 2.0), TENSORRT_FORM: (4.0, 100.0)},
+    "tensorrt_rtx": {"fp32": (2.0, 2.0), "fp16": (2.0, 2.0), TENSORRT_FORM: (5.0, 5.0)},
     "tensorrt": {"fp32": (120.0, 120.0), "fp16": (180.0, 240.0), TENSORRT_FORM: (240.0, 360.0)},
 }
 

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 from advised_commands import parsed
 
-from edge.engine_command import build_command, rebuild_command
+from edge.engine_command import build_command, rebuild_command, replay_command
 from edge.engine_manifest import EngineKey
+from edge.precisions import short_name
 
 BUNDLE = Path("/data/my bundles/it's lite")
 KEY = EngineKey(
@@ -71,3 +72,23 @@ def test_an_encoder_without_the_plugin_is_built_again_alone():
     ((verb, told),) = parsed(rebuild_command(BUNDLE, key))
     assert verb == "build"
     assert (told["graph"], told["target"], told["plugin"]) == ("encoder", "local", None)
+
+
+def test_int8_is_asked_for_by_its_short_name():
+    """Folders are named int8+fp16; the verbs know which form an executor takes."""
+    key = msgspec.structs.replace(KEY, precision="int8+fp16")
+    (_, (_, told)) = parsed(rebuild_command(BUNDLE, key))
+    assert told["precision"] == "int8"
+    assert [short_name(each) for each in ("int8+fp32", "int8", "fp16")] == ["int8", "int8", "fp16"]
+
+
+def test_a_replay_finds_the_very_engine():
+    key = msgspec.structs.replace(KEY, precision="int8+fp16")
+    ((verb, told),) = parsed(replay_command(BUNDLE, key, Path("/data/engines/0123")))
+    assert (verb, told["precision"], told["target"]) == ("build", "int8", "sm86,sm120")
+    assert (told["plugin"], told["buckets"]) == (Path("/data/engines/0123"), "1,8")
+    assert told["replay"] == Path(f"{BUNDLE}.work/selection")
+    assert not told["force"] and told["graph"] is None
+    plain = msgspec.structs.replace(key, plugin_sha256="", toolkit="tensorrt")
+    ((_, told),) = parsed(replay_command(BUNDLE, plain, Path("/data/engines/0123")))
+    assert (told["plugin"], told["target"]) == (None, "local")

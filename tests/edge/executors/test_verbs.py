@@ -10,12 +10,13 @@ from click.testing import CliRunner
 from fake_engines import install, write_fake_engine, write_fake_engines
 from fake_gpu import FakeGpu
 
+from edge.assembly import ExecutorChoice, PriorChoice, assemble_on_map
 from edge.bundle import LOCALIZER
 from edge.commands.executor_options import device_options
 from edge.devices.base import DeviceOptions
 from edge.encoding import BundleEncoder
 from edge.engine_manifest import ENGINES_VARIABLE
-from edge.errors import ExecutorError
+from edge.errors import ExecutorError, FeatureStoreError
 from edge.localizer import Localizer
 from edge.types import Click, Frame, ReferenceWindow
 
@@ -118,3 +119,42 @@ def test_tiles_encode_on_the_gpu(gpu, fp16_bundle, parts, tmp_path):
     refused = CliRunner().invoke(tiles, [*arguments, "--device-backend", "cupy"])
     assert isinstance(refused.exception, ExecutorError)
     assert "no device backend 'cupy'" in refused.exception.what
+
+
+def test_int8_means_the_graphs_for_the_executor_from_encoding_to_a_run(
+    gpu, make_tiny_bundle, tmp_path
+):
+    """The store is of the encoder that TensorRT ran, and a run opens it by the short name."""
+    from edge.commands.tiles import tiles
+
+    other = make_tiny_bundle(tmp_path / "other", seed=1)
+    parts = ("reference_encoder.onnx", "localizer.onnx")
+    files = {
+        f"graphs/int8+fp16/{part}": other.file(f"graphs/fp32/{part}").read_bytes() for part in parts
+    }
+    bundle = make_tiny_bundle(tmp_path / "int8", extra_files=files)
+    write_fake_engines(bundle, "int8+fp16")
+    cv2 = pytest.importorskip("cv2")
+    folder = tmp_path / "map" / "18" / "140000"
+    folder.mkdir(parents=True)
+    tile = np.random.default_rng(1).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    cv2.imwrite(str(folder / "90000.png"), tile)
+    store = tmp_path / "store"
+    arguments = ["encode", "--bundle", str(bundle.path), "--tiles", str(tmp_path / "map")]
+    arguments += ["--store", str(store), "--executor", "tensorrt", "--precision", "int8"]
+    done = CliRunner().invoke(tiles, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert bundle.encoder_id("int8+fp16") in (store / "header.json").read_text()
+    assembly = assemble_on_map(
+        bundle,
+        tmp_path / "map",
+        store_path=store,
+        prior=PriorChoice.NONE,
+        executor=ExecutorChoice("tensorrt", "int8"),
+    )
+    assert assembly.localizer.precision == "int8+fp16"
+    (note,) = assembly.localizer.notes
+    assert note.startswith("boxes of this engine in INT8 were not compared with float32's yet")
+    assembly.close()
+    with pytest.raises(FeatureStoreError):
+        assemble_on_map(bundle, tmp_path / "map", store_path=store, prior=PriorChoice.NONE)

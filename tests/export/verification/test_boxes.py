@@ -77,3 +77,13 @@ def test_a_box_that_is_no_number_agrees_with_nothing():
 
 def test_no_box_at_all_is_no_pass():
     assert BoxTally(stride_px=16).agreement().faults(TOLERANCES["fp32"])
+
+
+def test_the_share_of_boxes_that_overlap_so_much():
+    tally = BoxTally(stride_px=16)
+    assert np.isnan(tally.share_at(0.5))
+    whole = np.array([[0, 0, 10, 10]] * 4, np.float32)
+    cut = whole.copy()
+    cut[:, 2] = [10, 9, 8, 0]  # IoU 1, 0.9, 0.8, 0
+    tally.add(whole, cut, np.zeros(4, bool))
+    assert [tally.share_at(least) for least in (0.95, 0.85, 0.75)] == [0.25, 0.5, 0.75]
