@@ -118,14 +118,17 @@ def _change(
     shared: Sequence[tuple[str, int]],
 ) -> dict[str, Any]:
     """Mean and 95 % interval over resampled samples: clicks of one sample are not independent."""
-    hits = [(np.sum(_present(m[k], "iou") > 0.25) for m in (model, base)) for k in shared]
-    gained = np.array([int(a) - int(b) for a, b in hits])
+    gained = np.array([_hits(model[key]) - _hits(base[key]) for key in shared])
     clicks = np.array([sum(base[key]["present"]) for key in shared])
     drawn = np.random.default_rng(0).integers(0, len(shared), (RESAMPLES, len(shared)))
     many = 100 * gained[drawn].sum(1) / clicks[drawn].sum(1)
     low, high = np.percentile(many, [2.5, 97.5])
     mean = 100 * gained.sum() / clicks.sum()
     return {"mean": round(float(mean), 2), "interval_95": [round(float(x), 2) for x in (low, high)]}
+
+
+def _hits(row: Mapping[str, Any]) -> int:
+    return int((_present(row, "iou") > 0.25).sum())
 
 
 def _present(row: Mapping[str, Any], key: str) -> Any:

@@ -47,3 +47,14 @@ def test_absent_clicks_and_samples_that_one_model_lacks_do_not_count() -> None:
     change = found["change_of_acc@0.25_points"]
     assert change[f"{INT8} - {FLOAT}"] == {"mean": 0.0, "interval_95": [0.0, 0.0]}
     assert change[f"{TUNED_INT8} - {INT8}"] == {"mean": 50.0, "interval_95": [50.0, 50.0]}
+
+
+def test_a_change_counts_every_sample_by_itself() -> None:
+    """Two clicks lost in one sample, one won in another, nothing in the last."""
+    before, after = ([0.6, 0.6], [0.6, 0.1], [0.1, 0.1]), ([0.1, 0.1], [0.6, 0.3], [0.1, 0.1])
+    rows = [row(FLOAT, n, iou) for n, iou in enumerate(before)]
+    rows += [row(INT8, n, iou) for n, iou in enumerate(after)]
+    change = summary(rows)["change_of_acc@0.25_points"][f"{INT8} - {FLOAT}"]
+    assert change["mean"] == pytest.approx(-100 / 6, abs=0.01)
+    low, high = change["interval_95"]
+    assert low == -100.0 and high == 50.0
