@@ -87,10 +87,11 @@ class GraphView:
         return maker.op_type in NOT_NEGATIVE
 
     def downstream_of(self, inputs: Iterable[str]) -> set[str]:
-        """All values that depend on some of these graph inputs."""
+        """All values that depend on some of these graph inputs, not on their number alone."""
         reached = set(inputs)
         for node in self.graph.node:
-            if any(name in reached for name in node.input):
+            counts = node.op_type in ("Shape", "Size")
+            if not counts and any(name in reached for name in node.input):
                 reached.update(node.output)
         return reached
 

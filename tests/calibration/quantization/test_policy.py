@@ -128,3 +128,22 @@ def test_every_convolution_of_the_shipped_model_is_eligible(kind: str, count: in
     assert len(single.eligible) == count and not single.refused
     assert [e.name for e in single.eligible] == [e.name for e in half.eligible]
     assert single.int8_share_of_macs > 0.98
+
+
+def test_the_number_of_clicks_is_no_meeting_of_the_views() -> None:
+    """DetGeo repeats the frame for every click, and counts clicks at whichever input."""
+    model = small_network()
+    nodes = list(model.graph.node)
+    count = helper.make_node("Shape", ["v"], ["shape_of_v"])
+    first = next(n for n in nodes if n.op_type == "Conv")
+    shown = helper.make_node("Expand", [first.input[0], "one"], ["repeated"])
+    one = helper.make_node("Gather", ["shape_of_v", "zero_index"], ["one"])
+    first.input[0] = "repeated"
+    at = nodes.index(first)
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes[:at], count, one, shown, *nodes[at:]])
+    model.graph.initializer.append(
+        onnx.helper.make_tensor("zero_index", onnx.TensorProto.INT64, [1], [0])
+    )
+    names = [each.name for each in sort_convolutions(model).eligible]
+    assert names == [f"model.{name}.weight" for name in ELIGIBLE]
