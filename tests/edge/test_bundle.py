@@ -106,7 +106,7 @@ def test_no_bundle_at_all(tmp_path, make):
     error = refusal(tmp_path / "nothing")
     assert "no readable bundle" in error.what
     assert "bundle.toml" in error.expected
-    assert "--bundle" in error.do
+    assert "path of a bundle folder" in error.do
 
 
 def test_another_schema_is_refused_before_all_else(folder):
@@ -260,7 +260,7 @@ def test_the_shipped_bundle_is_looked_for_in_the_package(monkeypatch, tmp_path):
     monkeypatch.setattr("importlib.resources.files", lambda name: tmp_path / name)
     with pytest.raises(BundleError, match="carries no bundle") as caught:
         shipped_bundle_path()
-    assert "--bundle" in caught.value.do
+    assert "give a bundle" in caught.value.do
     lite = tmp_path / "edge/bundles/lite"
     lite.mkdir(parents=True)
     (lite / "bundle.toml").write_text("")
