@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from export.plugin.build import LIBRARY
 from export.shared_weights import whole_graph
 
 pytestmark = pytest.mark.slow
+CLICK_WEIGHTS = 64  # a 1x1 convolution of picture and click map has fewer, one of a backbone more
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +187,7 @@ def int8_share(bundle: Bundle, folder: Path, settings: BuildSettings) -> dict[st
 
     Returns:
         Convolutions that run in INT8 for each of the backbone's, by kind of graph; the backbone is
-        all that comes before the two views meet.
+        all that comes before the two views meet, but what draws a click into a picture.
     """
     floats = {
         f"{precision}/{kind}": whole_graph(bundle.graph(kind, precision)).SerializeToString()
@@ -198,13 +200,17 @@ def int8_share(bundle: Bundle, folder: Path, settings: BuildSettings) -> dict[st
     shares = {}
     for kind in (ENCODER, LOCALIZER):
         found = sort_convolutions(whole_graph(quantised.graph(kind)))
-        behind = [each for each, reason in found.refused if reason is Reason.HEAD]
+        others = [
+            each.name
+            for each, reason in found.refused
+            if reason is Reason.HEAD or math.prod(each.weight_shape) < CLICK_WEIGHTS
+        ]
         manifest = build_engine(quantised, kind, TENSORRT_FORM, settings).manifest
         assert manifest.key.precision == "int8+fp16"
         assert manifest.layers.plugin_layers == (kind == LOCALIZER)
         counts = manifest.layers.convolutions
         assert set(counts) <= {"Int8", "Half"}
-        shares[kind] = counts["Int8"] / (sum(counts.values()) - len(behind))
+        shares[kind] = counts["Int8"] / (sum(counts.values()) - len(others))
     return shares
 
 
