@@ -54,9 +54,14 @@ def missing_sentence(regimes: Sequence[RegimeScore]) -> str | None:
     if enough_labels(regimes):
         return None
     clicks = max((each.clicks_on_map for each in regimes), default=0)
+    changes = "".join(
+        f"; {each.regime}: acc@0.25 changes by {each.change_25.mean:.2f} points "
+        f"({each.change_25.low:.2f} to {each.change_25.high:.2f})"
+        for each in regimes
+    )
     return (
         f"this rests on agreement with float32 alone: {clicks} labelled held-out clicks on the map "
-        f"are there, and a loss of one point shows from {LEAST_CLICKS} on. Render more: "
+        f"are there, and a loss of one point shows from {LEAST_CLICKS} on{changes}. Render more: "
         "tilefix datasets render --kind scenes --window-px 1024 --count 330 --out FOLDER"
     )
 

@@ -81,13 +81,14 @@ def test_an_interval_that_is_too_wide_is_told_from_a_loss_that_is_too_large():
 
 
 def test_few_clicks_are_said_to_be_few_and_what_is_missing():
-    few = score(regime(clicks=311))
+    few = score(regime(clicks=311, change=(-0.5, -3.0, 2.0)))
     finding = apply_budget(few.regimes, 1.0)
     reasons = reasons_of(Found((), (Trial((), finding),)), 1.0, [few], None, None)
     assert reasons[0] == (
         "all blocks in INT8: its boxes agree with float32's (a median IoU of 0.9 is asked)"
     )
     assert "rests on agreement with float32 alone: 311 labelled" in reasons[1]
+    assert "no prior: acc@0.25 changes by -0.50 points (-3.00 to 2.00)" in reasons[1]
     assert "from 2000 on" in reasons[1] and "tilefix datasets render" in reasons[1]
     assert missing_sentence(LABELLED.regimes) is None
     assert "0 labelled" in (missing_sentence(()) or "")
