@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from calibration.quantization.int8_graphs import FloatGraphs, int8_graphs
 from calibration.quantization.qdq import Form
@@ -11,6 +13,9 @@ from calibration.ranges.record import Ranges
 from edge.alignment import GRAPH_FILE
 from edge.bundle import ENCODER, LOCALIZER, Bundle, sha256_of, write_bundle
 from edge.sinks import write_whole
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 KINDS = (ENCODER, LOCALIZER)
 
@@ -47,7 +52,9 @@ def write_candidate(
         CalibrationError, UsageError: see `int8_graphs`.
     """
     made = int8_graphs(graphs, thresholds(ranges), left_float, [form], emulate_half)
-    files: dict[str, bytes | Path] = {name: m.SerializeToString() for name, m in made.items()}
+    with TemporaryDirectory() as scratch:  # stored as it is shipped: its size is in the report
+        written = _write_shared(made, Path(scratch))
+        files: dict[str, bytes | Path] = {name: path.read_bytes() for name, path in written.items()}
     listed = graphs.bundle.manifest.files
     kept = [name for name in listed if name.startswith("graphs/fp32/") or name == GRAPH_FILE]
     files |= {name: graphs.bundle.file(name) for name in kept}
@@ -67,18 +74,23 @@ def write_kept(
         left_float: blocks that are not quantised.
         folder: gets graphs/int8+fp32/localizer.onnx and so on.
     """
+    forms = [f for f in Form if f is Form.ONNXRUNTIME or "fp16" in graphs.bundle.precisions]
+    made = int8_graphs(graphs, thresholds(ranges), left_float, forms)
+    return {name: sha256_of(path) for name, path in _write_shared(made, folder).items()}
+
+
+def _write_shared(models: Mapping[str, ModelProto], folder: Path) -> dict[str, Path]:
+    """Write graphs and the weights that those of one precision share; all files by their names."""
     from export.shared_weights import share_weights
 
-    forms = [f for f in Form if f is Form.ONNXRUNTIME or "fp16" in graphs.bundle.precisions]
-    written: dict[Path, list[Path]] = {}
-    for name, model in int8_graphs(graphs, thresholds(ranges), left_float, forms).items():
-        path = folder / name
-        write_whole(path, model.SerializeToString(deterministic=True))
-        written.setdefault(path.parent, []).append(path)
-    for paths in written.values():
+    together: dict[Path, list[Path]] = {}
+    for name, model in models.items():
+        write_whole(folder / name, model.SerializeToString(deterministic=True))
+        together.setdefault((folder / name).parent, []).append(folder / name)
+    for paths in together.values():
         share_weights(paths)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
+    return {path.relative_to(folder).as_posix(): path for path in files}
 
 
 def graph_bytes(bundle: Bundle, precision: str) -> int:
