@@ -182,6 +182,7 @@ def calibrate(request: CalibrationRequest, progress: Progress = lambda step: Non
             the steps.
     """
     check_out(request.out)
+    request.check()
     bundle = open_float(request.bundle)
     source, changed = float_source(request, bundle)
     seen = observe(request, source, progress)

@@ -8,6 +8,7 @@ from pathlib import Path
 from calibration.judging.record import BUDGET_POINTS
 from calibration.ranges.record import METHODS
 from calibration.selection.request import FRAMES, WINDOWS, ImageSource
+from edge.errors import UsageError
 
 BEST = "best"
 # Each is run through the network once, so that what its activations reach decides: 0.1 s on two
@@ -38,6 +39,31 @@ class CalibrationRequest:
     threads: int = 2
     work: Path | None = None  # None: beside `out`
     command: str = ""  # as it was given, for the report
+
+    def check(self) -> None:
+        """Refuse before hours of work what is wrong with the judging.
+
+        Raises:
+            UsageError: a budget that is no number of points, or labels that are not there.
+        """
+        if not 0 < self.budget_points < 100:
+            raise UsageError(
+                "the budget cannot be meant",
+                expected="points of acc@0.25 between 0 and 100",
+                found=f"{self.budget_points:g}",
+                do="give --budget 1.0",
+            )
+        for path, kind in (
+            *((path, "a folder of samples") for path in self.samples),
+            *((path, "a pairs file") for path in self.pairs),
+        ):
+            if not path.exists():
+                raise UsageError(
+                    f"{path} is not there",
+                    expected=kind,
+                    found="no such file or folder",
+                    do="correct --samples or --pairs",
+                )
 
     @property
     def work_folder(self) -> Path:

@@ -10,13 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from calibration.calibrate import Observations, float_source, observe, open_float, shifts_of
 from calibration.command import calibrate
-from calibration.int8_bundle import JUDGEMENT, RANGES, REPORT
+from calibration.int8_bundle import JUDGEMENT, RANGES, REPORT, Proof, write_int8_bundle
 from calibration.judging.candidates import write_kept
 from calibration.quantization.int8_graphs import FloatGraphs
 from calibration.ranges.record import Ranges
@@ -115,14 +116,20 @@ def test_int8_locates_about_as_float32_does(calibrated) -> None:
         assert 0.9 < cosine < 0.99999, (name, cosine)
 
 
-def test_check_keeps_its_own_flight_and_refuses_another_light(calibrated, places) -> None:
-    bundle = str(calibrated[1].path)
-    own = CliRunner().invoke(calibrate, [bundle, f"--check={places / 'flight'}"])
+def test_check_keeps_the_flight_that_fits_and_refuses_one_beyond_the_ranges(
+    calibrated, places
+) -> None:
+    bundle = calibrated[1]
+    own = CliRunner().invoke(calibrate, [str(bundle.path), f"--check={places / 'flight'}"])
     assert own.exit_code == 0 and "\nkeep (" in own.output, own.output
     assert "windows were not looked at" in own.output
-    bright = make_flight(places / "bright", 20, mean=235, spread=120)
-    other = CliRunner().invoke(calibrate, [bundle, f"--check={bright}"])
+    ranges = Ranges.read(bundle.file(RANGES))
+    halved = [msgspec.structs.replace(each, amax=each.amax / 4) for each in ranges.entries]
+    narrow = msgspec.structs.replace(ranges, entries=tuple(halved))
+    small = write_int8_bundle(Bundle.open(places / "bundle"), {}, Proof(narrow), places / "narrow")
+    other = CliRunner().invoke(calibrate, [str(small.path), f"--check={places / 'flight'}"])
     assert "\nrecalibrate (" in other.output and other.exit_code == 1, other.output
+    assert "of its values saturate" in other.output
 
 
 def request_of(places: Path, name: str, **more) -> CalibrationRequest:
@@ -180,6 +187,7 @@ def test_equalised_and_corrected_graphs_are_others_of_the_same_answers(calibrate
         (["--frames=few", "--tiles=map.mbtiles", "--out=x"], 15, "too few frames"),
         (["--frames=black", "--tiles=map.mbtiles", "--out=x"], 15, "black"),
         (["--frames=flight", "--tiles=map.mbtiles", "--out=x", "--budget=-1"], 2, "budget"),
+        (["--frames=flight", "--tiles=map.mbtiles", "--out=x", "--samples=none"], 2, "none"),
     ],
 )
 def test_refusals(places, words, code, text, monkeypatch, tmp_path) -> None:
