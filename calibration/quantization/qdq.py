@@ -202,8 +202,10 @@ class _Writer:
         given = [
             self._constant(f"{name}.quantized", values),
             self._constant(f"{name}.scale", scale),
-            self._constant(f"{name}.zero", np.zeros(len(scale), values.dtype)),
         ]
+        # Zero by default, but where ONNX Runtime makes uint8 of weights it wants theirs spelt out.
+        if values.dtype == np.int8:
+            given.append(self._constant(f"{name}.zero", np.zeros(len(scale), np.int8)))
         node = helper.make_node(
             "DequantizeLinear", given, [made], name=f"DequantizeLinear_{name}", axis=0
         )
