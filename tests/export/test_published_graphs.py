@@ -13,12 +13,17 @@ import torch
 from small_backbones import small_model
 from torch import nn
 
+from calibration.quantization.convolutions import carried_over
+from calibration.quantization.policy import sort_convolutions, tensors_to_observe
+from calibration.quantization.qdq import Form, quantize_graph
 from edge.bundle import ENCODER, LOCALIZER
+from edge.executors.onnxruntime import OnnxRuntimeExecutor
 from edge.scoring import iou
 from export.graph_signature import LOCALIZER_OUTPUTS
 from export.graphs import export_precisions, torch_run
 from export.model_taps import taps_of
 from export.type_report import report_types
+from tests.support.quick_ranges import quick_ranges
 from training.models.contract import CrossViewModel
 
 COSINE = {"detgeo": {}, "ocgnet": {"fold_head": False}, "mogeo": {"min_max": True}}
@@ -37,6 +42,9 @@ class Exported:
     name: str
     model: CrossViewModel
     paths: dict[tuple[str, str], Path]  # (precision, kind)
+
+    def loaded(self, precision: str, kind: str) -> onnx.ModelProto:
+        return onnx.load(str(self.paths[precision, kind]))
 
 
 @pytest.fixture(scope="module", params=[*COSINE, *JOINT])
@@ -187,3 +195,47 @@ def test_taps_have_the_same_names_and_nearly_the_same_values(exported, single) -
                 scale = max(1.0, np.abs(theirs).max())
                 apart = np.abs(ours.astype(np.float64) - theirs).max()
                 assert apart < bound * scale, (precision, name)
+
+
+# Of all multiply-accumulates of both graphs, what the policy lets run in INT8. What follows the
+# meeting of the views stays float16: most of the joint models.
+INT8_SHARE = {
+    "detgeo": (0.9, 1.0),
+    "ocgnet": (0.9, 1.0),
+    "mogeo": (0.5, 1.0),
+    "attengeo": (0.05, 0.9),
+    "trogeo": (0.001, 0.5),
+    "detgeo_ported": (0.05, 1.0),
+}
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_both_int8_forms_lie_near_float32(exported, single, half, form, tmp_path) -> None:
+    """Every model goes through; ranges are those of this very input."""
+    shares = []
+    for kind in (ENCODER, LOCALIZER):
+        plain = exported.loaded("fp32", kind)
+        found = sort_convolutions(plain)
+        if not found.eligible:
+            assert exported.name == "trogeo", kind
+            continue
+        names = tensors_to_observe(found.eligible)
+        amax = quick_ranges(plain, names, single)
+        model = plain
+        if form is Form.TENSORRT:
+            model = exported.loaded("fp16", kind)
+            amax = carried_over(amax, plain, model)
+        chosen = {each.name for each in found.eligible}
+        path = tmp_path / f"{kind}.onnx"
+        onnx.save(quantize_graph(model, amax, chosen, form), str(path))
+        graph = OnnxRuntimeExecutor(path, form.value, 1)
+        outputs = graph.run({spec.name: single[spec.name] for spec in graph.inputs})
+        for name, value in outputs.items():
+            assert np.isfinite(value).all() and value.shape == single[name].shape, name
+        for name in set(outputs) - set(LOCALIZER_OUTPUTS):  # features: real numbers, not choices
+            one, other = (each.astype(np.float64).ravel() for each in (single[name], outputs[name]))
+            cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+            assert 0.8 < cosine < 1 - 1e-7, (kind, name, cosine)
+        shares.append(found.int8_share_of_macs)
+    low, high = INT8_SHARE[exported.name.split(",")[0]]
+    assert low <= max(shares) <= high, shares
