@@ -62,6 +62,9 @@ SHOWN_TENSORS = 8
     show_default=True,
     help="Frames to look at, spread over all sources; each is run once.",
 )
+@click.option(
+    "--int8-features", is_flag=True, help="Judge a store of `tiles encode --features int8` too."
+)
 @click.option("--equalise", is_flag=True, help="Cross-layer equalisation first.")
 @click.option("--correct-bias", is_flag=True, help="Take off what rounding adds to means.")
 @click.option("--work", type=PATH, help="Folder for work in progress; default: OUT.work")
@@ -84,6 +87,7 @@ def calibrate(
     frame_count: int,
     window_count: int,
     candidates: int,
+    int8_features: bool,
     equalise: bool,
     correct_bias: bool,
     work: Path | None,
@@ -145,6 +149,7 @@ def calibrate(
         frame_count=frame_count,
         window_count=window_count,
         candidates=candidates,
+        int8_features=int8_features,
         equalise=equalise,
         correct_bias=correct_bias,
         every=every,

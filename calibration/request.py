@@ -32,6 +32,7 @@ class CalibrationRequest:
     frame_count: int = FRAMES
     window_count: int = WINDOWS
     candidates: int = CANDIDATES  # frames that are looked at, spread over all sources
+    int8_features: bool = False  # whether a feature store in int8 is judged too
     equalise: bool = False
     correct_bias: bool = False
     every: int = 1  # of the samples

@@ -9,7 +9,7 @@ import numpy as np
 from calibration.judging.agreement import score_agreement, selection_answers
 from calibration.judging.candidates import graph_bytes
 from calibration.judging.held_out import HeldOutSample, open_held_out
-from calibration.judging.locating import SampleAnswers, answers_of
+from calibration.judging.locating import PLAIN, SampleAnswers, answers_of
 from calibration.judging.priors import Progress, priors_of
 from calibration.judging.record import AgreementScore, CandidateScore
 from calibration.judging.request import JudgeRequest
@@ -49,11 +49,15 @@ class Bench:
         return tuple(self.samples[place] for place in places)
 
     def clicks(
-        self, bundle: Bundle, precision: str, samples: tuple[HeldOutSample, ...] | None = None
+        self,
+        bundle: Bundle,
+        precision: str,
+        samples: tuple[HeldOutSample, ...] | None = None,
+        stored: str = PLAIN,
     ) -> dict[str, list[LocatedClick]]:
         """The clicks of a candidate beside float32's, by regime; of all samples, or of these."""
         chosen = self.samples if samples is None else samples
-        other = self._answers(bundle, precision, chosen)
+        other = self._answers(bundle, precision, chosen, stored)
         return located(chosen, self.base, other, self.priors, self.acceptance)
 
     def score(
@@ -63,14 +67,16 @@ class Bench:
         name: str,
         method: str = "",
         left_float: tuple[str, ...] = (),
+        stored: str = PLAIN,
     ) -> CandidateScore:
         """All regimes of a candidate on all samples; no regimes where there are no samples."""
+        clicks = self.clicks(bundle, precision, stored=stored) if self.samples else {}
         return CandidateScore(
             name=name,
             precision=precision,
             method=method,
             left_float=left_float,
-            regimes=score_regimes(self.clicks(bundle, precision)) if self.samples else (),
+            regimes=score_regimes(clicks) if self.samples else (),
             file_bytes=graph_bytes(bundle, precision),
         )
 
@@ -96,7 +102,11 @@ class Bench:
         return float(np.mean(means))
 
     def _answers(
-        self, bundle: Bundle, precision: str, samples: tuple[HeldOutSample, ...]
+        self,
+        bundle: Bundle,
+        precision: str,
+        samples: tuple[HeldOutSample, ...],
+        stored: str = PLAIN,
     ) -> dict[str, SampleAnswers]:
-        work, told = self.request.work, self.progress
-        return answers_of(bundle, precision, samples, self.priors, work, progress=told)
+        given = bundle, precision, samples, self.priors, self.request.work
+        return answers_of(*given, stored=stored, progress=self.progress)

@@ -15,7 +15,7 @@ from calibration.judging.budget import Finding, apply_budget
 from calibration.judging.candidates import int8_share, write_candidate, write_kept
 from calibration.judging.environment import environment
 from calibration.judging.latency import latency_ratio
-from calibration.judging.locating import answers_id
+from calibration.judging.locating import INT8, answers_id
 from calibration.judging.priors import Progress
 from calibration.judging.real_frames import RememberedAligner, open_labelled, run_sites, score_real
 from calibration.judging.record import (
@@ -96,13 +96,14 @@ class _Judge:
         flying = self.candidate(ranges, left, FLIES)
         if labelled:  # else the search has done it
             self.agreement.append(bench.agreement(flying, FLIES.value, name_of(method, left)))
+        stored = self.in_store(flying, method, left) if labelled and request.int8_features else ()
         real = self.real(flying)
         on_cpu = self.candidate(ranges, left, ON_CPU)
         in_cpu_form = self.score(on_cpu, ON_CPU, method, left)
         ratios = latency_ratio(request.bundle, on_cpu, progress=self.progress)
         outcome = outcome_of(found, real)
         return self.judgement(
-            base, [*floats, *self.scores, in_cpu_form[0]], blocks, found, real, outcome,
+            base, [*floats, *self.scores, *stored, in_cpu_form[0]], blocks, found, real, outcome,
             reasons=(
                 *reasons_of(
                     found, request.budget_points, self.scores, in_cpu_form, real
@@ -184,6 +185,11 @@ class _Judge:
             self.agreement.append(found)
             agreement = found.box_iou_median
         return score, apply_budget(score.regimes, self.request.budget_points, agreement)
+
+    def in_store(self, flying: Bundle, method: str, left: tuple[str, ...]) -> tuple[CandidateScore]:
+        """The kept candidate with its features from a store in int8; it decides nothing."""
+        name = f"{name_of(method, left)}, features in int8"
+        return (self.bench.score(flying, FLIES.value, name, method, left, INT8),)
 
     def real(self, candidate: Bundle) -> RealScore | None:
         """Labelled frames, before and after."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -13,12 +14,14 @@ from calibration.judging.held_out import HeldOutSample, window_of
 from calibration.judging.line_file import LineFile
 from calibration.judging.priors import Progress, priors_id
 from edge.bundle import ENCODER, LOCALIZER, Bundle
+from edge.feature_quantization import TYPES, dequantized, quantized
 from edge.localizer import Localizer
-from edge.types import Localizations, Prior
+from edge.types import Localizations, Prior, ReferenceFeature
 
 NO_PRIOR, ALIGNMENT = "no prior", "alignment"
 REGIMES = (NO_PRIOR, ALIGNMENT)
 VERSION = "answers/1"
+PLAIN, INT8 = TYPES
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -50,13 +53,15 @@ class SampleAnswers(msgspec.Struct, frozen=True):
     regimes: dict[str, Answer]
 
 
-def answers_id(bundle: Bundle, precision: str) -> str:
+def answers_id(bundle: Bundle, precision: str, stored: str = PLAIN) -> str:
     """What the answers on a sample depend on beside it."""
     import onnxruntime
 
     files = bundle.manifest.files
     graphs = [files[f"graphs/{precision}/{kind}.onnx"] for kind in (ENCODER, LOCALIZER)]
     parts = [VERSION, precision, *graphs, priors_id(bundle), onnxruntime.__version__]
+    if stored != PLAIN:
+        parts.append(stored)
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
@@ -67,6 +72,7 @@ def answers_of(
     priors: Mapping[str, Prior | None],
     work: Path,
     *,
+    stored: str = PLAIN,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, SampleAnswers]:
@@ -80,6 +86,7 @@ def answers_of(
         samples: to be located.
         priors: of `priors_of`; empty: without alignment.
         work: folder of finished work.
+        stored: how a feature store holds the features in between, "float16" or "int8".
         threads: of each graph.
         progress: told of every sample.
 
@@ -88,7 +95,7 @@ def answers_of(
         DataError: a sample that cannot be decoded.
         OutputError, CalibrationError: see `LineFile`.
     """
-    lines = LineFile(work / f"answers-{answers_id(bundle, precision)}.jsonl", SampleAnswers)
+    lines = LineFile(work / f"answers-{answers_id(bundle, precision, stored)}.jsonl", SampleAnswers)
     localizer: Localizer | None = None
     found = {}
     for number, each in enumerate(samples):
@@ -96,7 +103,7 @@ def answers_of(
         if line is None:
             localizer = localizer or Localizer.open(bundle, precision=precision, threads=threads)
             sample = each.read()
-            feature = localizer.encode(window_of(sample))
+            feature = as_stored(localizer.encode(window_of(sample)), bundle, stored)
             known = {NO_PRIOR: Prior.none(len(sample.present))}
             aligned = priors.get(each.sha256)
             if aligned is not None:
@@ -113,3 +120,11 @@ def answers_of(
         if progress:
             progress(f"located in {precision}", number + 1, len(samples))
     return found
+
+
+def as_stored(feature: ReferenceFeature, bundle: Bundle, stored: str) -> ReferenceFeature:
+    """A feature as it comes back from a store that holds it so."""
+    if stored == PLAIN:
+        return feature
+    names = [spec.name for spec in bundle.manifest.features]
+    return replace(feature, tensors=dequantized(quantized(feature.tensors, names)))

@@ -28,6 +28,7 @@ class JudgeRequest:
     budget_points: float = BUDGET_POINTS
     every: int = 1  # of the samples
     score_fp16: bool = True  # minutes on a CPU, which emulates float16
+    int8_features: bool = False  # whether a feature store in int8 is scored too
     graphs: FloatGraphs | None = None  # that are quantised, where they are not the bundle's own
     latency_ms: Mapping[str, float] = field(default_factory=dict)  # block -> saved on a device
 

@@ -31,12 +31,14 @@ def ranges(method, selection="s", encoder="e") -> Ranges:
 def asked(monkeypatch, tmp_path):
     """A request; `needed` are the blocks that must be float16, `likeness` the trial of methods."""
     asked = SimpleNamespace(needed=set(), likeness={}, written=[], clicks=2100, median=0.95)
+    asked.stored = []
 
     class FakeBench:
         def __init__(self, request, progress):
             self.samples = request.samples
 
-        def score(self, bundle, precision, name, method="", left_float=()):
+        def score(self, bundle, precision, name, method="", left_float=(), stored="float16"):
+            asked.stored.append(stored)
             lost = 0.0 if bundle.float or asked.needed <= set(left_float) else -3.0
             change = (lost, lost - 0.5, lost + 0.5)
             regimes = (regime(clicks=asked.clicks, change=change),) if self.samples else ()
@@ -165,3 +167,15 @@ def test_ranges_of_another_graph_or_selection_are_refused(asked):
     for stale in (ranges("minmax", encoder="old"), ranges("minmax", selection="old")):
         with pytest.raises(CalibrationError, match="found for something else"):
             judge(dataclasses.replace(request, ranges={"minmax": stale}))
+
+
+def test_a_store_in_int8_is_scored_where_it_is_asked_for(asked):
+    found = judge(asked.request(int8_features=True))
+    names = [each.name for each in found.candidates]
+    assert names == ["fp16", "minmax", "minmax, features in int8", "minmax"]
+    assert asked.stored.count("int8") == 1 and found.outcome is Outcome.ACCEPTED
+    del asked.stored[:]
+    judge(asked.request())
+    assert set(asked.stored) == {"float16"}
+    judge(asked.request(samples=(), int8_features=True))
+    assert set(asked.stored) == {"float16"}, "nothing is labelled"

@@ -8,10 +8,16 @@ import pytest
 
 from calibration.judging import locating, priors
 from calibration.judging.held_out import open_held_out
-from calibration.judging.locating import ALIGNMENT, NO_PRIOR, answers_of
+from calibration.judging.locating import (
+    ALIGNMENT,
+    NO_PRIOR,
+    answers_id,
+    answers_of,
+    as_stored,
+)
 from calibration.judging.priors import priors_of
 from edge.errors import CalibrationError, DataError
-from edge.types import Localizations, Prior, PriorSource
+from edge.types import Localizations, Prior, PriorSource, ReferenceFeature
 from training.datasets.pair_folder import SampleLine
 
 FILES = {
@@ -162,3 +168,18 @@ def test_answers_of_other_graphs_are_not_taken(folder, work):
     other = made_bundle(**{"graphs/fp32/localizer.onnx": "new"})
     answers_of(other, "fp32", samples, {}, work.folder)
     assert len(work.encoded) == 6
+
+
+def test_features_come_back_from_a_store_as_it_holds_them():
+    spec = SimpleNamespace(name="v")
+    bundle = SimpleNamespace(manifest=SimpleNamespace(features=(spec,)))
+    value = np.random.default_rng(0).normal(size=(3, 4, 4)).astype(np.float16)
+    feature = ReferenceFeature({"v": value, "cells": value[0]}, None, 8, 8, "w", "m", "id", 1.0)
+    assert as_stored(feature, bundle, "float16") is feature
+    stored = as_stored(feature, bundle, "int8").tensors
+    assert set(stored) == {"v", "cells"} and stored["cells"] is feature.tensors["cells"]
+    error = np.abs(stored["v"].astype(np.float32) - value.astype(np.float32))
+    assert 0 < error.max() < np.abs(value.astype(np.float32)).max() / 127
+    named = {f"graphs/fp32/{kind}.onnx": kind for kind in ("reference_encoder", "localizer")}
+    same = SimpleNamespace(manifest=SimpleNamespace(files=named))
+    assert answers_id(same, "fp32") != answers_id(same, "fp32", "int8")
