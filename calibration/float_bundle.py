@@ -8,14 +8,13 @@ import msgspec
 
 from calibration.quantization.equalization import equalise, equalising_scales
 from calibration.quantization.int8_graphs import KINDS, check_floats
-from edge.bundle import Bundle, sha256_of, write_bundle
-from edge.errors import BundleError
+from edge.bundle import Bundle, write_bundle
 
 
 def equalised_bundle(bundle: Bundle, folder: Path) -> tuple[Bundle, int]:
     """A copy of a bundle whose float graphs have equalised weights, and the number of pairs.
 
-    Its answers are the bundle's up to rounding. A finished copy of the same bundle is used again.
+    Its answers are the bundle's up to rounding; the same bundle gives the same bytes.
 
     Args:
         bundle: with graphs in fp32, and perhaps fp16.
@@ -23,6 +22,7 @@ def equalised_bundle(bundle: Bundle, folder: Path) -> tuple[Bundle, int]:
 
     Raises:
         CalibrationError: the bundle cannot be calibrated.
+        BundleError: something else is in the folder.
     """
     from export.shared_weights import WEIGHTS_FILE, whole_graph
 
@@ -44,22 +44,4 @@ def equalised_bundle(bundle: Bundle, folder: Path) -> tuple[Bundle, int]:
             )
     origin = f"{bundle.manifest.origin}; weights equalised for calibration"
     manifest = msgspec.structs.replace(bundle.manifest, origin=origin)
-    try:
-        before = Bundle.open(folder)
-    except BundleError:
-        before = None
-    if before is not None and _is(before, files, manifest.origin):
-        return before, pairs
-    return write_bundle(folder, manifest, files, replace=before is not None), pairs
-
-
-def _is(bundle: Bundle, files: dict[str, bytes | Path], origin: str) -> bool:
-    import hashlib
-
-    hashes = {
-        name: sha256_of(content)
-        if isinstance(content, Path)
-        else hashlib.sha256(content).hexdigest()
-        for name, content in files.items()
-    }
-    return bundle.manifest.files == hashes and bundle.manifest.origin == origin
+    return write_bundle(folder, manifest, files, replace=folder.exists()), pairs
