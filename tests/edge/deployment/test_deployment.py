@@ -14,10 +14,9 @@ import click
 import pytest
 from system_trees import desktop, orin_jetpack_6, put, thor_jetpack_7
 
-import edge
 from edge.cli import VERBS, tilefix
 
-FOLDER = Path(edge.__file__).parent / "deployment"
+FOLDER = Path(__file__).resolve().parents[3] / "edge" / "deployment"  # of the checkout
 SCRIPT = FOLDER / "install.sh"
 TEXTS = ("install.sh", "Dockerfile", "README.md")
 
