@@ -167,10 +167,7 @@ def judge(
         quantize_nodes=sum(node.op_type == "QuantizeLinear" for node in graph.node),
         file_bytes=target.stat().st_size,
         cosine={
-            name: round(
-                min(cosine(a[name], b[name]) for a, b in zip(before, after, strict=True)), 5
-            )
-            for name in before[0]
+            name: round(min(cosine(a[name], b[name]) for a, b in after), 5) for name in before[0]
         },
     )
 
