@@ -174,7 +174,8 @@ def _tell(made: Calibrated, work: Path) -> None:
     selection = made.seen.selection.selection
     for note in (*selection.notes, *made.seen.ranges[judgement.method].notes):
         click.echo(f"note: {note}", err=True)
-    click.echo(f"{judgement.outcome.value}, ranges by {judgement.method}")
+    alone = ", by agreement alone" if judgement.base is None else ""
+    click.echo(f"{judgement.outcome.value}{alone}, ranges by {judgement.method}")
     for block in judgement.left_float:
         click.echo(f"  float16: {block}")
     for reason in judgement.reasons:

@@ -62,7 +62,10 @@ def page(shown: Evidence) -> str:
         _ranges(shown),
         _sheet(shown),
     ]
-    title = f"{shown.bundle} in INT8: {judgement.outcome.value}"
+    outcome, colour = judgement.outcome.value, words[judgement.outcome]
+    if judgement.base is None and judgement.outcome is not Outcome.REJECTED:
+        outcome, colour = f"{outcome}, by agreement alone", "warn"
+    title = f"{shown.bundle} in INT8: {outcome}"
     facts = [*(f"{key}: {value}" for key, value in judgement.environment.items())]
     facts.append(f"judged in {judgement.seconds:.0f} s; samples: {', '.join(judgement.samples)}")
     if shown.command:
@@ -72,7 +75,7 @@ def page(shown: Evidence) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{html.escape(title)}</title><style>{STYLE}{MORE_STYLE}</style></head><body><main>"
         f"<h1>{html.escape(shown.bundle)} in INT8: "
-        f'<b class="{words[judgement.outcome]}">{html.escape(judgement.outcome.value)}</b></h1>'
+        f'<b class="{colour}">{html.escape(outcome)}</b></h1>'
         f"{''.join(sections)}"
         f"<footer>{''.join(f'<p>{html.escape(x)}</p>' for x in facts)}</footer>"
         "</main></body></html>\n"
@@ -194,8 +197,9 @@ def _ranges(shown: Evidence) -> str:
         }
         first = sorted(charts, key=lambda name, graph=graph: -saturated[graph, name])[:OPEN_RANGES]
         rest = [name for name in charts if name not in first]
+        legend = _legend(kept, tuple(shown.ranges))
         parts.append(
-            f'<h2>Ranges of {html.escape(graph)}</h2><div class="panel">{_legend(kept)}'
+            f'<h2>Ranges of {html.escape(graph)}</h2><div class="panel">{legend}'
             f'<div class="ranges">{"".join(charts[name] for name in first)}</div>'
             + (
                 f"<details><summary>{len(rest)} more</summary>"
@@ -214,11 +218,12 @@ def _range(name: str, chart: str, saturated: float) -> str:
     return f'<div><b title="{words}">{words}</b>{chart}{caption}</div>'
 
 
-def _legend(kept: str) -> str:
+def _legend(kept: str, methods: Sequence[str]) -> str:
     swatches = "".join(
         f'<span><i class="swatch" style="border-color:{colour}"></i>{name}'
         f"{' (kept)' if name == kept else ''}</span>"
         for name, colour in METHOD_COLOURS.items()
+        if name in methods
     )
     return f'<div class="legend">{swatches}<span>counts of |x|, logarithmic</span></div>'
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -113,3 +114,17 @@ def test_thresholds_stand_where_they_cut() -> None:
     far, near = (float(each.get("x1")) for each in ElementTree.fromstring(text).iter("line"))
     assert far == pytest.approx(2 * near, abs=0.2)
     assert text.count("stroke-dasharray") == 1
+
+
+def test_without_labels_the_heading_says_what_it_rests_on() -> None:
+    unlabelled = msgspec.structs.replace(made_judgement(Outcome.ACCEPTED), base=None, candidates=())
+    text = page(Evidence("lite", unlabelled, {}, ()))
+    assert '<b class="warn">accepted, by agreement alone</b>' in text
+    refused = msgspec.structs.replace(unlabelled, outcome=Outcome.REJECTED)
+    assert '<b class="bad">rejected: FP16 kept</b>' in page(Evidence("lite", refused, {}, ()))
+
+
+def test_the_legend_names_the_methods_that_were_tried(evidence: Evidence) -> None:
+    one = {"minmax": evidence.ranges["minmax"]}
+    text = page(Evidence("lite", evidence.judgement, one, evidence.histograms))
+    assert "</i>minmax" in text and "</i>mse" not in text and "</i>mse" in page(evidence)
