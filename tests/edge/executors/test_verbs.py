@@ -98,19 +98,25 @@ def test_every_verb_has_the_options(verb):
         assert option in text
 
 
+def encoding(bundle, home, precision) -> list[str]:
+    """What `tilefix tiles` is told to encode a map of one tile into home/store on the GPU."""
+    cv2 = pytest.importorskip("cv2")
+    folder = home / "map" / "18" / "140000"
+    folder.mkdir(parents=True)
+    tile = np.random.default_rng(1).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    cv2.imwrite(str(folder / "90000.png"), tile)
+    words = ["encode", "--bundle", str(bundle.path), "--tiles", str(home / "map")]
+    words += ["--store", str(home / "store"), "--executor", "tensorrt"]
+    return [*words, "--precision", precision]
+
+
 def test_tiles_encode_on_the_gpu(gpu, fp16_bundle, parts, tmp_path):
     """From the command line to a store that says which encoder made it."""
     from edge.commands.tiles import tiles
 
     write_fake_engines(fp16_bundle, "fp16")
-    cv2 = pytest.importorskip("cv2")
-    folder = tmp_path / "map" / "18" / "140000"
-    folder.mkdir(parents=True)
-    tile = np.random.default_rng(1).integers(0, 256, (256, 256, 3), dtype=np.uint8)
-    cv2.imwrite(str(folder / "90000.png"), tile)
     store = tmp_path / "store"
-    arguments = ["encode", "--bundle", str(fp16_bundle.path), "--tiles", str(tmp_path / "map")]
-    arguments += ["--store", str(store), "--executor", "tensorrt", "--precision", "fp16"]
+    arguments = encoding(fp16_bundle, tmp_path, "fp16")
     done = CliRunner().invoke(tiles, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert gpu.counts["cuGraphLaunch"] > 0
@@ -134,14 +140,8 @@ def test_int8_means_the_graphs_for_the_executor_from_encoding_to_a_run(
     }
     bundle = make_tiny_bundle(tmp_path / "int8", extra_files=files)
     write_fake_engines(bundle, "int8+fp16")
-    cv2 = pytest.importorskip("cv2")
-    folder = tmp_path / "map" / "18" / "140000"
-    folder.mkdir(parents=True)
-    tile = np.random.default_rng(1).integers(0, 256, (256, 256, 3), dtype=np.uint8)
-    cv2.imwrite(str(folder / "90000.png"), tile)
     store = tmp_path / "store"
-    arguments = ["encode", "--bundle", str(bundle.path), "--tiles", str(tmp_path / "map")]
-    arguments += ["--store", str(store), "--executor", "tensorrt", "--precision", "int8"]
+    arguments = encoding(bundle, tmp_path, "int8")
     done = CliRunner().invoke(tiles, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert bundle.encoder_id("int8+fp16") in (store / "header.json").read_text()
