@@ -43,6 +43,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "export.verification.command:verify",
         "Do the runs of a bundle agree, and where do they part (needs 'export' for taps)?",
     ),
+    "bench": ("benchmarks.command:bench", "Measure a bundle on this machine; compare and report."),
     "plugin": ("export.plugin.command:plugin", "Build the TensorRT plugin (needs nvcc)."),
 }
 

@@ -134,3 +134,9 @@ class CalibrationError(TilefixError):
     """Frames that are too few or show nothing, ranges of another model, or a judge's refusal."""
 
     exit_code = 15
+
+
+class BenchmarkError(TilefixError):
+    """A benchmark that cannot go on, or records of it that cannot be read or compared."""
+
+    exit_code = 16

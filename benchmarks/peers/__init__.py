@@ -1,0 +1,1 @@
+"""Other ways to the same answer, measured in the same run."""

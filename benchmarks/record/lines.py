@@ -1,0 +1,230 @@
+"""The lines of a benchmark's record: `tilefix-bench/1`, JSON lines, only ever appended to.
+
+A file holds `run` lines and what belongs to them by `run_id`: `accuracy`, `measurement`, `roofline`
+and `peer` lines. What could not be had is an `Unknown` with its reason, never 0 and never left out.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+SCHEMA = "tilefix-bench/1"
+
+
+class Scenario(str, Enum):
+    """How queries arrive, in MLPerf's terms."""
+
+    SINGLE_STREAM = "single-stream"  # the next frame when the last one is done, one click
+    MULTI_STREAM = "multi-stream"  # the same with N clicks in each frame
+    PERIODIC = "periodic"  # frames at the camera's rate, whether or not the last one is done
+    OFFLINE = "offline"  # windows to encode, all at hand
+    SOAK = "soak"  # multi-stream for minutes
+
+
+class CacheState(str, Enum):
+    """Whether the window of a frame was encoded before."""
+
+    COLD = "cold"  # never: encode and localise
+    WARM = "warm"  # always: localise
+    MIXED = "mixed"  # with probability `hit_rate`
+
+
+class Unknown(msgspec.Struct, frozen=True, tag=True):
+    """Something that could not be measured or read."""
+
+    reason: str  # for people: "no INA3221 under /sys/bus/i2c"
+
+
+class Series(msgspec.Struct, frozen=True, tag=True):
+    """Every value of one quantity in order, compressed (see `benchmarks.record.series`)."""
+
+    count: int
+    packed: str  # base64 of zlib of little-endian uint32: nanoseconds / 100
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """One part of the path of a frame."""
+
+    name: str  # capture, window, encode, preprocess, copy, engine, postprocess
+    times: Series | Unknown
+
+
+class Memory(msgspec.Struct, frozen=True, tag=True):
+    """Resident memory of the process, read from /proc/self at the first query and the last."""
+
+    start_bytes: int
+    end_bytes: int
+    peak_bytes: int
+
+
+class Punctuality(msgspec.Struct, frozen=True):
+    """What an open loop at a fixed rate did: time counts from the scheduled arrival."""
+
+    rate_hz: float
+    scheduled: int  # frames that the camera gave
+    missed: int  # not done within one period of their scheduled arrival, or replaced by a newer one
+    age: Series  # from the scheduled arrival to the fixes
+    start_delay: Series  # from the scheduled arrival to the start (its spread is the jitter)
+    beside: tuple[str, ...]  # what ran beside: "alignment", "window loading"
+
+
+class Energy(msgspec.Struct, frozen=True, tag=True):
+    """Power over the measurement, idle subtracted."""
+
+    rail: str  # "VDD_IN", "GPU0 (NVML)"
+    idle_w: float
+    mean_w: float
+    joule_per_frame: float  # (mean - idle) * duration / frames
+    samples: int
+    rate_hz: float  # of sampling
+
+
+class Heat(msgspec.Struct, frozen=True, tag=True):
+    """Temperatures and throttling over the measurement."""
+
+    hottest_zone: str
+    start_deg_c: float
+    max_deg_c: float
+    throttled: bool | None  # None: this machine does not say
+
+
+class Stability(msgspec.Struct, frozen=True, tag=True):
+    """First against last tenth of the queries, by their medians."""
+
+    first_ms: float
+    last_ms: float
+    stable: bool  # within 5 %
+
+
+class BundleFacts(msgspec.Struct, frozen=True):
+    """What was run: equal facts, equal programme."""
+
+    name: str
+    model_id: str
+    executor: str
+    precision: str
+    threads: int
+    frame_px: tuple[int, int]
+    files: tuple[tuple[str, str], ...]  # (name in the bundle, sha256), sorted
+    engines: tuple[tuple[str, str], ...]  # (graph, sha256 of the plan); empty without an engine
+    plugin_sha256: str | None
+    timing_cache_sha256: str | None
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """How it was run."""
+
+    quick: bool
+    seed: int
+    clicks: int  # in a frame of periodic and soak
+    hit_rate: float
+    rate_hz: float
+    pairs: str  # name of the pairs file
+    pairs_sha256: str
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """The machine, as far as it says."""
+
+    board: str | Unknown  # /proc/device-tree/model, or DMI
+    cpu: str | Unknown
+    cores: int
+    memory_bytes: int | Unknown
+    kernel: str
+    python: str
+    libraries: tuple[tuple[str, str], ...]  # numpy, opencv, onnxruntime, ... with versions
+    governor: str | Unknown
+    gpu: str | Unknown
+    driver: str | Unknown
+    cuda: str | Unknown
+    tensorrt: str | Unknown
+    l4t: str | Unknown
+    power_mode: str | Unknown  # nvpmodel's
+    clocks_mhz: tuple[tuple[str, float], ...] | Unknown  # cpu0, gpu, emc as seen at the start
+    temperatures_deg_c: tuple[tuple[str, float], ...] | Unknown
+    throttle: str | Unknown  # flags of NVML, or overcurrent and thermal counters of a Jetson
+    load_average: float | Unknown
+
+
+class RunLine(msgspec.Struct, frozen=True, tag="run", tag_field="line"):
+    """One call of `tilefix bench`."""
+
+    schema: str
+    run_id: str  # 16 hexadecimal digits
+    started_utc: str  # ISO 8601
+    command: str
+    version: str  # of tilefix
+    commit: str | Unknown  # of git; "+" at the end: with changes
+    bundle: BundleFacts
+    settings: Settings
+    environment: Environment
+
+
+class AccuracyLine(msgspec.Struct, frozen=True, tag="accuracy", tag_field="line"):
+    """What the same bundle, executor and precision reach on the pairs file of the run."""
+
+    run_id: str
+    prior: str  # "alignment" or "none"
+    clicks: int
+    acc25: float
+    acc50: float
+    coverage: float
+    wrong_rate: float | Unknown  # of what is accepted; Unknown: nothing was accepted
+
+
+class MeasurementLine(msgspec.Struct, frozen=True, tag="measurement", tag_field="line"):
+    """One scenario in one state of the cache."""
+
+    run_id: str
+    scenario: Scenario
+    state: CacheState
+    clicks: int  # N of each frame; 0 for offline
+    started_utc: str
+    warmup_queries: int
+    duration_s: float
+    ended: str  # "complete", "interrupted", or why: "device lost: ..."
+    latency: Series  # per query; per window for offline
+    stages: tuple[Stage, ...]
+    gpu: Series | Unknown  # by CUDA events
+    stability: Stability | Unknown  # Unknown: fewer than 100 queries
+    memory: Memory | Unknown
+    punctuality: Punctuality | None  # of periodic alone
+    energy: Energy | Unknown
+    heat: Heat | Unknown
+    harness_us: float  # median cost of the harness itself per query, microseconds
+
+
+class RooflineLine(msgspec.Struct, frozen=True, tag="roofline", tag_field="line"):
+    """What one graph needs at least, and how near it comes to what the machine can do."""
+
+    run_id: str
+    graph: str  # "localizer"
+    precision: str
+    clicks: int
+    macs: int
+    compulsory_bytes: int  # weights and inputs read once, outputs written once
+    copy_gb_s: float  # measured on this machine
+    matrix_gmac_s: float  # measured on this machine
+    bound_ms: float  # max of both terms
+    measured_ms: float
+    fraction: float  # bound / measured
+
+
+class PeerLine(msgspec.Struct, frozen=True, tag="peer", tag_field="line"):
+    """Another way to the same answer, in the same run on the same frames."""
+
+    run_id: str
+    name: str  # "DetGeo as published"
+    runtime: str  # "torch eager", "torch.compile", "ONNX Runtime", "OpenCV"
+    clicks: int  # in one frame
+    latency: Series | Unknown  # per frame
+    per_object_ms: float | Unknown
+    peak_bytes: int | Unknown
+    acc25: float | Unknown  # on the pairs file of the run; random weights have none
+    acc50: float | Unknown
+    note: str
+
+
+Line = RunLine | AccuracyLine | MeasurementLine | RooflineLine | PeerLine

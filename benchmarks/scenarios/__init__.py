@@ -1,0 +1,1 @@
+"""How queries arrive: the loops that measure, and the rules that they follow."""
