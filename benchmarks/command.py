@@ -1,10 +1,132 @@
-"""`tilefix bench`: measure a bundle on this machine, compare records, report."""
+"""`tilefix bench`: measure a bundle on this machine, compare records, report.
+
+A group that measures when it is called without a subcommand; each of those lives in its own room
+and is imported only when it is called.
+"""
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+from typing import Any
+
 import click
 
+from edge.commands.executor_options import executor_options
+from edge.errors import UsageError
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def bench() -> None:
-    """Measure a bundle on this machine, compare records, report."""
+# subcommand -> (where its click command is, the line that --help shows)
+SUBCOMMANDS: dict[str, tuple[str, str]] = {
+    "compare": ("benchmarks.record.command:compare", "Ratios of two records, with intervals."),
+    "report": ("benchmarks.report.command:report", "One HTML file of one or more records."),
+    "table": ("benchmarks.peers.command:table", "The table of the peers, for the README."),
+    "scale": ("benchmarks.scale.command:scale", "What encoding a large area costs."),
+}
+SCENARIOS = ("single-stream", "multi-stream", "periodic", "offline", "soak")
+STATES = ("cold", "warm", "mixed")
+
+
+class LazySubcommands(click.Group):
+    """A click group that imports a subcommand's module when it is used, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All subcommands in the order of the table."""
+        return list(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one subcommand; None for an unknown one."""
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        module_name, _, attribute = SUBCOMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module_name), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{SUBCOMMANDS[cmd_name][0]} is not a click command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the subcommands from the table, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in SUBCOMMANDS.items()])
+
+
+@click.group(
+    cls=LazySubcommands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option("--quick", is_flag=True, help="Few queries: the whole run in under 3 minutes.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("bench"),
+    show_default=True,
+    help="Folder of the record, bench.jsonl; a run that was cut short goes on there.",
+)
+@click.option("--bundle", type=click.Path(), help="Folder of a bundle; default: the shipped one.")
+@executor_options
+@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
+@click.option(
+    "--pairs",
+    type=click.Path(path_type=Path),
+    help="Labelled pairs: frames, clicks, map. Default: the bundled flight.",
+)
+@click.option("--clicks", type=click.IntRange(1), default=8, show_default=True)
+@click.option(
+    "--rate-hz",
+    type=click.FloatRange(0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Of the camera in `periodic`.",
+)
+@click.option(
+    "--hit-rate",
+    type=click.FloatRange(0, 1),
+    default=0.9,
+    show_default=True,
+    help="How often `mixed` finds its window encoded.",
+)
+@click.option(
+    "--scenario",
+    "scenarios",
+    type=click.Choice(SCENARIOS),
+    multiple=True,
+    help="Only this one; several times for several. Default: all but soak.",
+)
+@click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="Default: all.")
+@click.option("--peers", is_flag=True, help="Also measure other ways to the same answer.")
+@click.option("--cross-check", is_flag=True, help="Compare the engine's time with trtexec's.")
+@click.option(
+    "--soak-minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="How long `soak` and `periodic` run; default of soak: 10.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of queries.")
+@click.pass_context
+def bench(ctx: click.Context, **options: Any) -> None:
+    """Measure a bundle on this machine: latency, accuracy, memory and energy, in one record.
+
+    Scenarios as in MLPerf, each with the window encoded anew (cold), at hand (warm) or mostly at
+    hand (mixed). At least 1024 queries and 60 s of each, or 120 s, unless --quick.
+    """
+    if ctx.invoked_subcommand is not None:
+        _refuse_options(ctx)
+        return
+    measuring = importlib.import_module("benchmarks.measure_command")
+    measuring.measure_command(**options)
+
+
+def _refuse_options(ctx: click.Context) -> None:
+    """Options of the measurement before a subcommand would be passed over in silence."""
+    given = [
+        parameter.opts[0]
+        for parameter in ctx.command.params
+        if ctx.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise UsageError(
+            f"{given[0]} belongs to a measurement, not to {ctx.invoked_subcommand}",
+            expected=f"tilefix bench {ctx.invoked_subcommand} with options of its own",
+            found=", ".join(given),
+            do=f"write options behind the word {ctx.invoked_subcommand}; "
+            f"tilefix bench {ctx.invoked_subcommand} --help lists them",
+        )
