@@ -202,14 +202,17 @@ class RooflineLine(msgspec.Struct, frozen=True, tag="roofline", tag_field="line"
     run_id: str
     graph: str  # "localizer"
     precision: str
-    clicks: int
-    macs: int
-    compulsory_bytes: int  # weights and inputs read once, outputs written once
-    copy_gb_s: float  # measured on this machine
-    matrix_gmac_s: float  # measured on this machine
-    bound_ms: float  # max of both terms
-    measured_ms: float
-    fraction: float  # bound / measured
+    clicks: int  # 0 for the encoder
+    macs: int | Unknown  # Unknown: the graph could not be counted
+    compulsory_bytes: int | Unknown  # weights and inputs read once, outputs written once
+    copy_gb_s: float | Unknown  # measured on this machine; Unknown: not where the graph ran
+    matrix_gmac_s: float | Unknown  # measured on this machine
+    bound_ms: float | Unknown  # max of both terms
+    measured_ms: float | Unknown  # Unknown: a precision of the bundle that this run did not use
+    fraction: float | Unknown  # bound / measured
+    # Compulsory bytes, and what the layers between them write and read where nothing is fused
+    # but activations.
+    layer_bytes: int | Unknown = Unknown("not counted")
 
 
 class PeerLine(msgspec.Struct, frozen=True, tag="peer", tag_field="line"):
