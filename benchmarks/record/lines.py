@@ -156,7 +156,7 @@ class RunLine(msgspec.Struct, frozen=True, tag="run", tag_field="line"):
     started_utc: str  # ISO 8601
     command: str
     version: str  # of tilefix
-    commit: str | Unknown  # of git; "+" at the end: with changes
+    commit: str | Unknown  # of git; with changes: "+" and eight digits that tell them apart
     bundle: BundleFacts
     settings: Settings
     environment: Environment

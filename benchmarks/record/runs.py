@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.record.lines import AccuracyLine, MeasurementLine, PeerLine, RooflineLine, RunLine
+from benchmarks.record.file import FILE_NAME, lines
+from benchmarks.record.lines import (
+    AccuracyLine,
+    CacheState,
+    MeasurementLine,
+    PeerLine,
+    RooflineLine,
+    RunLine,
+    Scenario,
+)
+from edge.errors import BenchmarkError
+
+Key = tuple[Scenario, CacheState, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +35,31 @@ class Run:
         """Of the first call."""
         return self.calls[0]
 
+    def by_key(self) -> dict[Key, MeasurementLine]:
+        """The measurements by scenario, state and clicks."""
+        return {key_of(line): line for line in self.measurements}
+
+
+@dataclass(slots=True)
+class _Parts:
+    """A run while its file is read; a later line takes the place of an earlier one of its key."""
+
+    calls: list[RunLine] = field(default_factory=list)
+    accuracy: dict[object, AccuracyLine] = field(default_factory=dict)
+    measurements: dict[object, MeasurementLine] = field(default_factory=dict)
+    rooflines: dict[object, RooflineLine] = field(default_factory=dict)
+    peers: dict[object, PeerLine] = field(default_factory=dict)
+
+
+def key_of(line: MeasurementLine) -> Key:
+    """Scenario, state and clicks: what two runs' measurements are matched by."""
+    return line.scenario, line.state, line.clicks
+
+
+def record_path(path: Path) -> Path:
+    """The file of a record: `path` itself, or bench.jsonl in that folder."""
+    return path / FILE_NAME if path.is_dir() else path
+
 
 def read_runs(path: Path) -> tuple[Run, ...]:
     """All runs of a file, or of a folder with bench.jsonl in it, in order.
@@ -30,6 +67,47 @@ def read_runs(path: Path) -> tuple[Run, ...]:
     Of what was measured twice under one id (a first time interrupted), the last line counts.
 
     Raises:
-        BenchmarkError: it is missing, of another schema, or broken.
+        BenchmarkError: it is missing, empty, of another schema, or broken.
     """
-    raise NotImplementedError
+    path = record_path(path)
+    runs: dict[str, _Parts] = {}
+    for number, line in enumerate(lines(path), 1):
+        if isinstance(line, RunLine):
+            runs.setdefault(line.run_id, _Parts()).calls.append(line)
+            continue
+        if line.run_id not in runs:
+            raise BenchmarkError(
+                f"{path}, line {number} belongs to no run",
+                expected="a run line of the same id before it",
+                found=f"run_id {line.run_id}",
+                do="move the file away and measure again",
+            )
+        _add(runs[line.run_id], line)
+    if not runs:
+        raise BenchmarkError(
+            f"the record {path} is empty",
+            expected="at least one run",
+            found="no line",
+            do="measure first: tilefix bench --out DIR",
+        )
+    return tuple(
+        Run(
+            tuple(parts.calls),
+            tuple(parts.accuracy.values()),
+            tuple(parts.measurements.values()),
+            tuple(parts.rooflines.values()),
+            tuple(parts.peers.values()),
+        )
+        for parts in runs.values()
+    )
+
+
+def _add(parts: _Parts, line: AccuracyLine | MeasurementLine | RooflineLine | PeerLine) -> None:
+    if isinstance(line, AccuracyLine):
+        parts.accuracy[line.prior] = line
+    elif isinstance(line, MeasurementLine):
+        parts.measurements[key_of(line)] = line
+    elif isinstance(line, RooflineLine):
+        parts.rooflines[line.graph, line.precision, line.clicks] = line
+    else:
+        parts.peers[line.name, line.runtime, line.clicks] = line
