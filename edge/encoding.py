@@ -13,6 +13,7 @@ from edge.feature_header import (
     FeatureHeader,
     TensorSpec,
     read_header,
+    stored_gsd_m,
     tensor_specs,
 )
 from edge.feature_quantization import quantized
@@ -108,6 +109,7 @@ def encode_windows(
     window_px: tuple[int, int] = (WINDOW_PX, WINDOW_PX),
     resume_command: str | None = None,
     progress: Callable[[EncodeCount], None] = lambda count: None,
+    may_be_empty: bool = False,
 ) -> EncodeCount:
     """Encode windows that the store does not hold intact.
 
@@ -120,6 +122,7 @@ def encode_windows(
         window_px: width and height of the places.
         resume_command: what an error tells the reader to run again.
         progress: called after every window.
+        may_be_empty: a share of a map without imagery is no mistake; then no store is made.
 
     Raises:
         FeatureStoreError: a store of something else, or a full disk; what was done is kept.
@@ -154,7 +157,7 @@ def encode_windows(
     finally:
         if store is not None:
             store.close()
-    if count.encoded + count.kept == 0:
+    if count.encoded + count.kept == 0 and not may_be_empty:
         raise WindowError(
             "no window has imagery",
             expected="at least one window with imagery",
@@ -175,7 +178,7 @@ def header_for(
     return FeatureHeader(
         model_id=encoder.model_id,
         map_id=map_id,
-        gsd_m=float(f"{grid.gsd_m:.9g}"),  # the last bits differ between processors
+        gsd_m=stored_gsd_m(grid.gsd_m),
         zoom=grid.zoom,
         tensors=tensors,
         window_px=window_px,

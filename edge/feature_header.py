@@ -75,6 +75,11 @@ def tensor_specs(tensors: Mapping[str, Array]) -> tuple[TensorSpec, ...]:
     )
 
 
+def stored_gsd_m(gsd_m: float) -> float:
+    """A ground sampling distance as headers state it: the last bits differ between processors."""
+    return float(f"{gsd_m:.9g}")
+
+
 def write_header(folder: Path, header: FeatureHeader) -> None:
     """Write header.json with its checksum, under a temporary name first."""
     _check_layout(folder, header)

@@ -8,6 +8,7 @@ from pathlib import Path
 from edge.errors import FeatureStoreError
 from edge.feature_header import HEADER_NAME, FeatureHeader, TensorSpec
 
+SHARD_NAME = "shard.json"  # lies beside the files of a store: edge.feature_shard
 ENCODE_COMMAND = "tilefix tiles encode --tiles MAP --store {path}"
 
 
@@ -40,7 +41,8 @@ def check_same(folder: Path, wanted: FeatureHeader, there: FeatureHeader) -> Non
 
 def check_empty(folder: Path) -> None:
     """Refuse to begin a store among files of something else."""
-    strangers = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    names = (entry.name for entry in folder.iterdir())
+    strangers = sorted(name for name in names if name != SHARD_NAME and not name.startswith("."))
     if strangers:
         raise FeatureStoreError(
             f"{folder} is not a feature store",

@@ -1,32 +1,32 @@
-"""`tilefix tiles`: import a map, look at one, encode one into a feature store."""
+"""`tilefix tiles`: import a map, look at one; encoding and merging have files of their own."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from edge.commands.executor_options import check_run, device_options, executor_options, tell
+from edge.commands.progress import progress_bar
+from edge.commands.tiles_encode import encode
+from edge.commands.tiles_merge import merge
 
 if TYPE_CHECKING:
-    from edge.bundle import Bundle
-    from edge.encoding import EncodeCount
     from edge.tiles.geotiff import GeoTiffMap
-    from edge.tiles.lattice import WindowPlace
     from edge.tiles.pyramid import TilePyramid
-    from edge.tiles.window import PixelGrid
 
 INTERRUPTED = 130
-FOLDER = click.Path(path_type=Path, file_okay=False)
 ANY_PATH = click.Path(path_type=Path)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def tiles() -> None:
     """Import, inspect and encode maps."""
+
+
+tiles.add_command(encode)
+tiles.add_command(merge)
 
 
 @tiles.command("import")
@@ -61,7 +61,7 @@ def import_map(
         f" about {plan.tiles} tiles"
     )
     try:
-        with _progress("tiles") as bar:
+        with progress_bar("tiles") as bar:
             task = bar.add_task(out.name, total=plan.tiles)
             run_import(
                 plan,
@@ -112,101 +112,6 @@ def info(path: Path) -> None:
     opened.close()
 
 
-@tiles.command()
-@click.option("--bundle", "bundle_path", type=FOLDER, help="Bundle; default: the shipped one.")
-@click.option("--tiles", "map_path", type=ANY_PATH, required=True, help="The map.")
-@click.option("--store", type=FOLDER, required=True, help="Folder of the store, new or begun.")
-@click.option("--bbox", metavar="W,S,E,N", help="Only this part of the map, degrees.")
-@click.option("--gsd-m", type=float, help="Metres per pixel; default: that of the bundle.")
-@click.option(
-    "--features",
-    type=click.Choice(("float16", "int8")),
-    default="float16",
-    show_default=True,
-    help="How the store holds them; int8 halves it.",
-)
-@executor_options
-@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
-def encode(
-    bundle_path: Path | None,
-    map_path: Path,
-    store: Path,
-    bbox: str | None,
-    gsd_m: float | None,
-    features: str,
-    executor: str,
-    precision: str,
-    device_backend: str | None,
-    no_cuda_graphs: bool,
-    threads: int,
-) -> None:
-    """Encode the windows of a map into a feature store. Run it again to go on after a stop."""
-    from edge.bundle import Bundle, shipped_bundle_path
-    from edge.encoding import BundleEncoder, EncodeCount, encode_windows
-    from edge.tiles.opening import open_map
-    from edge.tiles.window import check_gsd
-
-    if gsd_m is not None:
-        check_gsd(gsd_m)
-    bundle = Bundle.open(bundle_path or shipped_bundle_path())
-    check_run(bundle, executor, precision)
-    opened = open_map(map_path)
-    grid = opened.grid(bundle.manifest.window.gsd_m if gsd_m is None else gsd_m)
-    places, total = _places(grid, bbox, bundle)
-    window = bundle.manifest.window
-    click.echo(f"{map_path}: {total} windows of {window.width_px} px at {grid.gsd_m:.3g} m/px")
-    device = device_options(device_backend, no_cuda_graphs)
-    encoder = BundleEncoder(bundle, executor, precision, threads, device, features)
-    count = EncodeCount()
-    try:
-        with _progress("windows") as bar:
-            task = bar.add_task(store.name, total=total)
-
-            def step(so_far: EncodeCount) -> None:
-                nonlocal count
-                count = so_far
-                bar.update(task, completed=so_far.done)
-
-            count = encode_windows(
-                grid,
-                opened.map_id,
-                places,
-                encoder,
-                store,
-                window_px=(window.width_px, window.height_px),
-                resume_command=_command_line(),
-                progress=step,
-            )
-    except KeyboardInterrupt:
-        click.echo(f"stopped: {_summary(count)}; to go on: {_command_line()}", err=True)
-        sys.exit(INTERRUPTED)
-    finally:
-        opened.close()
-    tell(encoder.notes)
-    click.echo(f"{store}: {_summary(count)}")
-
-
-def _places(grid: PixelGrid, bbox: str | None, bundle: Bundle) -> tuple[Iterator[WindowPlace], int]:
-    """The windows to encode, and how many they are."""
-    from edge.errors import UsageError
-    from edge.tiles.lattice import all_windows, count_windows, in_bbox
-
-    size_px = bundle.manifest.window.width_px
-    if bbox is None:
-        return all_windows(grid, size_px), count_windows(grid, size_px)
-    try:
-        west, south, east, north = map(float, bbox.split(","))
-    except ValueError as error:
-        raise UsageError(
-            "--bbox cannot be read",
-            expected="four numbers W,S,E,N in degrees, such as 11.57,48.12,11.60,48.15",
-            found=bbox,
-            do="correct --bbox; for a negative west write --bbox=-1.5,50,-1.4,51",
-        ) from error
-    box = (west, south, east, north)
-    return in_bbox(grid, *box, size_px), sum(1 for _ in in_bbox(grid, *box, size_px))
-
-
 def _pyramid_rows(opened: TilePyramid) -> list[tuple[str, str]]:
     rows, total = [], 0
     for zoom in opened.zooms:
@@ -225,42 +130,5 @@ def _raster_rows(opened: GeoTiffMap) -> list[tuple[str, str]]:
     ]
 
 
-def _summary(count: EncodeCount) -> str:
-    text = (
-        f"{count.encoded} windows encoded, {count.kept} were there, {count.empty} without imagery"
-    )
-    return text + (f" ({count.redone} were corrupt and encoded again)" if count.redone else "")
-
-
 def _megabytes(size_bytes: int) -> str:
     return f"{size_bytes / 1e6:.1f} MB"
-
-
-def _command_line() -> str:
-    import shlex
-
-    return shlex.join(["tilefix", *sys.argv[1:]])
-
-
-def _progress(unit: str) -> Any:
-    """A bar with count and time left, on standard error."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=Console(stderr=True))
