@@ -8,6 +8,7 @@ place, which is how it is tested without a GPU.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +18,7 @@ import numpy as np
 from edge.bundle import ENCODER, Bundle
 from edge.errors import ExecutorError
 from edge.executors.base import CLICK_COUNT, EXECUTORS, TensorSpec, check_tensors
+from edge.executors.run_clock import RunClock
 from edge.types import Array
 
 NAME = "torch-plugin"
@@ -98,6 +100,7 @@ class TorchPluginExecutor:
             )
             for name, tensor in zip(graph.outputs, answers, strict=True)
         )
+        self.clock = RunClock()
         self._bound: dict[str, Tensor] = {}
 
     @classmethod
@@ -129,11 +132,14 @@ class TorchPluginExecutor:
 
         check_tensors(self.name, self.inputs, {**self._as_arrays(), **inputs}, complete=True)
         feed = {**self._bound, **{name: self._on_device(x) for name, x in inputs.items()}}
+        start_ns = time.perf_counter_ns()
         with torch.inference_mode(), self._autocast:
             answers = self._module(*(feed[spec.name] for spec in self.inputs))
         named = dict(zip((spec.name for spec in self.outputs), answers, strict=True))
         names = list(named) if outputs is None else list(outputs)
-        return {name: named[name].cpu().numpy() for name in names}
+        found = {name: named[name].cpu().numpy() for name in names}
+        self.clock.add_host(time.perf_counter_ns() - start_ns)
+        return found
 
     def _on_device(self, value: Array) -> Tensor:
         import torch

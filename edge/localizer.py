@@ -60,6 +60,7 @@ class Localizer:
         self._opened_with = precision, threads, device
         self.acceptance = AcceptanceModel.from_spec(bundle.manifest.acceptance)
         self._executor = open_executor(executor, bundle, LOCALIZER, precision, threads, device)
+        self.clock = self._executor.clock  # what the runs of the localizer graph took so far
         self._encoder: Executor | None = None
         self._bound: ReferenceFeature | None = None
         self._spread = open_spread(bundle, precision)
@@ -190,11 +191,10 @@ class Localizer:
         fitted_s = time.perf_counter()
         found = self._run(fitted, xy_px, feature, known, attention=False)
         located_s = time.perf_counter()
-        head = self.bundle.manifest.head
         click_px = click_sigma_px(self.bundle.manifest, frame.pose, fitted, feature)
         sigma_px = self._spread.sigma_px(found.box_xyxy_px, known.inv_var, click_px)
         places = place(found.box_xyxy_px, feature, sigma_px)
-        imagery = coverage_at(feature, found.box_xyxy_px, head.stride_px)
+        imagery = coverage_at(feature, found.box_xyxy_px, self.bundle.manifest.head.stride_px)
         judged = self.acceptance.judge(found, known, feature.coverage, imagery)
         timings = Timings(
             preprocess_ms=1e3 * (fitted_s - start_s),

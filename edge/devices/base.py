@@ -39,6 +39,7 @@ class DeviceOptions:
 
     backend: str = DEFAULT_BACKEND  # one of BACKENDS
     graphs: bool = True  # False: enqueue every run anew instead of launching a captured graph
+    timed: bool = False  # events around the engine and its copies, for whoever measures
 
 
 def gpu_title(name: str, multiprocessors: int) -> str:
@@ -145,8 +146,12 @@ class DeviceBackend(Protocol):
         """A mark in a stream, with a time."""
         ...
 
-    def record(self, event: Any, stream: int) -> None:
-        """Enqueue a mark."""
+    def record(self, event: Any, stream: int, *, capturing: bool = False) -> None:
+        """Enqueue a mark; `capturing`: as a part of the graph, set anew in every launch.
+
+        Raises:
+            ExecutorError: also where this library cannot do the latter.
+        """
         ...
 
     def elapsed_ms(self, start: Any, end: Any) -> float:

@@ -28,6 +28,7 @@ from edge.types import Array
 
 MODULE = "cuda.bindings.driver"
 NAME_BYTES = 256
+RECORD_EXTERNAL = 1  # CU_EVENT_RECORD_EXTERNAL: a node of the graph, not an edge in it
 NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: no implicit waiting for the default stream
 
 
@@ -156,9 +157,12 @@ class CudaPythonDevice:
         """See DeviceBackend."""
         return self._call("cuEventCreate", 0)
 
-    def record(self, event: Any, stream: int) -> None:
+    def record(self, event: Any, stream: int, *, capturing: bool = False) -> None:
         """See DeviceBackend."""
-        self._call("cuEventRecord", event, stream)
+        if capturing:
+            self._call("cuEventRecordWithFlags", event, stream, RECORD_EXTERNAL)
+        else:  # which refuses that flag
+            self._call("cuEventRecord", event, stream)
 
     def elapsed_ms(self, start: Any, end: Any) -> float:
         """See DeviceBackend."""

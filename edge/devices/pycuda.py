@@ -24,6 +24,7 @@ from edge.devices.base import (
     no_driver,
 )
 from edge.devices.driver_graphs import DriverGraphs
+from edge.errors import ExecutorError
 from edge.types import Array
 
 MODULE = "pycuda.driver"
@@ -153,8 +154,19 @@ class PyCudaDevice:
         """See DeviceBackend."""
         return self._checked("cuEventCreate", self._driver.Event)
 
-    def record(self, event: Any, stream: int) -> None:
-        """See DeviceBackend."""
+    def record(self, event: Any, stream: int, *, capturing: bool = False) -> None:
+        """See DeviceBackend.
+
+        Raises:
+            ExecutorError: also `capturing`, for pycuda keeps the handle of an event to itself.
+        """
+        if capturing:
+            raise ExecutorError(
+                "pycuda cannot set a mark within a CUDA graph",
+                expected="the handle of an event, which cuEventRecordWithFlags takes",
+                found="pycuda.driver.Event, which has none",
+                do="choose --device-backend cuda-python, or --no-cuda-graphs",
+            )
         self._checked("cuEventRecord", event.record, self._streams[stream])
 
     def elapsed_ms(self, start: Any, end: Any) -> float:

@@ -16,6 +16,7 @@ import numpy as np
 
 from edge.bundle import Bundle
 from edge.errors import ClickError, ExecutorError
+from edge.executors.run_clock import RunClock
 from edge.precisions import graph_precision
 from edge.types import Array
 
@@ -42,6 +43,7 @@ class Executor(Protocol):
     notes: tuple[str, ...]  # what its user should know, such as an engine tuned for another board
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    clock: RunClock  # what its runs took so far
 
     @classmethod
     def open(cls, bundle: Bundle, kind: str, precision: str, threads: int) -> Executor:

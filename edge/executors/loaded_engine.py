@@ -12,6 +12,7 @@ from edge.errors import ExecutorError
 from edge.executors.base import TensorSpec
 from edge.executors.device_buffers import DeviceBuffers
 from edge.executors.engine_choice import ChosenEngine
+from edge.executors.engine_marks import END, ENGINE, ENGINE_END, START, EngineMarks
 from edge.executors.rtx_cache import RuntimeCache
 from edge.executors.trt_contexts import (
     ClickContexts,
@@ -42,6 +43,7 @@ class LoadedEngine:
         features: Collection[str],
         *,
         graphs: bool,
+        timed: bool = False,
     ) -> None:
         """Load, allocate, warm up and capture.
 
@@ -51,11 +53,13 @@ class LoadedEngine:
             device: where it runs.
             features: names of the inputs that stay on the device from run to run.
             graphs: capture one CUDA graph for each click bucket.
+            timed: record events around copies and engine (`marks`).
 
         Raises:
             ExecutorError: a refusal of the library or the device; all is given back.
         """
         self.notes: tuple[str, ...] = ()
+        self.marks: EngineMarks | None = None  # None: not timed
         self._trt = trt
         self._device = device
         self._graphs: dict[int, Any] = {}
@@ -63,7 +67,7 @@ class LoadedEngine:
         self._ending = ExitStack()  # what is made last ends first
         with device.current():
             try:
-                self._load(chosen, features)
+                self._load(chosen, features, timed)
                 for bucket in self.contexts.buckets.sizes:
                     self._warm_up(bucket)
                     if graphs:
@@ -107,7 +111,7 @@ class LoadedEngine:
         with self._device.current():
             self._ending.close()  # all of it, also where a part fails
 
-    def _load(self, chosen: ChosenEngine, features: Collection[str]) -> None:
+    def _load(self, chosen: ChosenEngine, features: Collection[str], timed: bool) -> None:
         trt, device, ending = self._trt, self._device, self._ending
         stream = self._stream = device.create_stream()
         ending.callback(device.destroy_stream, stream)
@@ -134,6 +138,9 @@ class LoadedEngine:
             parts += [config, self._cache]
         self.contexts = ClickContexts(trt, engine, config, profiles, stream, chosen.rebuild)
         ending.callback(self.contexts.close)
+        if timed:
+            self.marks = EngineMarks(device, stream)
+            ending.callback(self.marks.destroy)
         ending.callback(self._destroy_graphs)
         ending.callback(device.synchronise, stream)
         for bucket in self.contexts.buckets.sizes:
@@ -141,10 +148,18 @@ class LoadedEngine:
             self.contexts.place(bucket, self.inputs, self.outputs, *memory)
         device.synchronise(stream)  # the profiles are switched
 
-    def _enqueue_parts(self, bucket: int) -> None:
+    def _enqueue_parts(self, bucket: int, *, capturing: bool = False) -> None:
+        self._mark(START, capturing)
         self.buffers.copy_in(bucket)
+        self._mark(ENGINE, capturing)
         self.contexts.enqueue(bucket, self._stream)
+        self._mark(ENGINE_END, capturing)
         self.buffers.copy_out(bucket)
+        self._mark(END, capturing)
+
+    def _mark(self, index: int, capturing: bool) -> None:
+        if self.marks is not None:
+            self.marks.record(index, capturing=capturing)
 
     def _warm_up(self, bucket: int) -> None:
         self.buffers.write_noise(bucket)
@@ -157,7 +172,9 @@ class LoadedEngine:
             if self._trt.name == RTX:
                 self.contexts.check_capturable(bucket, self._stream)
             work = self._enqueue_parts
-            self._graphs[bucket] = self._device.capture(self._stream, lambda: work(bucket))
+            self._graphs[bucket] = self._device.capture(
+                self._stream, lambda: work(bucket, capturing=True)
+            )
         except ExecutorError as error:
             raise ExecutorError(
                 f"no CUDA graph can be captured for {clicks_of(bucket)}: {error.what}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from edge.bundle import Bundle
 from edge.errors import ExecutorError
 from edge.executors.base import Executor, TensorSpec, check_tensors
+from edge.executors.run_clock import RunClock
 from edge.types import Array
 
 PROVIDER = "CPUExecutionProvider"
@@ -58,6 +60,7 @@ class OnnxRuntimeExecutor:
                 do="pip install onnxruntime",
             ) from error
         self.precision = precision
+        self.clock = RunClock()
         self._graph = graph
         # Its exceptions share no base class of their own; ValueError is its Python half's.
         self._failures: tuple[type[Exception], ...] = (
@@ -109,6 +112,7 @@ class OnnxRuntimeExecutor:
         feed = {**self._bound, **inputs}
         check_tensors(self.name, self.inputs, feed, complete=True)
         names = [spec.name for spec in self.outputs] if outputs is None else list(outputs)
+        start_ns = time.perf_counter_ns()
         try:
             results: list[Array] = self._session.run(names, feed)
         except self._failures as error:
@@ -118,6 +122,7 @@ class OnnxRuntimeExecutor:
                 found=str(error),
                 do="check that the bundle was exported by this version of tilefix",
             ) from error
+        self.clock.add_host(time.perf_counter_ns() - start_ns)
         return dict(zip(names, results, strict=True))
 
 

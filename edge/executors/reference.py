@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from edge.bundle import LOCALIZER, Bundle
 from edge.decoding import Head, decode
 from edge.executors.base import Executor, TensorSpec
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
+from edge.executors.run_clock import RunClock
 from edge.types import Array
 
 
@@ -30,6 +32,7 @@ class ReferenceExecutor:
         self._head = head
         self._bound: dict[str, Array] = {}
         self.precision = graph.precision
+        self.clock = RunClock()
         self.inputs: tuple[TensorSpec, ...] = graph.inputs
         self.outputs: tuple[TensorSpec, ...] = graph.outputs
 
@@ -50,6 +53,7 @@ class ReferenceExecutor:
         self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
     ) -> dict[str, Array]:
         """Run once with the bound tensors and `inputs` (see `Executor.run`)."""
+        start_ns = time.perf_counter_ns()
         query = self._graph.run(inputs, ["query_vector"])["query_vector"]
         given = {**self._bound, **inputs}
         wide = [given[name].astype(np.float64) for name in ("v", "u", *_PRIOR)]
@@ -58,6 +62,7 @@ class ReferenceExecutor:
             name: value.astype(np.float32) for name, value in found.items()
         }
         results["query_vector"] = query
+        self.clock.add_host(time.perf_counter_ns() - start_ns)
         names = [spec.name for spec in self.outputs] if outputs is None else outputs
         return {name: results[name] for name in names}
 

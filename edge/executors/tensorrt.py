@@ -8,6 +8,7 @@ them from, launches it, waits, and reads the answers.
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +24,7 @@ from edge.executors.base import TensorSpec, check_tensors
 from edge.executors.click_buckets import NO_CLICKS, is_per_click
 from edge.executors.engine_choice import choose_engine
 from edge.executors.loaded_engine import LoadedEngine
+from edge.executors.run_clock import RunClock
 from edge.executors.trt_runtime import FULL, RTX, load_tensorrt
 from edge.types import Array
 
@@ -53,7 +55,14 @@ class TensorRtExecutor:
     toolkit = FULL
 
     def __init__(
-        self, bundle: Bundle, kind: str, precision: str, device: DeviceBackend, *, graphs: bool
+        self,
+        bundle: Bundle,
+        kind: str,
+        precision: str,
+        device: DeviceBackend,
+        *,
+        graphs: bool,
+        timed: bool = False,
     ) -> None:
         """Use `open`."""
         trt = load_tensorrt(self.toolkit, self.name)
@@ -62,7 +71,8 @@ class TensorRtExecutor:
         self.precision = precision
         self._device = device
         self._lock = threading.Lock()
-        self._engine = LoadedEngine(trt, chosen, device, features, graphs=graphs)
+        self._engine = LoadedEngine(trt, chosen, device, features, graphs=graphs, timed=timed)
+        self.clock = RunClock(0, 0, 0) if timed else RunClock()
         self.inputs: tuple[TensorSpec, ...] = self._engine.inputs
         self.outputs: tuple[TensorSpec, ...] = self._engine.outputs
         self.notes = (*chosen.notes, *self._engine.notes)
@@ -108,7 +118,8 @@ class TensorRtExecutor:
         load_tensorrt(cls.toolkit, cls.name)  # before a context is made on the GPU
         opened = open_device(options.backend)
         try:
-            return cls(bundle, kind, precision, opened, graphs=options.graphs)
+            how = {"graphs": options.graphs, "timed": options.timed}
+            return cls(bundle, kind, precision, opened, **how)
         except BaseException:
             with suppress(ExecutorError):  # a device that failed refuses all that follows
                 opened.close()
@@ -148,16 +159,25 @@ class TensorRtExecutor:
             finally:
                 for name in set(inputs) & set(self._features):
                     self._resident.pop(name, None)  # lent for this run: its owner may change it
+            start_ns = time.perf_counter_ns()
             for name, value in feed.items():
                 if name not in self._features:
                     buffers.stage(name, value, bucket)
+            staged_ns = time.perf_counter_ns()
             engine.enqueue(bucket)
             fetched = {name: buffers.fetch(name, count) for name in names}
             engine.synchronise()
-            return {
+            done_ns = time.perf_counter_ns()
+            answers = {
                 name: buffers.result(name, count) if value is None else value
                 for name, value in fetched.items()
             }
+            if engine.marks is None:
+                self.clock.add_host(done_ns - staged_ns)
+            else:
+                staging_ns = staged_ns - start_ns + time.perf_counter_ns() - done_ns
+                self.clock.add_device(done_ns - staged_ns, staging_ns, *engine.marks.times_ns())
+            return answers
 
     def close(self) -> None:
         """Free everything on the GPU; the executor cannot be used after. Twice is as good as once.
@@ -188,11 +208,13 @@ class TensorRtExecutor:
             return
         for name in new:
             self._resident.pop(name, None)  # half a copy is no feature
+        start_ns = time.perf_counter_ns()
         sources = {name: np.ascontiguousarray(value) for name, value in new.items()}
         for name, value in sources.items():
             self._engine.buffers.upload(name, value)
         self._engine.synchronise()
         self._resident.update(new)
+        self.clock.add_upload(time.perf_counter_ns() - start_ns)
 
     def _check_outputs(self, names: Sequence[str]) -> None:
         known = [spec.name for spec in self.outputs]

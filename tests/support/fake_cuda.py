@@ -67,7 +67,13 @@ def _answering(gpu: FakeGpu, name: str, function: Callable[..., Any]) -> Callabl
     return call
 
 
-_ANSWERS = {"cuMemGetInfo": 2, "cuMemAlloc": 1, "cuMemHostAlloc": 1, "cuStreamEndCapture": 1}
+_ANSWERS = {
+    "cuEventElapsedTime": 1,
+    "cuMemGetInfo": 2,
+    "cuMemAlloc": 1,
+    "cuMemHostAlloc": 1,
+    "cuStreamEndCapture": 1,
+}
 
 
 def _functions(gpu: FakeGpu) -> dict[str, Callable[..., Any]]:
@@ -103,7 +109,21 @@ def _functions(gpu: FakeGpu) -> dict[str, Callable[..., Any]]:
     def record(event: _Handle, stream: Any) -> None:
         from fake_gpu import Work
 
+        if gpu.capturing:
+            return  # an edge of the graph: nothing is recorded when it runs
         gpu.enqueue(int(stream), Work(lambda: gpu.events.update({int(event): gpu.clock_ms}), ()))
+
+    def record_with_flags(event: _Handle, stream: Any, flags: int) -> None:
+        from fake_gpu import Work
+
+        if flags != 1 or not gpu.capturing:  # CU_EVENT_RECORD_EXTERNAL is for captures alone
+            raise RefusedError(1)
+        gpu.enqueue(int(stream), Work(lambda: gpu.events.update({int(event): gpu.clock_ms}), ()))
+
+    def elapsed(start: _Handle, end: _Handle) -> float:
+        if min(gpu.events[int(start)], gpu.events[int(end)]) < 0:
+            raise RefusedError(400)  # never recorded
+        return gpu.events[int(end)] - gpu.events[int(start)]
 
     def wait(_event: _Handle) -> None:
         for stream in list(gpu.streams):
@@ -137,7 +157,8 @@ def _functions(gpu: FakeGpu) -> dict[str, Callable[..., Any]]:
         "cuGraphDestroy": lambda graph: graph.value.clear(),
         "cuEventCreate": create_event,
         "cuEventRecord": record,
+        "cuEventRecordWithFlags": record_with_flags,
         "cuEventSynchronize": wait,
-        "cuEventElapsedTime": lambda start, end: gpu.events[int(end)] - gpu.events[int(start)],
+        "cuEventElapsedTime": elapsed,
         "cuEventDestroy": lambda event: gpu.events.pop(int(event)) and None,
     }

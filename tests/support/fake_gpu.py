@@ -20,9 +20,11 @@ PAGE = 4096
 FREED = 0xDD  # what freed page-locked memory is overwritten with
 OUT_OF_MEMORY, NO_CONTEXT, CAPTURE_UNSUPPORTED, CAPTURE_INVALID = 2, 201, 900, 901
 NAMES = {
+    1: "CUDA_ERROR_INVALID_VALUE",
     2: "CUDA_ERROR_OUT_OF_MEMORY",
     100: "CUDA_ERROR_NO_DEVICE",
     201: "CUDA_ERROR_INVALID_CONTEXT",
+    400: "CUDA_ERROR_INVALID_HANDLE",
     700: "CUDA_ERROR_ILLEGAL_ADDRESS",
     900: "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
     901: "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED",
@@ -275,6 +277,7 @@ class FakeGpu:
             "memory": len(self.memory),
             "streams": len(self.streams),
             "graphs": len(self.graphs),
+            "events": len(self.events),
             "contexts in use": len(self.users),
             "pushed": self.depth,
         }

@@ -159,6 +159,32 @@ def test_events_time_what_lies_between(device, gpu):
     device.destroy_stream(stream)
 
 
+def test_a_graph_sets_its_own_marks_in_every_launch(device, gpu):
+    stream, start, end = device.create_stream(), device.create_event(), device.create_event()
+
+    def work() -> None:
+        device.record(start, stream, capturing=True)
+        for _ in range(2):
+            gpu.enqueue(stream, Work(lambda: None, ()))
+        device.record(end, stream, capturing=True)
+
+    if device.name == "pycuda":
+        with pytest.raises(ExecutorError, match="pycuda cannot set a mark within a CUDA graph"):
+            device.capture(stream, work)
+    else:
+        graph = device.capture(stream, work)
+        with pytest.raises(ExecutorError, match="cuEventElapsedTime failed"):
+            device.elapsed_ms(start, end)  # nothing was launched yet
+        for _ in range(2):
+            device.launch(graph, stream)
+            device.synchronise(stream)
+            assert device.elapsed_ms(start, end) == 3.0
+        device.destroy_graph(graph)
+    device.destroy_event(start)
+    device.destroy_event(end)
+    device.destroy_stream(stream)
+
+
 def test_too_little_memory_is_told_with_what_is_there(device):
     held = device.allocate(900_000)
     with pytest.raises(ExecutorError, match="the CUDA call cuMemAlloc failed") as caught:

@@ -36,6 +36,8 @@ def test_copies_graphs_and_times(device):
     assert int(minor) >= 0
     assert 0 < device.free_bytes() <= facts.total_bytes
     stream, start, end = device.create_stream(), device.create_event(), device.create_event()
+    inner_start, inner_end = device.create_event(), device.create_event()
+    marks = device.name != "pycuda"  # which has no marks within graphs
     pinned = device.allocate_host(1 << 20, mapped=False)
     mapped = device.allocate_host(1 << 20, mapped=True)
     address = device.allocate(1 << 20)
@@ -43,7 +45,11 @@ def test_copies_graphs_and_times(device):
     back = np.zeros(1 << 20, np.uint8)
 
     def work() -> None:
+        if marks:
+            device.record(inner_start, stream, capturing=True)
         device.copy_in(address, pinned.array, stream)
+        if marks:
+            device.record(inner_end, stream, capturing=True)
         device.copy_out(mapped.array, address, stream)
 
     graph = device.capture(stream, work)
@@ -55,6 +61,9 @@ def test_copies_graphs_and_times(device):
         device.synchronise(stream)
         assert (mapped.array == value).all()
         assert device.elapsed_ms(start, end) > 0
+        if marks:
+            within_ms = device.elapsed_ms(inner_start, inner_end)
+            assert 0 < within_ms < device.elapsed_ms(start, end)
     mapped.array[:] = 7
     assert mapped.device_address is not None
     device.copy_out(back, mapped.device_address, stream)  # the device reads what the host wrote
@@ -64,6 +73,6 @@ def test_copies_graphs_and_times(device):
     device.free(address)
     for buffer in (pinned, mapped):
         device.free_host(buffer)
-    for event in (start, end):
+    for event in (start, end, inner_start, inner_end):
         device.destroy_event(event)
     device.destroy_stream(stream)
