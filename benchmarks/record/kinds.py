@@ -13,7 +13,8 @@ MACHINE = ("board", "cpu", "cores", "gpu", "power_mode", "governor")
 # Its software: the same machine with another is worth a comparison, but not the same run.
 SOFTWARE = ("kernel", "python", "libraries", "driver", "cuda", "tensorrt", "l4t")
 HOW = ("executor", "threads")  # of the bundle's facts
-NOT_A_KIND = ("pairs",)  # of the settings: the name of the file, whose sha256 counts
+# All settings but the name of the pairs file, whose sha256 counts.
+SETTINGS = tuple(name for name in Settings.__struct_fields__ if name != "pairs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,10 @@ class Difference:
 
 def kind_differences(first: RunLine, second: RunLine) -> list[Difference]:
     """What keeps two runs from being compared: another machine, executor or setting."""
-    fields = tuple(name for name in Settings.__struct_fields__ if name not in NOT_A_KIND)
     return [
         *_differences(first.environment, second.environment, MACHINE),
         *_differences(first.bundle, second.bundle, HOW),
-        *_differences(first.settings, second.settings, fields),
+        *_differences(first.settings, second.settings, SETTINGS),
     ]
 
 

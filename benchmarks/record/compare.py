@@ -1,0 +1,195 @@
+"""Two runs of one kind, measurement by measurement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from benchmarks.record.file import COMPLETE
+from benchmarks.record.kinds import Difference, kind_differences, subject_differences
+from benchmarks.record.lines import (
+    AccuracyLine,
+    Energy,
+    Heat,
+    MeasurementLine,
+    RunLine,
+    Scenario,
+    Stability,
+    Unknown,
+)
+from benchmarks.record.paired_bootstrap import Ratio, Ratios, percentile_ratios
+from benchmarks.record.runs import Key, Run
+from benchmarks.record.series import unpack
+from edge.errors import BenchmarkError
+
+SCENARIOS = "scenarios"  # what `--allow` calls a scenario that only one run has
+SAME_QUERIES = ("seed", "clicks", "hit_rate", "pairs_sha256")  # with others nothing can be paired
+REPEATABLE = 0.05  # of a median, that two runs of the same may differ by
+ERROR_RATE = 0.05  # of finding a difference in any of all medians where there is none
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measurement of both runs."""
+
+    key: Key
+    ratios: Ratios
+    verdict: str
+    energy: tuple[Energy | Unknown, Energy | Unknown]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Both runs side by side."""
+
+    runs: tuple[RunLine, RunLine]
+    subjects: tuple[Difference, ...]  # what is compared
+    allowed: tuple[Difference, ...]  # other kinds, on purpose
+    rows: tuple[Row, ...]
+    accuracy: tuple[tuple[str, AccuracyLine | None, AccuracyLine | None], ...]  # by prior
+
+
+def compare_runs(first: Run, second: Run, allow: Collection[str] = ()) -> Comparison:
+    """Compare two runs; measurements are matched by scenario, state and clicks.
+
+    Args:
+        first: what is compared with.
+        second: what is compared.
+        allow: kinds that may differ on purpose: names of `Difference.field`.
+
+    Raises:
+        BenchmarkError: they differ in kind; every difference is listed.
+    """
+    unlike = [*kind_differences(first.line, second.line), *_scenario_differences(first, second)]
+    refused = [each for each in unlike if each.field not in allow]
+    if refused:
+        raise _refusal(refused)
+    same_queries = not any(each.field in SAME_QUERIES for each in unlike)
+    mine, others = first.by_key(), second.by_key()
+    ratios = {
+        key: percentile_ratios(
+            unpack(mine[key].latency),
+            unpack(others[key].latency),
+            paired=same_queries and _one_by_one(mine[key]) and _one_by_one(others[key]),
+        )
+        for key in mine
+        if key in others
+    }
+    medians = max(1, sum(bool(each.of) for each in ratios.values()))
+    return Comparison(
+        runs=(first.line, second.line),
+        subjects=tuple(subject_differences(first.line, second.line)),
+        allowed=tuple(unlike),
+        rows=tuple(_row(mine[key], others[key], each, medians) for key, each in ratios.items()),
+        accuracy=_accuracy(first, second),
+    )
+
+
+def verdict(ratio: Ratio, medians: int) -> str:
+    """What the median says, in words.
+
+    A difference is shown where its own 95 % interval leaves 1 out, and it would still do so among
+    all medians of the comparison (Bonferroni): of two runs of the same, one comparison in twenty
+    shows any.
+
+    Args:
+        ratio: of the medians.
+        medians: how many are looked at.
+    """
+    z = NormalDist().inv_cdf(1 - ERROR_RATE / (2 * medians))
+    factor = NormalDist().inv_cdf(1 - ERROR_RATE / 2)
+    widen = (z - factor) * ratio.log_error
+    if math.log(ratio.low) - widen <= 0 <= math.log(ratio.high) + widen:
+        return "no difference shown"
+    way = "faster" if ratio.ratio < 1 else "slower"
+    if abs(ratio.ratio - 1) <= REPEATABLE:
+        percent = 100 * abs(ratio.ratio - 1)
+        return f"B {way} by {percent:.1f} %: less than two runs of the same may differ by"
+    return f"B {way}: {ratio.ratio:.2f} of A's time"
+
+
+def _row(first: MeasurementLine, second: MeasurementLine, ratios: Ratios, medians: int) -> Row:
+    doubts = [*_doubts("A", first), *_doubts("B", second)]
+    if not ratios.of:
+        said = f"too few queries: {min(ratios.counts)}"
+    elif doubts:
+        said = f"not judged: {'; '.join(doubts)}"
+    else:
+        said = verdict(ratios.of[0], medians)
+    notes = [*_notes("A", first), *_notes("B", second)]
+    if not ratios.paired:
+        notes.append("not the same queries one by one: each run was resampled by itself")
+    key = first.scenario, first.state, first.clicks
+    return Row(key, ratios, said, (first.energy, second.energy), tuple(notes))
+
+
+def _doubts(name: str, line: MeasurementLine) -> list[str]:
+    """Why a measurement is no ground for a verdict."""
+    found = []
+    stability = line.stability
+    if isinstance(stability, Stability) and not stability.stable:
+        found.append(f"{name} unstable ({stability.first_ms:.3f} -> {stability.last_ms:.3f} ms)")
+    if isinstance(line.heat, Heat) and line.heat.throttled:
+        found.append(f"{name} throttled (up to {line.heat.max_deg_c:.0f} degrees C)")
+    return found
+
+
+def _notes(name: str, line: MeasurementLine) -> list[str]:
+    notes = [] if line.ended == COMPLETE else [f"{name} ended early: {line.ended}"]
+    if isinstance(line.stability, Unknown):
+        notes.append(f"{name}: stability unknown ({line.stability.reason})")
+    return notes
+
+
+def _one_by_one(line: MeasurementLine) -> bool:
+    """Whether query i is the i-th of the stream: a camera's frames may have been left out."""
+    punctuality = line.punctuality
+    if line.scenario is not Scenario.PERIODIC or punctuality is None:
+        return line.scenario is not Scenario.PERIODIC
+    return punctuality.scheduled == line.latency.count
+
+
+def _scenario_differences(first: Run, second: Run) -> list[Difference]:
+    mine, others = first.by_key(), second.by_key()
+    unlike = [key for key in (*mine, *others) if (key in mine) != (key in others)]
+    return [
+        Difference(
+            SCENARIOS,
+            _name(key) if key in mine else f"no {_name(key)}",
+            _name(key) if key in others else f"no {_name(key)}",
+        )
+        for key in unlike
+    ]
+
+
+def _name(key: Key) -> str:
+    scenario, state, clicks = key
+    return f"{scenario.value} {state.value} with {clicks} clicks"
+
+
+def _accuracy(
+    first: Run, second: Run
+) -> tuple[tuple[str, AccuracyLine | None, AccuracyLine | None], ...]:
+    mine = {line.prior: line for line in first.accuracy}
+    others = {line.prior: line for line in second.accuracy}
+    priors = dict.fromkeys((*mine, *others))
+    return tuple((prior, mine.get(prior), others.get(prior)) for prior in priors)
+
+
+def _refusal(refused: list[Difference]) -> BenchmarkError:
+    fields = list(dict.fromkeys(each.field for each in refused))
+    allow = " ".join(f"--allow {field}" for field in fields)
+    do = f"measure both alike; or, where the difference is what you ask about, add {allow}"
+    if SCENARIOS in fields:
+        do += "; a run that was cut short goes on when its command is given again"
+    return BenchmarkError(
+        "the two runs differ in kind: their ratio would mean nothing",
+        expected="the same machine, executor, settings and scenarios",
+        found="".join(
+            f"\n    {each.field}\n      A: {each.first}\n      B: {each.second}" for each in refused
+        ),
+        do=do,
+    )
