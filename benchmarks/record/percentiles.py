@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge.errors import BenchmarkError
 
 METHOD: Final = "inverted_cdf"
-# percentile -> samples that it takes: ten of them lie beyond it
+# percentile -> samples that it takes: ten of them lie beyond it, five beyond the median
 LEAST_COUNT = {50.0: 10, 90.0: 100, 99.0: 1_000, 99.9: 10_000}
 
 
