@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.model_trial import ATTENDING, MODELS
-from edge.errors import OutputError
+from benchmarks.readme_table import Marks
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 README = ROOT / "README.md"
 BEGIN = "<!-- table of benchmarks.gpu_table -->"
 END = "<!-- end of the table of benchmarks.gpu_table -->"
+MARKS = Marks(BEGIN, END, "the table of GPUs")
 KIND = "gpu_acceptance"
 NOT_MEASURED = "not measured"
 Record = dict[str, Any]  # as benchmarks.acceptance_record writes it
@@ -187,24 +188,6 @@ def table(records: Sequence[Record]) -> str:
     return "\n".join(lines)
 
 
-def with_table(text: str, made: str) -> str:
-    """A README with the table between its markers.
-
-    Raises:
-        OutputError: the markers are not there, once each and in order.
-    """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end) or BEGIN in rest or END in before + after:
-        raise OutputError(
-            "the README has no place for the table of GPUs",
-            expected=f"{BEGIN} and, below it, {END}, once each",
-            found=f"{text.count(BEGIN)} and {text.count(END)} of them, or in another order",
-            do="put the two lines back where the table belongs",
-        )
-    return f"{before}{begin}\n{made}\n{end}{after}"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table, or write it; returns the exit status."""
     parser = argparse.ArgumentParser(prog="benchmarks.gpu_table", description=__doc__)
@@ -212,8 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     made = table(read_records())
     if given.write:
-        text = README.read_text(encoding="utf-8")
-        README.write_text(with_table(text, made), encoding="utf-8")
+        MARKS.write(README, made)
     else:
         print(made)
     return 0

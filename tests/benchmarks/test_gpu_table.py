@@ -83,5 +83,5 @@ def test_writing_touches_only_what_is_between_the_markers(tmp_path, monkeypatch,
 @pytest.mark.parametrize("text", ["", BEGIN, f"{END}\n{BEGIN}", f"{BEGIN}{END}{BEGIN}{END}"])
 def test_a_readme_without_a_place_is_refused(text):
     with pytest.raises(OutputError) as error:
-        gpu_table.with_table(text, "made")
+        gpu_table.MARKS.put(text, "made")
     assert error.value.what == "the README has no place for the table of GPUs"
