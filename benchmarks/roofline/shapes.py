@@ -54,7 +54,7 @@ class ShapedGraph:
         if found is None or any(size is None for size in found):
             raise BenchmarkError(
                 f"the work of the graph {self.path} cannot be counted",
-                expected=f"a known shape of {name}, at {node.op_type} {node.name}",
+                expected=f"a known shape of {name}, at {node.op_type} {node.name}".rstrip(),
                 found="no shape" if found is None else f"{list(found)}",
                 do="report this, with the model that the bundle was made from",
             )
