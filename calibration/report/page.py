@@ -21,18 +21,14 @@ from calibration.report.charts import (
     scatter,
 )
 from calibration.report.tables import agreement_table, real_table, score_table
-from edge.page_style import STYLE
+from edge.page_parts import Tile, document, footer, items, section, tiles
 
 MORE_STYLE = """
-.good{color:var(--right)}.bad{color:var(--wrong)}.warn{color:var(--missed)}
-.pad{padding:16px}.two{display:grid;grid-template-columns:1fr 1fr;gap:16px}
-@media(max-width:900px){.two{grid-template-columns:1fr}}
 .ranges{display:grid;grid-template-columns:repeat(auto-fill,minmax(260px,1fr));gap:14px;padding:16px}
 .ranges div{min-width:0}.ranges b{font-size:13px;font-weight:550;display:block;overflow:hidden;
 text-overflow:ellipsis;white-space:nowrap}.ranges span{font-size:12px;color:var(--muted)}
-summary{cursor:pointer;padding:12px 16px;color:var(--muted)}
 .swatch{display:inline-block;width:18px;border-top:3px solid;margin:0 7px 4px 0}
-ul{margin:0 0 10px;padding-left:20px;color:var(--muted)}.sheet{display:block;width:100%}
+.sheet{display:block;width:100%}
 """
 OPEN_RANGES = 24  # of each graph, those that saturate most; the others are folded away
 
@@ -55,7 +51,7 @@ def page(shown: Evidence) -> str:
     words = {Outcome.ACCEPTED: "good", Outcome.MIXED: "warn", Outcome.REJECTED: "bad"}
     sections = [
         _tiles(judgement),
-        _section("Why", f"<ul>{''.join(_item(x) for x in judgement.reasons)}</ul>", panel=False),
+        section("Why", items(judgement.reasons), panel=False),
         _scores(judgement),
         _sensitivity(judgement),
         _real(judgement),
@@ -70,42 +66,28 @@ def page(shown: Evidence) -> str:
     facts.append(f"judged in {judgement.seconds:.0f} s; samples: {', '.join(judgement.samples)}")
     if shown.command:
         facts.append(shown.command)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}{MORE_STYLE}</style></head><body><main>"
-        f"<h1>{html.escape(shown.bundle)} in INT8: "
-        f'<b class="{colour}">{html.escape(outcome)}</b></h1>'
-        f"{''.join(sections)}"
-        f"<footer>{''.join(f'<p>{html.escape(x)}</p>' for x in facts)}</footer>"
-        "</main></body></html>\n"
-    )
+    name = html.escape(shown.bundle)
+    heading = f'<h1>{name} in INT8: <b class="{colour}">{html.escape(outcome)}</b></h1>'
+    return document(title, f"{heading}{''.join(sections)}{footer(facts)}", MORE_STYLE)
 
 
 def _tiles(judgement: Judgement) -> str:
-    tiles = [
-        ("ranges by", judgement.method),
-        ("blocks left in float16", str(len(judgement.left_float))),
+    shown = [
+        Tile(judgement.method, "ranges by"),
+        Tile(str(len(judgement.left_float)), "blocks left in float16"),
     ]
     last = judgement.candidates[-1] if judgement.candidates else None
     for regime in last.regimes if last else ():
         change = regime.change_25
-        tiles.append(
-            (
-                f"points of acc@0.25, {regime.regime} ({change.low:+.1f} to {change.high:+.1f})",
-                f"{change.mean:+.2f}",
-            )
-        )
+        interval = f"({change.low:+.1f} to {change.high:+.1f})"
+        words = f"points of acc@0.25, {regime.regime} {interval}"
+        shown.append(Tile(f"{change.mean:+.2f}", words))
     if last is not None and judgement.base is not None and judgement.base.file_bytes:
         share = last.file_bytes / judgement.base.file_bytes
-        tiles.append(("of the float32 graphs' size", f"{share:.0%}"))
+        shown.append(Tile(f"{share:.0%}", "of the float32 graphs' size"))
     for graph, ratio in judgement.latency_ratio.items():
-        tiles.append((f"float32's time over INT8's, {graph}", f"{ratio:.2f}x"))
-    inside = "".join(
-        f'<div class="tile"><b>{html.escape(value)}</b><span>{html.escape(label)}</span></div>'
-        for label, value in tiles
-    )
-    return f'<div class="tiles">{inside}</div>'
+        shown.append(Tile(f"{ratio:.2f}x", f"float32's time over INT8's, {graph}"))
+    return tiles(shown)
 
 
 def _scores(judgement: Judgement) -> str:
@@ -125,7 +107,7 @@ def _scores(judgement: Judgement) -> str:
         parts.append(agreement_table(judgement.agreement))
     if not parts:
         return ""
-    return _section("Accuracy", "".join(parts))
+    return section("Accuracy", "".join(parts))
 
 
 def _points(candidates: Sequence[CandidateScore], regime: str) -> list[Point]:
@@ -165,13 +147,13 @@ def _sensitivity(judgement: Judgement) -> str:
         "<p>Relative error of a graph's worst output when this block alone is in INT8; MMAC: "
         "million multiply-accumulates.</p>"
     )
-    return _section(
+    return section(
         "Sensitivity by block", f'{words}<div class="panel pad">{bars(lines)}</div>', panel=False
     )
 
 
 def _real(judgement: Judgement) -> str:
-    return "" if judgement.real is None else _section("Real frames", real_table(judgement.real))
+    return "" if judgement.real is None else section("Real frames", real_table(judgement.real))
 
 
 def _ranges(shown: Evidence) -> str:
@@ -235,13 +217,4 @@ def _sheet(shown: Evidence) -> str:
     source = (
         f'<img class="sheet" alt="the selected pictures" src="data:image/jpeg;base64,{picture}">'
     )
-    return _section("Selected pictures", source)
-
-
-def _section(title: str, inside: str, panel: bool = True) -> str:
-    body = f'<div class="panel">{inside}</div>' if panel else inside
-    return f"<h2>{html.escape(title)}</h2>{body}"
-
-
-def _item(words: str) -> str:
-    return f"<li>{html.escape(words)}</li>"
+    return section("Selected pictures", source)

@@ -6,6 +6,7 @@ import html
 from collections.abc import Sequence
 
 from calibration.judging.record import AgreementScore, CandidateScore, Change, RealScore
+from edge.page_parts import table
 
 
 def score_table(candidates: Sequence[CandidateScore]) -> str:
@@ -92,20 +93,3 @@ def real_table(real: RealScore) -> str:
 def change_words(change: Change) -> str:
     """A change in points with its interval: "-0.12 (-0.30 to +0.05)"."""
     return f"{change.mean:+.2f} ({change.low:+.2f} to {change.high:+.2f})"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> str:
-    """An HTML table whose first `words` columns stand on the left."""
-
-    def cells(tag: str, values: Sequence[str]) -> str:
-        left = f'<{tag} class="l">'
-        return "".join(
-            f"{left if n < words else f'<{tag}>'}{html.escape(value)}</{tag}>"
-            for n, value in enumerate(values)
-        )
-
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return (
-        f'<div class="scroll"><table><thead><tr>{cells("th", head)}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
