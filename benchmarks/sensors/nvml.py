@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.record.lines import Unknown
 
-INSTALL = "pip install nvidia-ml-py"
+INSTALL = "pip install 'tilefix[nvml]'"
 # Bits of nvmlClocksEventReasons that mean: slower than asked, for power or heat (nvml.h).
 REASONS = {
     0x04: "power cap",

@@ -73,7 +73,7 @@ def test_of_several_the_one_that_runs_must_be_named(environment):
 def test_no_library_no_driver_and_no_gpu_have_reasons(environment):
     environment.setitem(sys.modules, "pynvml", None)
     found = open_nvml()
-    assert found == Unknown("NVML is not installed for Python: pip install nvidia-ml-py")
+    assert found == Unknown("NVML is not installed for Python: pip install 'tilefix[nvml]'")
     found = opened(environment, FakeNvml(no_driver=True))
     assert found == Unknown("NVML does not answer: NVML Shared Library Not Found")
     assert opened(environment, FakeNvml(0)) == Unknown("NVML sees no GPU")
