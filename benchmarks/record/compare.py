@@ -112,29 +112,35 @@ def verdict(ratio: Ratio, medians: int) -> str:
 
 
 def _row(first: MeasurementLine, second: MeasurementLine, ratios: Ratios, medians: int) -> Row:
-    doubts = [*_doubts("A", first), *_doubts("B", second)]
+    doubts = [*_drift("A", first), *_drift("B", second)]
+    throttled = [*_throttling("A", first), *_throttling("B", second)]
+    if len(throttled) == 1:  # of both it is how this machine runs
+        doubts += throttled
     if not ratios.of:
         said = f"too few queries: {min(ratios.counts)}"
     elif doubts:
         said = f"not judged: {'; '.join(doubts)}"
     else:
         said = verdict(ratios.of[0], medians)
-    notes = [*_notes("A", first), *_notes("B", second)]
+    notes = [*_notes("A", first), *_notes("B", second), *throttled]
     if not ratios.paired:
         notes.append("not the same queries one by one: each run was resampled by itself")
     key = first.scenario, first.state, first.clicks
     return Row(key, ratios, said, (first.energy, second.energy), tuple(notes))
 
 
-def _doubts(name: str, line: MeasurementLine) -> list[str]:
-    """Why a measurement is no ground for a verdict."""
-    found = []
+def _drift(name: str, line: MeasurementLine) -> list[str]:
     stability = line.stability
-    if isinstance(stability, Stability) and not stability.stable:
-        found.append(f"{name} unstable ({stability.first_ms:.3f} -> {stability.last_ms:.3f} ms)")
-    if isinstance(line.heat, Heat) and line.heat.throttled:
-        found.append(f"{name} throttled (up to {line.heat.max_deg_c:.0f} degrees C)")
-    return found
+    if not isinstance(stability, Stability) or stability.stable:
+        return []
+    return [f"{name} unstable ({stability.first_ms:.3f} -> {stability.last_ms:.3f} ms)"]
+
+
+def _throttling(name: str, line: MeasurementLine) -> list[str]:
+    heat = line.heat
+    if not isinstance(heat, Heat) or not heat.throttled:
+        return []
+    return [f"{name} throttled ({heat.hottest_zone} up to {heat.max_deg_c:.0f} degrees C)"]
 
 
 def _notes(name: str, line: MeasurementLine) -> list[str]:

@@ -80,9 +80,8 @@ class RecordFile:
         data = msgspec.json.encode(line) + b"\n"
         size = os.fstat(self._descriptor).st_size
         try:
-            written = os.write(self._descriptor, data)
-            if written < len(data):  # a full disk takes what fits
-                written += os.write(self._descriptor, data[written:])
+            while data:  # once; a full disk takes what fits, and refuses the rest
+                data = data[os.write(self._descriptor, data) :]
             os.fsync(self._descriptor)
         except OSError as error:
             os.ftruncate(self._descriptor, size)
@@ -123,6 +122,8 @@ class RecordFile:
                 do="wait until the other one ends, or stop it; give another folder with --out if "
                 "the lock belongs to another machine",
             ) from error
+        except OSError as error:  # a network drive that knows no locks
+            raise _unwritable(self.path, error) from error
 
     def _cut(self) -> None:
         """Cut off what follows the last newline."""

@@ -87,12 +87,21 @@ def test_accuracy_stands_beside():
     assert found == (("alignment", first[0], second[0]), ("none", first[1], None))
 
 
-def test_an_unstable_or_throttled_run_is_not_judged():
+def test_an_unstable_run_is_not_judged():
     drifting = measurement_line(np.linspace(3e6, 4e6, 500))
-    hot = measurement_line(latencies(500, 1.0), heat=Heat("tj-thermal", 50.0, 96.5, True))
-    (row,) = compare_runs(made_run(drifting), made_run(hot)).rows
-    assert row.verdict.startswith("not judged: A unstable (3.0")
-    assert "B throttled (up to 96 degrees C)" in row.verdict
+    (row,) = compare_runs(made_run(drifting), made_run(measurement_line(latencies(500, 1.0)))).rows
+    assert row.verdict == "not judged: A unstable (3.049 -> 3.951 ms)"
+
+
+def test_throttling_of_one_run_alone_is_no_ground_for_a_verdict():
+    hot = measurement_line(latencies(500, 1.0), heat=Heat("tj-thermal", 50.0, 96.4, True))
+    cool = measurement_line(latencies(500, 3.0), heat=Heat("tj-thermal", 50.0, 60.0, False))
+    said = "throttled (tj-thermal up to 96 degrees C)"
+    (row,) = compare_runs(made_run(cool), made_run(hot)).rows
+    assert row.verdict == f"not judged: B {said}"
+    (row,) = compare_runs(made_run(hot), made_run(hot)).rows
+    assert row.verdict == "no difference shown"
+    assert {f"A {said}", f"B {said}"} <= set(row.notes)
 
 
 def test_few_queries_are_not_judged():

@@ -103,6 +103,16 @@ def test_two_processes_cannot_append_at_once(tmp_path):
     assert subprocess.run(second, capture_output=True, text=True, check=True).stdout == ""
 
 
+def test_a_drive_without_locks_is_an_error(tmp_path, monkeypatch):
+    def refuse(descriptor, operation):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(record_file.fcntl, "flock", refuse)
+    with pytest.raises(OutputError, match="cannot be written") as caught:
+        RecordFile(tmp_path / "bench.jsonl")
+    assert "No locks available" in caught.value.found
+
+
 def test_reading_needs_no_lock(tmp_path):
     path = tmp_path / "bench.jsonl"
     with RecordFile(path) as file:
