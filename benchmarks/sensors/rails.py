@@ -88,16 +88,14 @@ def find_supply(root: Path) -> Supply | Unknown:
 
 
 def _rails(root: Path) -> Iterator[Rail]:
-    """Every rail; of two layouts that show the same chip the first.
+    """Every rail; a chip that two layouts show comes twice.
 
     Raises:
         PermissionError: one is there, and not for this user.
     """
-    seen: set[Path] = set()
     for folder in (folder for pattern in HWMON for folder in sorted(root.glob(pattern))):
-        chip, real = read_text(folder / "name"), folder.resolve()
-        if chip in CHIPS and real not in seen:
-            seen.add(real)
+        chip = read_text(folder / "name")
+        if chip in CHIPS:
             yield from _ina238(folder) if chip == "ina238" else _ina3221(folder)
     for folder in sorted(root.glob(OLD_I2C)):
         for channel in (0, 1, 2):

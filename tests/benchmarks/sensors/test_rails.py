@@ -60,7 +60,12 @@ def test_a_pc_has_none(tmp_path):
 
 
 def test_parts_do_not_pass_for_the_whole(tmp_path):
-    put(tmp_path, sensor_trees.ina3221(NANO_INA, {"VDD_SOC": (5000, 100), "VDD_NEW": (5000, 1)}))
+    put(
+        tmp_path,
+        sensor_trees.ina3221(
+            NANO_INA, {"VDD_SOC": (5000, 100), "VDD_NEW": (5000, 1), "NC": (0, 0)}
+        ),
+    )
     found = find_supply(tmp_path)
     assert found == Unknown("of the rails VDD_SOC, VDD_NEW none is known to be the whole board")
 
