@@ -96,9 +96,16 @@ class LazySubcommands(click.Group):
 @click.option("--peers", is_flag=True, help="Also measure other ways to the same answer.")
 @click.option("--cross-check", is_flag=True, help="Compare the engine's time with trtexec's.")
 @click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="Of each measurement but `soak`, in place of the rules.",
+)
+@click.option(
     "--soak-minutes",
     type=click.FloatRange(0, min_open=True),
-    help="How long `soak` and `periodic` run; default of soak: 10.",
+    default=10.0,
+    show_default=True,
+    help="Of `soak`.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order of queries.")
 @click.pass_context

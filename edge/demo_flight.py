@@ -46,6 +46,15 @@ def bundled_flight(bundle: Bundle, prior: PriorChoice) -> DemoFlight:
     Raises:
         DataError: this installation carries none.
     """
+    return recorded_flight(bundled_folder(), bundle, prior)
+
+
+def bundled_folder() -> Path:
+    """Where the flight lies that comes with tilefix.
+
+    Raises:
+        DataError: this installation carries none.
+    """
     folder = Path(str(importlib.resources.files("edge"))) / "demo_data" / "flight"
     if not (folder / "truth.json").is_file():
         raise DataError(
@@ -54,7 +63,7 @@ def bundled_flight(bundle: Bundle, prior: PriorChoice) -> DemoFlight:
             found="no such file",
             do="install tilefix from its wheel, or give --pairs FILE",
         )
-    return recorded_flight(folder, bundle, prior)
+    return folder
 
 
 def recorded_flight(folder: Path, bundle: Bundle, prior: PriorChoice) -> DemoFlight:

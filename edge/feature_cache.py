@@ -108,6 +108,10 @@ class FeatureCache:
             self._held.popitem(last=False)
         return PlacedFeature(place, feature, window_ms, encode_ms)
 
+    def forget(self, place: WindowPlace) -> None:
+        """Let go of the feature of a place, if it is held."""
+        self._held.pop(place, None)
+
     def _stored(self, place: WindowPlace) -> ReferenceFeature | None:
         if self._store is None:
             return None

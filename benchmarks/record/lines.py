@@ -123,6 +123,8 @@ class Settings(msgspec.Struct, frozen=True):
     rate_hz: float
     pairs: str  # name of the pairs file
     pairs_sha256: str
+    minutes: float | None = None  # of each measurement but soak; None: by the rules
+    soak_minutes: float = 10.0
 
 
 class Environment(msgspec.Struct, frozen=True):

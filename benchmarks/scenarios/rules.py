@@ -1,0 +1,77 @@
+"""How long is measured, and how long is warmed up before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.record.lines import CacheState, Scenario
+
+LOCKING_S = 3.0  # of an open loop: until the alignment beside it has found its place
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When a measurement may end: enough queries and enough time, or the longest time."""
+
+    least_queries: int = 1024
+    least_s: float = 60.0
+    most_s: float = 120.0
+    warmup_queries: int = 32  # at least so many, for at least so long; they are not counted
+    warmup_s: float = 2.0
+    longest_warmup_s: float = 10.0  # whatever the number
+
+    def enough(self, queries: int, elapsed_s: float) -> bool:
+        """Whether to end."""
+        done = queries >= self.least_queries and elapsed_s >= self.least_s
+        return queries > 0 and (done or elapsed_s >= self.most_s)
+
+    def warm(self, queries: int, elapsed_s: float) -> bool:
+        """Whether the warm-up is over."""
+        done = queries >= self.warmup_queries and elapsed_s >= self.warmup_s
+        return queries > 0 and (done or elapsed_s >= self.longest_warmup_s)
+
+    def frames(self, rate_hz: float) -> tuple[int, int]:
+        """Of an open loop: frames of the warm-up, and frames that are measured."""
+        wanted_s = min(max(self.least_s, self.least_queries / rate_hz), self.most_s)
+        warmup = max(1, round(max(self.warmup_s, LOCKING_S) * rate_hz))
+        return warmup, max(1, round(wanted_s * rate_hz))
+
+
+FULL = Rules()
+# All of a quick run together in under 3 minutes on two cores. What is warm takes longer, for it is
+# what flies: 100 queries of it tell a p90 and whether it drifts.
+QUICK = Rules(24, 1.5, 3.0, warmup_queries=2, warmup_s=0.2, longest_warmup_s=1.0)
+QUICK_WARM = Rules(110, 1.5, 7.0, warmup_queries=4, warmup_s=0.3, longest_warmup_s=1.0)
+
+
+def rules_for(
+    scenario: Scenario,
+    state: CacheState,
+    *,
+    quick: bool,
+    minutes: float | None,
+    soak_minutes: float,
+) -> Rules:
+    """The rules of one measurement.
+
+    Args:
+        scenario: soak takes `soak_minutes`.
+        state: of the cache.
+        quick: the short rules.
+        minutes: of every measurement but soak, in place of the rules; None: by the rules.
+        soak_minutes: of soak.
+    """
+    fixed = soak_minutes if scenario is Scenario.SOAK else minutes
+    if fixed is not None:
+        warmup = QUICK_WARM if quick else FULL
+        return Rules(
+            least_queries=1,
+            least_s=60 * fixed,
+            most_s=60 * fixed,
+            warmup_queries=warmup.warmup_queries,
+            warmup_s=warmup.warmup_s,
+            longest_warmup_s=warmup.longest_warmup_s,
+        )
+    if not quick:
+        return FULL
+    return QUICK_WARM if state is CacheState.WARM else QUICK
