@@ -56,6 +56,18 @@ BOARDS = (
 )
 
 
+def board_of(name: str) -> Board | None:
+    """The board that a machine says it is, such as "NVIDIA Jetson Orin Nano Developer Kit Super".
+
+    >>> board_of("NVIDIA Jetson AGX Orin Developer Kit").name
+    'Jetson AGX Orin 64GB'
+    """
+    for words, board in zip(("Orin Nano", "Orin NX", "AGX Orin", "Thor"), BOARDS, strict=True):
+        if words in name and "Jetson" in name:
+            return board
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What a board might take for one run of a graph. Nothing of it was measured."""

@@ -1,0 +1,101 @@
+"""What makes a run's numbers less than they seem; it stands above them, loudly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.record.lines import Heat, Memory, Stability
+from benchmarks.report.numbers import missed_share, ms
+from benchmarks.report.shown import Measured, ShownRun
+
+MOST_HARNESS_US = 20.0
+MOST_MISSED = 0.001  # of all frames: what the project promises
+MOST_GROWTH = 0.02  # of resident memory over a measurement
+MOST_LOAD_SHARE = 0.3  # of the cores, busy with something else at the start
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """One sentence; a grave one means that a number must not be relied on."""
+
+    words: str
+    grave: bool
+
+
+def doubts_of(shown: ShownRun) -> tuple[Doubt, ...]:
+    """All doubts of a run, grave ones first."""
+    found = [doubt for each in shown.measured for doubt in _of_measurement(each)]
+    found += _of_run(shown)
+    return tuple(sorted(found, key=lambda doubt: not doubt.grave))
+
+
+def marks_of(each: Measured) -> str:
+    """The grave doubts of a measurement in a word or two, for its row in a table."""
+    marks = []
+    if not each.complete:
+        marks.append(each.line.ended.partition(":")[0].upper())
+    if each.unstable:
+        marks.append("UNSTABLE")
+    if isinstance(each.line.heat, Heat) and each.line.heat.throttled:
+        marks.append("THROTTLED")
+    return ", ".join(marks)
+
+
+def _of_measurement(each: Measured) -> list[Doubt]:
+    line, found = each.line, []
+    if not each.complete:
+        found.append(Doubt(f"{each.words}: {line.ended}, after {len(each.ns):,} queries", True))
+    if each.unstable and isinstance(line.stability, Stability):
+        first, last = line.stability.first_ms, line.stability.last_ms
+        found.append(
+            Doubt(
+                f"{each.words}: unstable; the first tenth of the queries took {ms(first)} ms, the "
+                f"last {ms(last)} ms (medians): {last / first - 1:+.0%}",
+                True,
+            )
+        )
+    if isinstance(line.heat, Heat) and line.heat.throttled:
+        found.append(
+            Doubt(
+                f"{each.words}: throttled, at up to {line.heat.max_deg_c:.0f} °C in "
+                f"{line.heat.hottest_zone}",
+                True,
+            )
+        )
+    late = line.punctuality
+    if late is not None and late.scheduled and late.missed / late.scheduled > MOST_MISSED:
+        share = missed_share(late.missed, late.scheduled)
+        found.append(
+            Doubt(
+                f"{each.words}: {late.missed:,} of {late.scheduled:,} frames missed ({share}) at "
+                f"{late.rate_hz:g} Hz",
+                False,
+            )
+        )
+    if isinstance(line.memory, Memory):
+        grown = line.memory.end_bytes / line.memory.start_bytes - 1
+        if grown > MOST_GROWTH:
+            found.append(Doubt(f"{each.words}: memory grew by {grown:.1%}", False))
+    if line.harness_us > MOST_HARNESS_US:
+        found.append(
+            Doubt(f"{each.words}: the harness itself cost {line.harness_us:.0f} µs a query", False)
+        )
+    return found
+
+
+def _of_run(shown: ShownRun) -> list[Doubt]:
+    line, found = shown.run.line, []
+    if line.settings.quick:
+        found.append(Doubt("a quick run: few queries, hence few percentiles", False))
+    if not shown.run.accuracy:
+        found.append(Doubt("no accuracy of this bundle on these pairs is in the record", True))
+    load = line.environment.load_average
+    if isinstance(load, float) and load > MOST_LOAD_SHARE * line.environment.cores:
+        cores = line.environment.cores
+        found.append(Doubt(f"the machine was busy: load {load:.1f} on {cores} cores", False))
+    if isinstance(line.commit, str) and "+" in line.commit:
+        found.append(Doubt("the code had changes that are in no commit", False))
+    if len(shown.run.calls) > 1:
+        times = ", ".join(call.started_utc[:16].replace("T", " ") for call in shown.run.calls)
+        found.append(Doubt(f"measured in {len(shown.run.calls)} calls: {times} UTC", False))
+    return found

@@ -1,0 +1,137 @@
+"""What stands on top of the report: the numbers that decide, and what speaks against them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.record.lines import CacheState, Energy, Memory, Unknown
+from benchmarks.record.percentiles import percentile_ms, too_few
+from benchmarks.report.doubts import MOST_MISSED, Doubt, doubts_of
+from benchmarks.report.numbers import mib, missed_share, ms
+from benchmarks.report.shown import Measured, ShownRun
+from edge.page_parts import Tile, tiles
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The report in a few words."""
+
+    words: str
+    kind: str  # "good", "warn", "bad", or "" where there is nothing to judge
+
+
+def verdict_of(shown: ShownRun) -> Verdict:
+    """Whether the camera's rate was held; without an open loop, the median alone."""
+    best = shown.headline
+    if best is None or best.summary is None:
+        return Verdict("nothing was measured", "bad")
+    late = best.line.punctuality
+    if late is None:
+        took = ms(best.summary.median_ms, too_few(50.0))
+        unit = f"{took} ms" if best.summary.median_ms is not None else took
+        return Verdict(f"{unit} at the median, {best.words}", "")
+    share = late.missed / late.scheduled if late.scheduled else 1.0
+    missed = f"{missed_share(late.missed, late.scheduled)} of the frames missed"
+    words = f"{late.rate_hz:g} Hz held, {missed}"
+    kind = "good"
+    if share > MOST_MISSED:
+        words, kind = f"{late.rate_hz:g} Hz not held, {missed}", "bad"
+    if kind == "good" and any(doubt.grave for doubt in doubts_of(shown)):
+        return Verdict(f"{words}, with doubts", "warn")
+    return Verdict(words, kind)
+
+
+def headline(shown: ShownRun, others: int) -> str:
+    """Heading, sentence, doubts and tiles of a run, as HTML.
+
+    Args:
+        shown: the run on top.
+        others: how many more runs the page has.
+    """
+    line, said = shown.run.line, verdict_of(shown)
+    board = line.environment.board
+    where = "a machine without a name" if isinstance(board, Unknown) else board
+    bundle = line.bundle
+    sentence = (
+        f"{bundle.name} in {bundle.executor}, {bundle.precision}, {bundle.threads} threads, frames "
+        f"of {bundle.frame_px[0]} x {bundle.frame_px[1]} px, on {where}. Accuracy and latency are "
+        f"of the same bundle on the same pairs ({line.settings.pairs}). Measured from "
+        f"{line.started_utc[:16].replace('T', ' ')} UTC on."
+    )
+    if others:
+        sentence += f" {others} more run{'s' if others > 1 else ''} on this page."
+    heading = (
+        f'<h1>{html.escape(bundle.name)}: <b class="{said.kind or "plain"}">'
+        f"{html.escape(said.words)}</b></h1><p>{html.escape(sentence)}</p>"
+    )
+    return heading + doubt_box(doubts_of(shown)) + tiles(_tiles(shown))
+
+
+def doubt_box(doubts: Sequence[Doubt]) -> str:
+    """The doubts of a run, grave ones in red; nothing where there are none."""
+    if not doubts:
+        return ""
+    grave = [doubt for doubt in doubts if doubt.grave]
+    title = "Do not rely on these numbers as they are" if grave else "To be known beforehand"
+    lines = "".join(
+        f"<li{' class=bad' if doubt.grave else ''}>{html.escape(doubt.words)}</li>"
+        for doubt in doubts
+    )
+    kind = "doubts grave" if grave else "doubts"
+    return f'<div class="{kind}" role="note"><b>{title}</b><ul>{lines}</ul></div>'
+
+
+def _tiles(shown: ShownRun) -> list[Tile]:
+    best = shown.headline
+    if best is None or best.summary is None:
+        return []
+    found = best.summary
+    marked = "warn" if not best.complete or best.unstable else ""
+    median = f"{ms(found.median_ms)} ms" if found.median_ms is not None else too_few(50.0)
+    slow = f"{ms(found.p99_ms)} ms" if found.p99_ms is not None else too_few(99.0)
+    made = [
+        Tile(median, f"p50, {best.words}", marked),
+        Tile(slow, "p99 of the same", marked),
+        Tile(f"{ms(found.max_ms)} ms", f"slowest of {found.count:,}", marked),
+    ]
+    late = best.line.punctuality
+    if late is not None:
+        kind = "good" if late.missed <= MOST_MISSED * late.scheduled else "bad"
+        words = f"frames missed at {late.rate_hz:g} Hz: {late.missed:,} of {late.scheduled:,}"
+        made.append(Tile(missed_share(late.missed, late.scheduled), words, kind))
+    made += _worth(shown, best)
+    made += _more(shown, best)
+    return made
+
+
+def _worth(shown: ShownRun, best: Measured) -> list[Tile]:
+    worth = shown.worth(best.line.scenario)
+    if worth is None:
+        return [Tile("not scored", "accuracy of this bundle on these pairs", "bad")]
+    prior = "frames aligned" if worth.prior == "alignment" else "no prior"
+    wrong = worth.wrong_rate
+    rate = "-" if isinstance(wrong, Unknown) else f"{wrong:.1%}"
+    why = wrong.reason if isinstance(wrong, Unknown) else "of the accepted are wrong"
+    return [
+        Tile(f"{worth.acc25:.0%} / {worth.acc50:.0%}", f"acc@0.25 / acc@0.5, {prior}"),
+        Tile(f"{worth.coverage:.0%}", "accepted (coverage)"),
+        Tile(rate, why),
+    ]
+
+
+def _more(shown: ShownRun, best: Measured) -> list[Tile]:
+    line, made = best.line, []
+    cold = shown.find(line.scenario, CacheState.COLD, line.clicks)
+    if cold is not None and cold is not best:
+        middle = percentile_ms(cold.ns, 50.0)
+        unit = f"{ms(middle)} ms" if middle is not None else too_few(50.0)
+        made.append(Tile(unit, "p50 where the window is new (cold)"))
+    peaks = [each.line.memory for each in shown.measured if isinstance(each.line.memory, Memory)]
+    if peaks:
+        made.append(Tile(mib(max(each.peak_bytes for each in peaks)), "most memory"))
+    if isinstance(line.energy, Energy):
+        joule = f"{1e3 * line.energy.joule_per_frame:.0f} mJ"
+        made.append(Tile(joule, f"a frame, idle subtracted ({line.energy.rail})"))
+    return made

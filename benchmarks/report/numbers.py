@@ -1,0 +1,50 @@
+"""Numbers as the report writes them."""
+
+from __future__ import annotations
+
+from benchmarks.record.lines import Unknown
+from edge.page_parts import Cell
+
+NOT_KNOWN = "not known"
+
+
+def ms(value: float | None, otherwise: str = "-") -> str:
+    """Milliseconds with three digits that count: "0.213", "21.4", "1,930"."""
+    if value is None:
+        return otherwise
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def share(value: float | Unknown, digits: int = 1) -> str | Cell:
+    """A share in percent."""
+    return unknown(value) if isinstance(value, Unknown) else f"{value:.{digits}%}"
+
+
+def missed_share(missed: int, scheduled: int) -> str:
+    """Missed frames of an open loop: none are "0 %", few are never rounded to none."""
+    if not missed or not scheduled:
+        return "0 %" if scheduled else "-"
+    value = 100 * missed / scheduled
+    return f"{value:.1f} %" if value >= 1 else f"{value:.2g} %"
+
+
+def mega(value: float | Unknown, digits: int = 1) -> str | Cell:
+    """Bytes in millions."""
+    return unknown(value) if isinstance(value, Unknown) else f"{value / 1e6:,.{digits}f}"
+
+
+def mib(value: float) -> str:
+    """Bytes in MiB."""
+    return f"{value / 2**20:,.0f} MiB"
+
+
+def number(value: float | Unknown, digits: int = 2) -> str | Cell:
+    """A plain number."""
+    return unknown(value) if isinstance(value, Unknown) else f"{value:,.{digits}f}"
+
+
+def unknown(value: Unknown) -> Cell:
+    """What could not be had: the reason shows on hovering, and all reasons stand in a list."""
+    return Cell(NOT_KNOWN, "none", value.reason)

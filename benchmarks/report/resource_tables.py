@@ -1,0 +1,72 @@
+"""Memory, energy and heat of each measurement."""
+
+from __future__ import annotations
+
+from benchmarks.record.lines import Energy, Heat, Memory
+from benchmarks.report.doubts import MOST_GROWTH
+from benchmarks.report.numbers import mib, unknown
+from benchmarks.report.shown import Measured, ShownRun
+from edge.page_parts import Cell, table
+
+HEAD = (
+    "scenario",
+    "window",
+    "clicks",
+    "memory, first query",
+    "last",
+    "grown",
+    "peak",
+    "energy a frame",
+    "mean power",
+    "idle",
+    "rail",
+    "start °C",
+    "most °C",
+    "hottest",
+    "throttled",
+)
+
+
+def resource_table(shown: ShownRun) -> str:
+    """One row for each measurement; empty where there is none."""
+    rows = [_row(each) for each in shown.measured]
+    return table(HEAD, rows, words=2) if rows else ""
+
+
+def _row(each: Measured) -> list[str | Cell]:
+    line = each.line
+    clicks = str(line.clicks) if line.clicks else "-"
+    head = [line.scenario.value, line.state.value, clicks]
+    return [*head, *_memory(line.memory), *_energy(line.energy), *_heat(line.heat)]
+
+
+def _memory(found: object) -> list[str | Cell]:
+    if not isinstance(found, Memory):
+        return _missing(found, 4)
+    grown = found.end_bytes / found.start_bytes - 1
+    words = Cell(f"{grown:+.1%}", "warn" if grown > MOST_GROWTH else "")
+    return [mib(found.start_bytes), mib(found.end_bytes), words, mib(found.peak_bytes)]
+
+
+def _energy(found: object) -> list[str | Cell]:
+    if not isinstance(found, Energy):
+        return _missing(found, 4)
+    hint = f"{found.samples:,} samples at {found.rate_hz:g} Hz, idle subtracted"
+    joule = Cell(f"{1e3 * found.joule_per_frame:,.1f} mJ", "", hint)
+    return [joule, f"{found.mean_w:.1f} W", f"{found.idle_w:.1f} W", found.rail]
+
+
+def _heat(found: object) -> list[str | Cell]:
+    if not isinstance(found, Heat):
+        return _missing(found, 4)
+    words = {True: Cell("YES", "bad"), False: Cell("no"), None: Cell("not said", "none")}
+    return [
+        f"{found.start_deg_c:.0f}",
+        f"{found.max_deg_c:.0f}",
+        found.hottest_zone,
+        words[found.throttled],
+    ]
+
+
+def _missing(found: object, cells: int) -> list[str | Cell]:
+    return [unknown(found), *[""] * (cells - 1)]  # type: ignore[arg-type]

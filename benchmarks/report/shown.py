@@ -1,0 +1,155 @@
+"""Runs as the report shows them: with a label, and with their latencies unpacked once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.record.lines import (
+    AccuracyLine,
+    CacheState,
+    MeasurementLine,
+    Scenario,
+    Stability,
+    Unknown,
+)
+from benchmarks.record.percentiles import Summary, summary
+from benchmarks.record.runs import Run, read_runs
+from benchmarks.record.series import unpack
+
+COMPLETE = "complete"
+ALIGNED_SCENARIOS = (Scenario.PERIODIC,)  # their fixes have the prior of an alignment
+# What flies comes first: the headline is the first of these that a run has.
+HEADLINES = (
+    (Scenario.PERIODIC, CacheState.WARM),
+    (Scenario.MULTI_STREAM, CacheState.WARM),
+    (Scenario.SINGLE_STREAM, CacheState.WARM),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A measurement and its latencies."""
+
+    line: MeasurementLine
+    ns: NDArray[np.int64]  # [count], in the order of the queries
+    summary: Summary | None  # None: it ended before its first query
+
+    @property
+    def words(self) -> str:
+        """For people: "multi-stream, warm, 8 clicks"."""
+        clicks = self.line.clicks
+        tail = f", {clicks} click{'s' if clicks > 1 else ''}" if clicks else ""
+        return f"{self.line.scenario.value}, {self.line.state.value}{tail}"
+
+    @property
+    def complete(self) -> bool:
+        """Whether it ran to its end."""
+        return self.line.ended == COMPLETE
+
+    @property
+    def unstable(self) -> bool:
+        """Whether it is known to have drifted."""
+        found = self.line.stability
+        return isinstance(found, Stability) and not found.stable
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRun:
+    """A run, its name on the page, and its measurements in the order of the record."""
+
+    label: str
+    run: Run
+    measured: tuple[Measured, ...]
+
+    def find(self, scenario: Scenario, state: CacheState, clicks: int) -> Measured | None:
+        """One measurement with queries in it."""
+        wanted = scenario, state, clicks
+        for each in self.measured:
+            line = each.line
+            if (line.scenario, line.state, line.clicks) == wanted and each.summary is not None:
+                return each
+        return None
+
+    @property
+    def headline(self) -> Measured | None:
+        """The measurement that is nearest to a flight; None: nothing was measured."""
+        clicks = self.run.line.settings.clicks
+        for scenario, state in HEADLINES:
+            wanted = 1 if scenario is Scenario.SINGLE_STREAM else clicks
+            found = self.find(scenario, state, wanted)
+            if found is not None:
+                return found
+        return next((each for each in self.measured if each.summary is not None), None)
+
+    def worth(self, scenario: Scenario) -> AccuracyLine | None:
+        """What the answers of a scenario are worth: periodic aligns its frames, others do not."""
+        by_prior = {each.prior: each for each in self.run.accuracy}
+        wanted = "alignment" if scenario in ALIGNED_SCENARIOS else "none"
+        return by_prior.get(wanted) or next(iter(by_prior.values()), None)
+
+
+def read_shown(paths: Sequence[Path]) -> tuple[ShownRun, ...]:
+    """All runs of these files and folders, each once, in order.
+
+    Raises:
+        BenchmarkError: a file is missing, of another schema, or broken.
+    """
+    runs: dict[str, Run] = {}
+    for path in paths:
+        for run in read_runs(path):
+            runs.setdefault(run.line.run_id, run)
+    return shown_runs(tuple(runs.values()))
+
+
+def shown_runs(runs: Sequence[Run]) -> tuple[ShownRun, ...]:
+    """Give runs their labels: bundle and precision, and whatever else tells them apart."""
+    found = zip(labels(runs), runs, strict=True)
+    return tuple(
+        ShownRun(label, run, tuple(_measured(line) for line in run.measurements))
+        for label, run in found
+    )
+
+
+def labels(runs: Sequence[Run]) -> list[str]:
+    """A short name for each run, none of them twice.
+
+    Args:
+        runs: in order; what is the same in all is left out, but for bundle and precision.
+    """
+    parts: list[list[str]] = []
+    for run in runs:
+        bundle, settings = run.line.bundle, run.line.settings
+        board = run.line.environment.board
+        parts.append(
+            [
+                bundle.name,
+                bundle.precision,
+                bundle.executor,
+                f"{bundle.threads} threads",
+                f"{bundle.frame_px[0]} px",
+                "a machine without a name" if isinstance(board, Unknown) else board,
+                f"{settings.clicks} clicks",
+                f"{settings.rate_hz:g} Hz",
+                settings.pairs,
+                f"version {run.line.version}",
+                run.line.started_utc[:16].replace("T", " "),
+                f"run {run.line.run_id[:6]}",
+            ]
+        )
+    kept = [0, 1]
+    for place in range(2, len(parts[0]) if parts else 0):
+        names = {tuple(each[p] for p in kept) for each in parts}
+        more = {tuple(each[p] for p in (*kept, place)) for each in parts}
+        if len(more) > len(names):
+            kept.append(place)
+    return [" · ".join(each[place] for place in kept) for each in parts]
+
+
+def _measured(line: MeasurementLine) -> Measured:
+    ns = unpack(line.latency)
+    return Measured(line, ns, summary(ns) if len(ns) else None)

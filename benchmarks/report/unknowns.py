@@ -1,0 +1,70 @@
+"""What is not known of a run, with the reasons; the same reason is said once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from benchmarks.record.lines import Unknown
+from benchmarks.report.shown import ShownRun
+
+MOST_NAMED = 2  # measurements by their names; more are counted
+PARTS = ("gpu", "stability", "memory", "energy", "heat")
+
+
+def unknowns_of(shown: ShownRun) -> tuple[tuple[str, str], ...]:
+    """(what, why) of everything unknown in a run, in the order of the record."""
+    by_reason: dict[str, list[str]] = {}
+    for what, why in _all(shown):
+        names = by_reason.setdefault(why, [])
+        if what not in names:
+            names.append(what)
+    return tuple((", ".join(names), why) for why, names in by_reason.items())
+
+
+def _all(shown: ShownRun) -> Iterator[tuple[str, str]]:
+    line = shown.run.line
+    if isinstance(line.commit, Unknown):
+        yield "commit", line.commit.reason
+    for name, value in _fields(line.environment):
+        yield name.replace("_", " "), value.reason
+    for each in shown.run.accuracy:
+        if isinstance(each.wrong_rate, Unknown):
+            yield f"wrong rate, prior {each.prior}", each.wrong_rate.reason
+    yield from _of_measurements(shown)
+    for roof in shown.run.rooflines:
+        for name, value in _fields(roof):
+            yield f"{name.replace('_', ' ')} of {roof.graph} in {roof.precision}", value.reason
+    for peer in shown.run.peers:
+        for name, value in _fields(peer):
+            yield f"{name.replace('_', ' ')} of {peer.name} ({peer.runtime})", value.reason
+
+
+def _of_measurements(shown: ShownRun) -> Iterator[tuple[str, str]]:
+    """Each part and reason once, with the measurements where there are few."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for measured in shown.measured:
+        for name in PARTS:
+            value = getattr(measured.line, name)
+            if isinstance(value, Unknown):
+                what = "GPU time" if name == "gpu" else name
+                places.setdefault((what, value.reason), []).append(measured.words)
+        for stage in measured.line.stages:
+            if isinstance(stage.times, Unknown):
+                key = f"time of stage {stage.name}", stage.times.reason
+                places.setdefault(key, []).append(measured.words)
+    for (what, why), words in places.items():
+        if len(words) == len(shown.measured):
+            yield what, why
+        elif len(words) <= MOST_NAMED:
+            yield f"{what} ({'; '.join(words)})", why
+        else:
+            yield f"{what} ({len(words)} of {len(shown.measured)} measurements)", why
+
+
+def _fields(struct: msgspec.Struct) -> Iterator[tuple[str, Unknown]]:
+    for name in struct.__struct_fields__:
+        value = getattr(struct, name)
+        if isinstance(value, Unknown):
+            yield name, value
