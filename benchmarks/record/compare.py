@@ -146,7 +146,7 @@ def _throttling(name: str, line: MeasurementLine) -> list[str]:
 def _notes(name: str, line: MeasurementLine) -> list[str]:
     notes = [] if line.ended == COMPLETE else [f"{name} ended early: {line.ended}"]
     if isinstance(line.stability, Unknown):
-        notes.append(f"{name}: stability unknown ({line.stability.reason})")
+        notes.append(f"{name} may drift: {line.stability.reason}")
     return notes
 
 

@@ -38,6 +38,10 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     for row in comparison.rows:
         yield ""
         yield from _row(row)
+    reasons = {_reason(row) for row in comparison.rows}
+    if None not in reasons:  # else it stands with each row
+        yield ""
+        yield from (f"energy: unknown ({reason})" for reason in sorted(filter(None, reasons)))
     for prior, first, second in comparison.accuracy:
         yield ""
         yield from _accuracy(prior, first, second)
@@ -57,7 +61,8 @@ def _run(run: RunLine) -> str:
 def _row(row: Row) -> Iterator[str]:
     scenario, state, clicks = row.key
     counts = " and ".join(f"{count:,}" for count in dict.fromkeys(row.ratios.counts))
-    yield f"{scenario.value}, {state.value}, {clicks} clicks ({counts} queries): {row.verdict}"
+    plural = "" if clicks == 1 else "s"
+    yield f"{scenario.value}, {state.value}, {clicks} click{plural} ({counts} queries): {row.verdict}"
     if row.ratios.of:
         yield HEADER
     for ratio in row.ratios.of:
@@ -65,10 +70,11 @@ def _row(row: Row) -> Iterator[str]:
     missing = list(LEAST_COUNT)[len(row.ratios.of) :]
     if missing:
         yield "  " + ", ".join(f"p{percent:g}: {too_few(percent)}" for percent in missing)
-    first, second = map(_energy, row.energy)
-    yield f"  {'energy':10}{first} | {second}"
-    for note in row.notes:
-        yield f"  {note}"
+    if _reason(row) is None:
+        first, second = map(_energy, row.energy)
+        yield f"  {'energy':10}{first} | {second}"
+    if row.notes:
+        yield f"  {'; '.join(row.notes)}"
 
 
 def _ratio(ratio: Ratio) -> str:
@@ -77,6 +83,12 @@ def _ratio(ratio: Ratio) -> str:
         f"  {name:10}{ratio.first_ms:12.3f}{ratio.second_ms:12.3f}{ratio.ratio:9.3f}   "
         f"{ratio.low:.3f} to {ratio.high:.3f}"
     )
+
+
+def _reason(row: Row) -> str | None:
+    """Why neither run knows its energy; None: one does, or they have two reasons."""
+    reasons = {each.reason if isinstance(each, Unknown) else None for each in row.energy}
+    return reasons.pop() if len(reasons) == 1 else None
 
 
 def _energy(energy: Energy | Unknown) -> str:

@@ -53,6 +53,16 @@ def test_it_says_ratio_interval_energy_and_accuracy(records):
 def test_the_same_programme_twice(records):
     text = called(records[0], records[0])
     assert "the same programme twice" in text and "no difference shown" in text
+    assert "0.05 J per frame (VDD_IN) | 0.05 J per frame (VDD_IN)" in text
+
+
+def test_what_neither_knows_of_energy_is_said_once(tmp_path):
+    rows = [measurement_line(latencies(200, 3.0), clicks=clicks) for clicks in (1, 2)]
+    path = write_record(tmp_path / "bench.jsonl", run_line(), *rows)
+    text = called(path, path)
+    assert text.count("not in this test") == 1
+    assert "\nenergy: unknown (not in this test)\n" in text
+    assert "warm, 1 click (200 queries)" in text and "warm, 2 clicks (200 queries)" in text
 
 
 def test_the_last_of_several_runs_is_taken_and_said(records):
