@@ -32,7 +32,7 @@ class ScheduledCamera:
             seed: of the shaking.
         """
         self._shots = shots
-        self._period_ns = 1e9 / rate_hz
+        self._rate_hz = rate_hz
         self._frames = frames
         self._times_s = np.array([shot.time_s - shots[0].time_s for shot in shots])
         self._shake = np.random.default_rng(seed).integers(0, 2 * SHAKE_PX + 1, (997, 2)).tolist()
@@ -46,7 +46,7 @@ class ScheduledCamera:
 
     def scheduled_ns(self, index: int) -> int:
         """When the frame of that number is due, on the clock of `time.perf_counter_ns`."""
-        return self.start_ns + round(index * self._period_ns)
+        return self.start_ns + round(1e9 * index / self._rate_hz)
 
     def given_ns(self, index: int) -> int:
         """When the frame of that number was handed out: never before it was due."""
@@ -78,6 +78,6 @@ class ScheduledCamera:
         length_s = float(self._times_s[-1])
         if length_s <= 0:
             return 0
-        flown_s = 1e-9 * index * self._period_ns % (2 * length_s)
+        flown_s = index / self._rate_hz % (2 * length_s)
         at_s = min(flown_s, 2 * length_s - flown_s)
         return int(np.searchsorted(self._times_s, at_s, side="right")) - 1
