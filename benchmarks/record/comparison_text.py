@@ -61,8 +61,8 @@ def _run(run: RunLine) -> str:
 def _row(row: Row) -> Iterator[str]:
     scenario, state, clicks = row.key
     counts = " and ".join(f"{count:,}" for count in dict.fromkeys(row.ratios.counts))
-    plural = "" if clicks == 1 else "s"
-    yield f"{scenario.value}, {state.value}, {clicks} click{plural} ({counts} queries): {row.verdict}"
+    what = f"{scenario.value}, {state.value}, {clicks} click{'' if clicks == 1 else 's'}"
+    yield f"{what} ({counts} queries): {row.verdict}"
     if row.ratios.of:
         yield HEADER
     for ratio in row.ratios.of:
