@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.peers.scene import PeerQuery
 from benchmarks.peers.way import PeerRequest, Way
 from edge.letterbox import apply_affine, letterbox
-from edge.types import Array
+from edge.types import Array, Uint8
 
 NOTE = "window encoded beforehand, head folded, all clicks of a frame at once"
 
@@ -38,15 +38,19 @@ def eager(request: PeerRequest, name: str) -> Way:
     def locate(query: PeerQuery) -> object:
         window = query.window.window
         if window.window_id not in encoded:
-            planes = _planes(np.ascontiguousarray(window.image))
-            features = model.encode_reference(planes)
-            encoded[window.window_id] = {name: tensor[0] for name, tensor in features.items()}
+            encoded[window.window_id] = encoded_window(model, window.image)
         box = letterbox(query.frame.image, wide, high)
         clicks = apply_affine(box.affine, query.click_xy_px).astype(np.float32)
         frame = _planes(box.image)[0]
         return model.localize(frame, torch.from_numpy(clicks), encoded[window.window_id])
 
     return Way(locate, NOTE)
+
+
+def encoded_window(model: Any, image: Uint8) -> dict[str, Any]:
+    """What `encode_reference` gives of one window, [H, W, 3]."""
+    features = model.encode_reference(_planes(np.ascontiguousarray(image)))
+    return {name: tensor[0] for name, tensor in features.items()}
 
 
 def onnx(request: PeerRequest, name: str) -> Way:

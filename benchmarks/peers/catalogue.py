@@ -54,8 +54,7 @@ PEERS = (
         EAGER,
         f"{_CACHED}eager",
         ("ocgnet",),
-        "",
-        True,
+        quick=True,
     ),
     Peer(
         "ocgnet-cached-onnx",

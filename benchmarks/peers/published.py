@@ -19,16 +19,17 @@ from edge.letterbox import apply_affine, letterbox
 from edge.types import Float32, Uint8
 
 GRAPH = "whole.onnx"
+WINDOW_PX = 1024
 
 
-def published(name: str) -> Any:
+def published(name: str, window_px: int = WINDOW_PX) -> Any:
     """A model in its published form: every layer is run, nothing is folded."""
     import torch
 
     from training.models import build
 
     torch.manual_seed(0)
-    return build(name, full_darknet=True, fold_head=False).eval()
+    return build(name, full_darknet=True, fold_head=False, window_px=window_px).eval()
 
 
 def eager(request: PeerRequest, name: str) -> Way:
@@ -37,7 +38,7 @@ def eager(request: PeerRequest, name: str) -> Way:
 
     torch.set_num_threads(request.threads)
     model = published(name)
-    return Way(_torch_locate(model, model), "", whole=True)
+    return Way(torch_locate(model, model), "", whole=True)
 
 
 def compiled(request: PeerRequest, name: str) -> Way:
@@ -46,7 +47,7 @@ def compiled(request: PeerRequest, name: str) -> Way:
 
     torch.set_num_threads(request.threads)
     model = published(name)
-    locate = _torch_locate(model, torch.compile(model))
+    locate = torch_locate(model, torch.compile(model))
     return Way(locate, "compiled before the first timed forward", whole=True)
 
 
@@ -69,14 +70,14 @@ def onnx(request: PeerRequest, name: str) -> Way:
     return Way(locate, note, whole=True)
 
 
-def export(folder: Path, name: str) -> None:
+def export(folder: Path, name: str, window_px: int = WINDOW_PX) -> None:
     """Write the whole forward of one click as one ONNX graph."""
     import torch
 
     from export.graph_signature import OPSET
     from export.quiet_torch import quiet_torch
 
-    model = published(name)
+    model = published(name, window_px)
     side, (high, wide) = model.options.window_px, model.options.frame_hw_px
     example = (
         torch.zeros(high, wide, 3, dtype=torch.uint8),
@@ -103,7 +104,8 @@ def fitted(query: PeerQuery, size_wh_px: tuple[int, int]) -> tuple[Uint8, Float3
     return box.image, apply_affine(box.affine, query.click_xy_px[:1]).astype(np.float32)
 
 
-def _torch_locate(model: Any, forward: Callable[..., Any]) -> Callable[[PeerQuery], object]:
+def torch_locate(model: Any, forward: Callable[..., Any]) -> Callable[[PeerQuery], object]:
+    """What runs one click of a query through `forward`, the model or what was compiled of it."""
     import torch
 
     from export.graph_signature import planes

@@ -48,10 +48,7 @@ def measure_peers(
         only: keys of `PEERS`; empty: all.
         limit_s: after which a peer is ended.
     """
-    chosen = [
-        peer for peer in PEERS if (not only or peer.key in only) and (peer.quick or not quick)
-    ]
-    for peer in chosen:
+    for peer in chosen_peers(only, quick=quick):
         with tempfile.TemporaryDirectory(prefix="tilefix-peer-") as folder:
             order = Order(
                 key=peer.key,
@@ -65,6 +62,12 @@ def measure_peers(
                 folder=folder,
             )
             yield _line(peer, order, limit_s)
+
+
+def chosen_peers(only: Sequence[str] = (), *, quick: bool = False) -> tuple[Peer, ...]:
+    """The peers that a run measures, in their order."""
+    allowed = (peer for peer in PEERS if peer.quick or not quick)
+    return tuple(peer for peer in allowed if not only or peer.key in only)
 
 
 def _line(peer: Peer, order: Order, limit_s: float) -> PeerLine:

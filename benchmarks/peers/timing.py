@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import statistics
 import time
 from pathlib import Path
 
@@ -53,14 +54,13 @@ def _measured(peer: Peer, request: PeerRequest, run_id: str, way: Way, *, quick:
         )
     else:
         notes.append(f"{len(times_ns)} frames timed")
-    middle_ns = sorted(frame_ns)[len(frame_ns) // 2]
     return PeerLine(
         run_id=run_id,
         name=peer.name,
         runtime=peer.runtime,
         clicks=request.clicks,
         latency=pack(frame_ns),
-        per_object_ms=middle_ns / 1e6 / request.clicks,
+        per_object_ms=statistics.median(frame_ns) / 1e6 / request.clicks,
         peak_bytes=peak,
         acc25=acc25,
         acc50=acc50,

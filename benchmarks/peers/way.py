@@ -24,7 +24,7 @@ class PeerRequest:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A peer, ready to run. Windows are at hand from the second frame in them on, unless `whole`."""
+    """A peer, ready to run; unless `whole`, it keeps what it made of a window."""
 
     locate: Callable[[PeerQuery], object]
     note: str

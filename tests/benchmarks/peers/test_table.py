@@ -1,0 +1,131 @@
+"""The table states the record: medians, ratios to lite, and why something is not measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from made_record import run_line, write_record
+
+from benchmarks.command import bench
+from benchmarks.peers.table import MARKS, newest_peers, table
+from benchmarks.record.lines import PeerLine, Unknown
+from benchmarks.record.series import pack
+from edge.errors import BenchmarkError, OutputError
+
+RUN = "a" * 16
+
+
+def peer(name: str, frame_ms: float | None, runtime: str = "ONNX Runtime", **changes) -> PeerLine:
+    why = Unknown("the package is not installed")
+    values = {
+        "run_id": RUN,
+        "name": name,
+        "runtime": runtime,
+        "clicks": 8,
+        "latency": why if frame_ms is None else pack(np.array([9, 1, 1.5]) * frame_ms * 1e6 / 1.5),
+        "per_object_ms": why if frame_ms is None else frame_ms / 8,
+        "peak_bytes": why if frame_ms is None else 512_400_000,
+        "acc25": why if frame_ms is None else Unknown("random weights: not to be had"),
+        "acc50": why if frame_ms is None else Unknown("left out of a quick run"),
+        "note": "" if frame_ms is None else "3 frames timed",
+    }
+    return PeerLine(**(values | changes))
+
+
+def cells(made: str, name: str, runtime: str = "ONNX Runtime") -> list[str]:
+    line = next(x for x in made.splitlines() if x.startswith(f"| {name} | {runtime} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")][2:]
+
+
+def made_of(*peers: PeerLine) -> str:
+    return table(newest_peers([run_line(RUN), *peers], "record"))
+
+
+def test_a_row_states_its_line():
+    made = made_of(
+        peer("lite", 32.0, acc25=0.814, acc50=0.62),
+        peer("DetGeo as published", 64_000.0, "torch eager"),
+        peer("SIFT + homography", 400.0, "OpenCV", acc25=0.5, acc50=0.25),
+    )
+    assert cells(made, "lite") == ["32", "4", "1", "512", "0.81", "0.62"]
+    published = cells(made, "DetGeo as published", "torch eager")
+    assert published[:4] == ["64,000", "8,000", "2,000x", "512"]
+    assert published[4:] == ["random weights", "not measured"]
+    assert cells(made, "SIFT + homography", "OpenCV")[2:] == ["12.5x", "512", "0.50", "0.25"]
+    assert "* lite, ONNX Runtime: 3 frames timed." in made
+
+
+def test_command_machine_and_date_stand_below():
+    run = run_line(RUN, cpu="2 x Xeon", command="tilefix bench --peers", pairs="brighton")
+    made = table(newest_peers([run, peer("lite", 32.0)], "record"))
+    assert (
+        "Medians on 2 x Xeon, 2 threads, 2026-11-20; 8 clicks in a frame of brighton; "
+        "`tilefix bench --peers`." in made
+    )
+    unknown = run_line(RUN, cpu=Unknown("no /proc/cpuinfo"))
+    made = table(newest_peers([unknown, peer("lite", 32.0)], "record"))
+    assert "unknown processor (no /proc/cpuinfo)" in made
+
+
+def test_what_did_not_run_says_why():
+    made = made_of(peer("lite", 32.0), peer("SIFT + LightGlue", None))
+    assert cells(made, "SIFT + LightGlue") == ["not measured"] * 6
+    assert "* SIFT + LightGlue, ONNX Runtime: the package is not installed." in made
+
+
+def test_without_lite_there_is_no_ratio():
+    assert cells(made_of(peer("OCGNet", 64.0)), "OCGNet")[2] == "not measured"
+    made = made_of(peer("lite", None), peer("OCGNet", 64.0))
+    assert cells(made, "OCGNet")[2] == "not measured"
+
+
+def test_the_last_run_with_peers_and_the_last_line_of_each():
+    newer, without = "b" * 16, "c" * 16
+    lines = [
+        run_line(RUN),
+        peer("lite", 99.0),
+        run_line(newer),
+        peer("lite", 50.0, run_id=newer),
+        peer("lite", 40.0, run_id=newer),
+        run_line(without),
+    ]
+    found = newest_peers(lines, "record")
+    assert found.run.run_id == newer and len(found.peers) == 1
+    assert cells(table(found), "lite")[0] == "40"
+
+
+def test_a_record_without_peers():
+    with pytest.raises(BenchmarkError, match="the record x has no peers") as caught:
+        newest_peers([run_line(RUN)], "x")
+    assert caught.value.found == "1 runs without" and "--peers" in caught.value.do
+
+
+def call(*words):
+    return CliRunner().invoke(bench, list(map(str, words)), catch_exceptions=False)
+
+
+def test_the_command_prints_and_writes(tmp_path):
+    write_record(tmp_path / "bench.jsonl", run_line(RUN), peer("lite", 32.0))
+    printed = call("table", tmp_path)
+    assert (
+        printed.exit_code == 0 and printed.output == call("table", tmp_path / "bench.jsonl").output
+    )
+    readme = tmp_path / "README.md"
+    readme.write_text(f"above\n{MARKS.begin}\nold\n{MARKS.end}\nbelow\n")
+    assert "written" in call("table", tmp_path, "--write", readme).output
+    wanted = f"above\n{MARKS.begin}\n{printed.output}{MARKS.end}\nbelow\n"
+    assert readme.read_text() == wanted
+    call("table", tmp_path, "--write", readme)
+    assert readme.read_text() == wanted
+
+
+def test_a_readme_without_a_place(tmp_path):
+    write_record(tmp_path / "bench.jsonl", run_line(RUN), peer("lite", 32.0))
+    (tmp_path / "README.md").write_text("nothing\n")
+    with pytest.raises(OutputError, match="no place for the table of peers"):
+        call("table", tmp_path, "--write", tmp_path / "README.md")
+    with pytest.raises(OutputError, match="cannot be written"):
+        call("table", tmp_path, "--write", Path("/nowhere/README.md"))
