@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from benchmarks.record.lines import Heat, Memory, Stability
 from benchmarks.report.numbers import missed_share, ms
+from benchmarks.report.roofline_figure import graph_words
 from benchmarks.report.shown import Measured, ShownRun
 
 MOST_HARNESS_US = 20.0
 MOST_MISSED = 0.001  # of all frames: what the project promises
 MOST_GROWTH = 0.02  # of resident memory over a measurement
+MOST_FRACTION = 1.05  # of a bound that nothing can be above
 MOST_LOAD_SHARE = 0.3  # of the cores, busy with something else at the start
 
 
@@ -89,6 +91,10 @@ def _of_run(shown: ShownRun) -> list[Doubt]:
         found.append(Doubt("a quick run: few queries, hence few percentiles", False))
     if not shown.run.accuracy:
         found.append(Doubt("no accuracy of this bundle on these pairs is in the record", True))
+    for roof in shown.run.rooflines:
+        if isinstance(roof.fraction, float) and roof.fraction > MOST_FRACTION:
+            words = f"{roof.fraction:.0%} of its bound: the machine was slowed down when its limits"
+            found.append(Doubt(f"{graph_words(roof)} reached {words} were measured", False))
     load = line.environment.load_average
     if isinstance(load, float) and load > MOST_LOAD_SHARE * line.environment.cores:
         cores = line.environment.cores

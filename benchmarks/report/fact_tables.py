@@ -7,11 +7,24 @@ from collections.abc import Sequence
 from benchmarks.record.lines import PeerLine, RunLine, Series, Unknown
 from benchmarks.record.percentiles import summary, too_few
 from benchmarks.record.series import unpack
-from benchmarks.report.latency_tables import worth_cells
+from benchmarks.report.latency_tables import WORTH_HEAD, worth_cells
 from benchmarks.report.numbers import mib, ms, share, unknown
 from benchmarks.report.shown import ShownRun
 from edge.page_parts import Cell, table
 
+NAMES = {
+    "cpu": "CPU",
+    "memory_bytes": "memory",
+    "gpu": "GPU",
+    "cuda": "CUDA",
+    "tensorrt": "TensorRT",
+    "l4t": "L4T",
+    "clocks_mhz": "clocks, MHz",
+    "temperatures_deg_c": "temperatures, °C",
+    "clicks": "clicks of a frame",
+    "rate_hz": "camera, Hz",
+    "pairs_sha256": "pairs, sha256",
+}
 SHOWN_SHA = 12  # digits; all of them show on hovering
 
 
@@ -34,7 +47,7 @@ def peer_table(lines: Sequence[PeerLine]) -> str:
 
 def accuracy_table(shown: ShownRun) -> str:
     """The same bundle, executor and precision on the pairs of the run."""
-    head = ("prior", "clicks", "acc@0.25", "acc@0.5", "accepted", "of these wrong")
+    head = ("prior", "clicks", *WORTH_HEAD)
     rows: list[list[str | Cell]] = [
         [
             "alignment of the whole frame" if each.prior == "alignment" else each.prior,
@@ -51,7 +64,7 @@ def environment_table(line: RunLine) -> str:
     rows: list[list[str | Cell]] = []
     for name in line.environment.__struct_fields__:
         value = getattr(line.environment, name)
-        rows.append([name.replace("_", " "), _fact(name, value)])
+        rows.append([NAMES.get(name, name.replace("_", " ")), _fact(name, value)])
     return table(("machine", ""), rows, words=2)
 
 
@@ -75,7 +88,7 @@ def bundle_table(line: RunLine) -> str:
         value = getattr(settings, name)
         if value is not None:
             words = _short(value) if name == "pairs_sha256" else _plain(value)
-            rows.append([name.replace("_", " "), words])
+            rows.append([NAMES.get(name, name.replace("_", " ")), words])
     return table(("what ran, and how", ""), rows, words=2)
 
 
@@ -100,16 +113,16 @@ def _peer(line: PeerLine) -> list[str | Cell]:
         unknown(peak) if isinstance(peak, Unknown) else mib(peak),
         share(line.acc25),
         share(line.acc50),
-        Cell(line.note, "w"),
+        Cell(line.note, "w l"),
     ]
 
 
 def _fact(name: str, value: object) -> str | Cell:
     if isinstance(value, Unknown):
-        return Cell(f"not known: {value.reason}", "none w")
+        return Cell(f"not known: {value.reason}", "none v")
     if name == "memory_bytes" and isinstance(value, int):
         return mib(value)
-    return Cell(_plain(value), "w")
+    return Cell(_plain(value), "v")
 
 
 def _plain(value: object) -> str:

@@ -11,7 +11,7 @@ from benchmarks.report.drift import drift
 from benchmarks.report.roofline_figure import ran_of, roofline_figure
 from benchmarks.report.shown import Measured, ShownRun
 from benchmarks.report.tails import Curve, tails
-from benchmarks.report.trade_off import choices, trade_off
+from benchmarks.report.trade_off import NARROW, WIDE, choices, trade_off
 from benchmarks.report.waterfall import waterfall
 
 WINDOWS = {
@@ -54,10 +54,10 @@ def run_figures(shown: ShownRun, name: str = "") -> RunFigures:
     )
 
 
-def trade_off_figure(runs: Sequence[ShownRun]) -> Figure | None:
-    """Accuracy against latency; None where fewer than two ways have both."""
+def trade_off_figures(runs: Sequence[ShownRun]) -> tuple[Figure, ...]:
+    """Accuracy against latency, wide and narrow; none where fewer than two ways have both."""
     found = choices(runs)
-    return trade_off(found) if len(found) > 1 else None
+    return (trade_off(found, WIDE), trade_off(found, NARROW)) if len(found) > 1 else ()
 
 
 def _tails(shown: ShownRun, known: Sequence[Measured], name: str) -> list[Figure]:
@@ -96,8 +96,8 @@ def _waterfalls(shown: ShownRun, name: str) -> list[Figure]:
     clicks, found = shown.run.line.settings.clicks, []
     multi = any(each.line.scenario is Scenario.MULTI_STREAM for each in shown.measured)
     closed = (Scenario.MULTI_STREAM, clicks) if multi else (Scenario.SINGLE_STREAM, 1)
-    wanted = [(*closed, state) for state in CacheState]
-    wanted += [(Scenario.PERIODIC, clicks, state) for state in CacheState]
+    wanted = [(*closed, state) for state in WINDOWS]
+    wanted += [(Scenario.PERIODIC, clicks, state) for state in WINDOWS]
     for scenario, count, state in wanted:
         measured = shown.find(scenario, state, count)
         if measured is not None:

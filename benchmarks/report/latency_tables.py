@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,12 +11,14 @@ from benchmarks.record.lines import AccuracyLine, Series, Unknown
 from benchmarks.record.percentiles import Summary, percentile_ms, supported, too_few
 from benchmarks.record.series import unpack
 from benchmarks.report.doubts import MOST_MISSED, marks_of
-from benchmarks.report.numbers import missed_share, ms, share, unknown
+from benchmarks.report.numbers import NOT_KNOWN, missed_share, ms, share, unknown
 from benchmarks.report.shown import Measured, ShownRun
 from edge.page_parts import Cell, table
 
+T = TypeVar("T")
 NO_CELL = ""
 NOT_SCORED = "not scored"
+WORTH_HEAD = ("acc@0.25 / 0.5", "accepted", "of it wrong")
 
 
 def latency_table(shown: ShownRun) -> str:
@@ -23,6 +26,7 @@ def latency_table(shown: ShownRun) -> str:
     head = (
         "scenario",
         "window",
+        "",
         "clicks",
         "queries",
         "p50 ms",
@@ -33,13 +37,15 @@ def latency_table(shown: ShownRun) -> str:
         "GPU p50",
         "a second",
         "missed",
-        "acc@0.25",
-        "acc@0.5",
-        "accepted",
-        "of these wrong",
-        "",
+        *WORTH_HEAD,
     )
-    return table(head, [_row(each, shown) for each in shown.measured], words=2)
+    rows = [_row(each, shown) for each in shown.measured]
+    empty = {
+        place
+        for place, name in enumerate(head)
+        if name in ("", "missed", "GPU p50") and all(_says_nothing(row[place]) for row in rows)
+    }
+    return table(_without(head, empty), [_without(row, empty) for row in rows], words=3)
 
 
 def overview_table(runs: Sequence[ShownRun]) -> str:
@@ -47,36 +53,33 @@ def overview_table(runs: Sequence[ShownRun]) -> str:
     head = (
         "run",
         "measurement",
+        "",
         "p50 ms",
         "p99",
         "max",
         "missed",
-        "acc@0.25",
-        "acc@0.5",
-        "accepted",
-        "of these wrong",
-        "",
+        *WORTH_HEAD,
     )
     rows = []
     for shown in runs:
         best = shown.headline
         if best is None or best.summary is None:
-            rows.append([shown.label, "nothing measured", *[NO_CELL] * 9])
+            rows.append([shown.label, "nothing measured", *[NO_CELL] * (len(head) - 2)])
             continue
         found = best.summary
         rows.append(
             [
                 shown.label,
                 best.words,
+                Cell(marks_of(best), "bad marks"),
                 ms(found.median_ms, too_few(50.0)),
                 _percentile(found.p99_ms, 99.0),
                 ms(found.max_ms),
                 _missed(best),
                 *worth_cells(shown.worth(best.line.scenario)),
-                Cell(marks_of(best), "bad"),
             ]
         )
-    return table(head, rows, words=2)
+    return table(head, rows, words=3)
 
 
 def punctuality_table(shown: ShownRun) -> str:
@@ -91,7 +94,7 @@ def punctuality_table(shown: ShownRun) -> str:
         "p99",
         "p99.9",
         "max",
-        "start late by p50",
+        "delay p50 ms",
         "p99",
         "max",
         "beside it",
@@ -120,16 +123,15 @@ def punctuality_table(shown: ShownRun) -> str:
 
 
 def worth_cells(worth: AccuracyLine | None) -> list[str | Cell]:
-    """acc@0.25, acc@0.5, accepted, wrong among these; the prior that they are of on hovering."""
+    """The cells of WORTH_HEAD; the prior that they are of shows on hovering."""
     if worth is None:
-        return [Cell(NOT_SCORED, "warn"), NO_CELL, NO_CELL, NO_CELL]
+        return [Cell(NOT_SCORED, "bad"), NO_CELL, NO_CELL]
     prior = "frames aligned" if worth.prior == "alignment" else "without a prior"
     hint = f"{prior}, {worth.clicks:,} clicks"
     wrong = worth.wrong_rate
     rate = unknown(wrong) if isinstance(wrong, Unknown) else share(wrong)
     return [
-        Cell(f"{worth.acc25:.1%}", "", hint),
-        Cell(f"{worth.acc50:.1%}", "", hint),
+        Cell(f"{100 * worth.acc25:.1f} / {worth.acc50:.1%}", "", hint),
         Cell(f"{worth.coverage:.1%}", "", hint),
         rate,
     ]
@@ -147,10 +149,11 @@ def _row(each: Measured, shown: ShownRun) -> list[str | Cell]:
     line = each.line
     numbers = [NO_CELL] * 5 if each.summary is None else percentile_cells(each.summary)
     rate = f"{len(each.ns) / line.duration_s:,.1f}" if line.duration_s > 0 else NO_CELL
-    scored = worth_cells(shown.worth(line.scenario)) if line.clicks else [NO_CELL] * 4
+    scored = worth_cells(shown.worth(line.scenario)) if line.clicks else [NO_CELL] * 3
     return [
         line.scenario.value,
         line.state.value,
+        Cell(marks_of(each), "bad marks"),
         str(line.clicks) if line.clicks else "-",
         f"{len(each.ns):,}",
         *numbers,
@@ -158,8 +161,16 @@ def _row(each: Measured, shown: ShownRun) -> list[str | Cell]:
         rate,
         _missed(each),
         *scored,
-        Cell(marks_of(each), "bad"),
     ]
+
+
+def _says_nothing(cell: str | Cell) -> bool:
+    return (cell.words if isinstance(cell, Cell) else cell) in (NO_CELL, NOT_KNOWN, "-")
+
+
+def _without(cells: Sequence[T], places: Collection[int]) -> list[T]:
+    """All cells but those of columns that say nothing in any row."""
+    return [cell for place, cell in enumerate(cells) if place not in places]
 
 
 def _gpu(times: Series | Unknown) -> str | Cell:

@@ -14,7 +14,7 @@ from benchmarks.report.fact_tables import (
     environment_table,
     peer_table,
 )
-from benchmarks.report.figures import run_figures, trade_off_figure
+from benchmarks.report.figures import run_figures, trade_off_figures
 from benchmarks.report.headline import doubt_box, headline, verdict_of
 from benchmarks.report.latency_tables import latency_table, overview_table, punctuality_table
 from benchmarks.report.resource_tables import resource_table
@@ -30,14 +30,15 @@ POLICY = (
     "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
 )
 MORE_STYLE = """
+main{max-width:1400px}
 h1 b.plain{color:var(--ink)}h1 b.good{color:var(--right)}h1 b.warn{color:var(--missed)}
 h1 b.bad{color:var(--wrong)}h3{font-size:15px;margin:0 0 8px;font-weight:600}
-.none{color:#6d7a8c}.scroll{overscroll-behavior-x:contain}
+.none{color:#6d7a8c}.scroll{max-height:none;overscroll-behavior-x:contain}
 .figures{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr))}
 .figure{background:var(--panel);border:1px solid var(--line);border-radius:12px;padding:16px;
 min-width:0}
 .figure svg text{stroke:none;font-weight:400}.figure svg text.b{font-weight:650}
-.wide{overflow-x:auto}.wide svg{min-width:720px}
+.narrow{display:none}@media(max-width:700px){.narrow{display:block}.wide{display:none}}
 .doubts{border:1px solid var(--missed);border-radius:12px;padding:14px 18px;margin:18px 0;
 background:#241d12}.doubts b{color:var(--missed)}.doubts ul{margin:6px 0 0}
 .doubts.grave{border:2px solid var(--wrong);background:#2a1418}.doubts.grave>b{color:var(--wrong);
@@ -48,8 +49,13 @@ font-weight:650}
 transparent 10px 20px)}.guess td.l{font-style:normal}
 .run{margin-top:40px;border-top:2px solid var(--line)}.run>summary{font-size:20px;padding:16px 0;
 color:var(--ink)}.run h2{font-size:18px;margin-top:28px}
+th,td{padding:6px 8px}td.marks{white-space:normal;font-weight:650}th{vertical-align:bottom}
+.roof{display:grid;gap:16px;grid-template-columns:minmax(0,5fr) minmax(0,7fr);align-items:start}
+.roof th{white-space:normal}.roof .panel{min-width:0}
+@media(max-width:1150px){.roof{grid-template-columns:minmax(0,1fr)}}
 .pair{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));
-align-items:start}.pair .panel{min-width:0}.pair td.w{min-width:0;overflow-wrap:anywhere}
+align-items:start}.pair .panel{min-width:0}td.v,td.w{white-space:normal;overflow-wrap:anywhere}
+td.w{min-width:160px}
 @media(max-width:600px){main{padding:24px 14px 48px}h1{font-size:25px}.tile b{font-size:24px}
 .tiles{grid-template-columns:repeat(auto-fit,minmax(140px,1fr))}th,td{padding:6px 8px}}
 @media print{.run{break-before:page}}
@@ -73,10 +79,12 @@ def page(runs: Sequence[ShownRun]) -> str:
     body = [headline(first, more)]
     if more:
         body.append(section("All runs", overview_table(runs)))
-    traded = trade_off_figure(runs)
-    if traded is not None:
-        inside = f'<p>{html.escape(traded.words)}</p><div class="figure wide">{svg(traded)}</div>'
-        body.append(section("Accuracy against latency", inside, panel=False))
+    traded = trade_off_figures(runs)
+    if traded:
+        sized = zip(("wide", "narrow"), traded, strict=True)
+        drawn = "".join(f'<div class="figure {kind}">{svg(each)}</div>' for kind, each in sized)
+        inside = f"<p>{html.escape(traded[0].words)}</p>{drawn}"
+        body.append(section(traded[0].title, inside, panel=False))
     for number, shown in enumerate(runs):
         body.append(_details(shown, number) if more else _run(shown))
     body.append(footer(_made(runs)))
@@ -137,7 +145,7 @@ def _roofline(shown: ShownRun, figures: Sequence[Figure], board: str) -> str:
     )
     words = f"<p>{html.escape(figures[0].words)}</p>" if figures else ""
     facts = f'<div class="panel">{roofline_table(lines, board)}</div>'
-    inside = f'{words}<div class="pair">{drawn}{facts}</div>'
+    inside = f'{words}<div class="roof">{drawn}{facts}</div>'
     return section("Roofline", inside, panel=False)
 
 
@@ -154,16 +162,17 @@ def _unknowns(shown: ShownRun) -> str:
     found = unknowns_of(shown)
     if not found:
         return ""
-    rows = [[what, Cell(why, "w l")] for what, why in found]
-    return section("Not known, and why", table(("what", "why"), rows, words=1))
+    rows = [[Cell(what, "v"), Cell(why, "w")] for what, why in found]
+    return section("Not known, and why", table(("what", "why"), rows, words=2))
 
 
 def _made(runs: Sequence[ShownRun]) -> list[str]:
     """How the numbers came about."""
-    found = []
-    for shown in runs:
-        for call in shown.run.calls:
-            found.append(f"{shown.label}: {call.command} (run {call.run_id}, {call.started_utc})")
+    found = [
+        f"{shown.label}: {call.command} (run {call.run_id}, {call.started_utc})"
+        for shown in runs
+        for call in shown.run.calls
+    ]
     found.append(
         "Percentiles are latencies that occurred (no interpolation), and only those that ten "
         "slower queries support. Every number of this page is in the record."

@@ -8,12 +8,13 @@ from benchmarks.report.numbers import mib, unknown
 from benchmarks.report.shown import Measured, ShownRun
 from edge.page_parts import Cell, table
 
+FACTS_FROM = 3  # the column after those that name a measurement
 HEAD = (
     "scenario",
     "window",
     "clicks",
-    "memory, first query",
-    "last",
+    "memory at first",
+    "at last",
     "grown",
     "peak",
     "energy a frame",
@@ -30,7 +31,18 @@ HEAD = (
 def resource_table(shown: ShownRun) -> str:
     """One row for each measurement; empty where there is none."""
     rows = [_row(each) for each in shown.measured]
-    return table(HEAD, rows, words=2) if rows else ""
+    if not rows:
+        return ""
+    # Columns that only say "not known", or nothing, say it in one column.
+    empty = {
+        place
+        for place in range(FACTS_FROM, len(HEAD))
+        if all(
+            not (row[place].words if isinstance(row[place], Cell) else row[place]) for row in rows
+        )
+    }
+    shorter = [[cell for n, cell in enumerate(row) if n not in empty] for row in (HEAD, *rows)]
+    return table(shorter[0], shorter[1:], words=2)
 
 
 def _row(each: Measured) -> list[str | Cell]:

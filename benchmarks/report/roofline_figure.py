@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from benchmarks.record.lines import RooflineLine, Unknown
 from benchmarks.report.drawing import (
-    INK,
     MUTED,
     SERIES,
     WARN,
@@ -16,11 +15,12 @@ from benchmarks.report.drawing import (
     Mark,
     Stroke,
     Words,
-    text_width,
+    legend,
+    legend_height,
 )
-from benchmarks.report.scales import Scale, across, fitted, upwards
+from benchmarks.report.scales import across, fitted, upwards
 
-WIDTH, LEFT, RIGHT, TOP, TALL = 560.0, 62.0, 16.0, 14.0, 250.0
+WIDTH, LEFT, RIGHT, TALL = 560.0, 62.0, 16.0, 250.0
 READ = (
     "Along: multiply-accumulates for each byte that must move. Upwards: their rate. Nothing can be "
     "above the roof, which was measured on this machine in the same run."
@@ -69,14 +69,19 @@ def graph_words(line: RooflineLine) -> str:
 
 def roofline_figure(name: str, title: str, ran: Sequence[Ran]) -> Figure:
     """Roof and graphs, over logarithmic axes; at least one graph."""
-    bottom = TOP + TALL
+    entries = [
+        (f"{each.label}: {each.fraction:.0%} of its bound", SERIES[n % len(SERIES)])
+        for n, each in enumerate(ran)
+    ]
+    top = legend_height(entries, WIDTH - LEFT - RIGHT) + 14
+    bottom = top + TALL
     copied, rate = ran[0].copy_gb_s, ran[0].matrix_gmac_s
     ridge = rate / copied
     per_byte = [each.macs_per_byte for each in ran]
     x = fitted([*per_byte, ridge / 6, ridge * 2], LEFT, WIDTH - RIGHT, logarithmic=True)
-    y = fitted([*(e.gmac_s for e in ran), rate, x.low * copied], bottom, TOP, logarithmic=True)
+    y = fitted([*(e.gmac_s for e in ran), rate, x.low * copied], bottom, top, logarithmic=True)
     marks: list[Mark] = [
-        *across(x, TOP, bottom, "MACs a byte"),
+        *across(x, top, bottom, "MACs a byte"),
         *upwards(y, LEFT, WIDTH - RIGHT, "GMAC/s"),
     ]
     roof = [(x.low, x.low * copied), (ridge, rate), (x.high, rate)]
@@ -85,24 +90,10 @@ def roofline_figure(name: str, title: str, ran: Sequence[Ran]) -> Figure:
     slope = (x.low * ridge) ** 0.5
     words = f"{copied:.1f} GB/s"
     marks.append(Words(x.at(slope) - 10, y.at(slope * copied) - 6, words, WARN, anchor="end"))
-    taken: list[float] = []
-    for number, each in enumerate(ran):
-        marks += _graph(each, SERIES[number % (len(SERIES) - 1)], x, y, taken)
+    for (words, colour), each in zip(entries, ran, strict=True):
+        at = x.at(each.macs_per_byte), y.at(each.gmac_s)
+        bound = y.at(min(each.macs_per_byte * each.copy_gb_s, each.matrix_gmac_s))
+        marks.append(Stroke((at, (at[0], bound)), MUTED, 1, (3, 3)))
+        marks.append(Dot(at[0], at[1], 5.5, colour, hint=words))
+    marks += legend(entries, LEFT, 0, WIDTH - LEFT - RIGHT)
     return Figure(name, title, WIDTH, bottom + 42, tuple(marks), READ)
-
-
-def _graph(each: Ran, colour: str, x: Scale, y: Scale, taken: list[float]) -> list[Mark]:
-    at = x.at(each.macs_per_byte), y.at(each.gmac_s)
-    roof = y.at(min(each.macs_per_byte * each.copy_gb_s, each.matrix_gmac_s))
-    words = f"{each.label}: {each.fraction:.0%}"
-    line = at[1] + 4
-    while any(abs(line - other) < 15 for other in taken):
-        line += 15
-    taken.append(line)
-    left = at[0] + 12 + text_width(words, 12) > x.end_px
-    place = (at[0] - 11, "end") if left else (at[0] + 11, "start")
-    return [
-        Stroke((at, (at[0], roof)), MUTED, 1, (3, 3)),
-        Dot(at[0], at[1], 5.5, colour, hint=words),
-        Words(place[0], line, words, INK, 12, place[1]),
-    ]

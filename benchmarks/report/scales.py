@@ -9,7 +9,8 @@ import numpy as np
 
 from benchmarks.report.drawing import LINE, MUTED, Mark, Stroke, Words
 
-STEPS = (1, 2, 5)
+# Of a decade, from fine to coarse: the first that gives no more marks than there is room for.
+STEPS = ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Scale:
         if not self.logarithmic:
             return _linear(self.low, self.high, most)
         first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
-        for steps in (STEPS, (1, 3), (1,)):
+        for steps in STEPS:
             found = [s * 10.0**n for n in range(first, last + 1) for s in steps]
             found = [value for value in found if self.low <= value <= self.high]
             if len(found) <= most:

@@ -20,18 +20,22 @@ from benchmarks.report.drawing import (
     Mark,
     Stroke,
     Words,
-    text_width,
+    legend,
+    legend_height,
 )
 from benchmarks.report.numbers import ms
 from benchmarks.report.scales import Scale, across, fitted, upwards
 from benchmarks.report.shown import ShownRun
 
-WIDTH, LEFT, RIGHT, TOP, TALL = 1120.0, 62.0, 24.0, 14.0, 300.0
+WIDE, NARROW = 1120.0, 460.0
+LEFT, RIGHT, TALL = 62.0, 24.0, 300.0
 READ = (
     "Median milliseconds for a frame with all its clicks, the window at hand, against acc@0.25 on "
     "the same pairs. Disc: the whole frame is aligned, rings: the model alone; squares: peers. The "
     "line joins those that nothing beats in both."
 )
+# Of a mark's number, in the order of preference.
+SIDES = ((0, -17), (15, 0), (-15, 0), (0, 17), (14, -14), (-14, -14), (14, 14), (-14, 14))
 ALIGNED, ALONE, PEER = "aligned", "alone", "peer"
 
 
@@ -44,6 +48,12 @@ class Choice:
     frame_ms: float
     acc25: float
     group: int = 0  # of its colour
+
+    @property
+    def words(self) -> str:
+        """For the legend."""
+        kind = "" if self.kind == PEER else f", {self.kind}"
+        return f"{self.label}{kind}: {ms(self.frame_ms)} ms, {self.acc25:.0%}"
 
 
 def choices(runs: Sequence[ShownRun]) -> tuple[Choice, ...]:
@@ -66,7 +76,8 @@ def choices(runs: Sequence[ShownRun]) -> tuple[Choice, ...]:
                     continue
                 took_ms = float(np.median(unpack(peer.latency))) / 1e6
                 label = f"{peer.name}, {peer.runtime}"
-                found.append(Choice(label, PEER, took_ms, peer.acc25, len(runs)))
+                if label not in {each.label for each in found}:  # measured beside several runs
+                    found.append(Choice(label, PEER, took_ms, peer.acc25, len(runs)))
     return tuple(found)
 
 
@@ -79,15 +90,23 @@ def frontier(among: Sequence[Choice]) -> tuple[Choice, ...]:
     return tuple(best)
 
 
-def trade_off(among: Sequence[Choice]) -> Figure:
-    """The choices as a scatter, with the frontier; at least one choice."""
-    bottom = TOP + TALL
-    x = fitted([c.frame_ms for c in among], LEFT, WIDTH - RIGHT, logarithmic=True)
-    y = fitted([100 * c.acc25 for c in among] + [0.0], bottom, TOP)
-    y = Scale(0.0, min(max(y.high, 10.0), 102.0), bottom, TOP)
+def trade_off(among: Sequence[Choice], width: float = WIDE) -> Figure:
+    """The choices as a scatter, with the frontier.
+
+    Args:
+        among: at least one choice.
+        width: of the figure; NARROW for small screens.
+    """
+    ordered = sorted(among, key=lambda choice: choice.frame_ms)
+    entries = [(f"{n}  {each.words}", _colour(each)) for n, each in enumerate(ordered, 1)]
+    top = legend_height(entries, width - LEFT - RIGHT) + 14
+    bottom = top + TALL
+    x = fitted([c.frame_ms for c in among], LEFT, width - RIGHT, logarithmic=True)
+    most = max(100 * c.acc25 for c in among)
+    y = Scale(0.0, min(max(1.08 * most, 10.0), 102.0), bottom, top)
     marks: list[Mark] = [
-        *across(x, TOP, bottom, "milliseconds for a frame"),
-        *upwards(y, LEFT, WIDTH - RIGHT, "acc@0.25, %"),
+        *across(x, top, bottom, "milliseconds for a frame"),
+        *upwards(y, LEFT, width - RIGHT, "acc@0.25, %"),
     ]
     best = frontier(among)
     if len(best) > 1:
@@ -96,31 +115,33 @@ def trade_off(among: Sequence[Choice]) -> Figure:
             at = x.at(each.frame_ms), y.at(100 * each.acc25)
             steps += [(at[0], steps[-1][1]), at]
         marks.append(Stroke(tuple(steps), GOOD, 1.5, (6, 4), opacity=0.7))
-    taken: list[tuple[float, float, float]] = []
-    for each in sorted(among, key=lambda choice: -choice.acc25):
-        marks += _choice(each, x, y, taken)
-    return Figure("trade-off", "Accuracy against latency", WIDTH, bottom + 42, tuple(marks), READ)
+    places = [(x.at(each.frame_ms), y.at(100 * each.acc25)) for each in ordered]
+    for (px, py), each in zip(places, ordered, strict=True):
+        colour, words = _colour(each), each.words
+        if each.kind == PEER:
+            marks.append(Box(px - 5.5, py - 5.5, 11, 11, colour, 2, hint=words))
+        else:
+            marks.append(Dot(px, py, 6.5, colour, hollow=each.kind == ALONE, hint=words))
+    for n, place in enumerate(_beside(places), 1):
+        marks.append(Words(place[0], place[1], str(n), INK, 13, "middle", bold=True))
+    marks += legend(entries, LEFT, 0, width - LEFT - RIGHT)
+    return Figure("trade-off", "Accuracy against latency", width, bottom + 42, tuple(marks), READ)
 
 
-def _choice(
-    each: Choice, x: Scale, y: Scale, taken: list[tuple[float, float, float]]
-) -> list[Mark]:
-    at = x.at(each.frame_ms), y.at(100 * each.acc25)
-    colour = MUTED if each.kind == PEER else SERIES[each.group % (len(SERIES) - 1)]
-    words = f"{each.label}: {ms(each.frame_ms)} ms, {each.acc25:.0%}"
-    mark: Mark
-    if each.kind == PEER:
-        mark = Box(at[0] - 5, at[1] - 5, 10, 10, colour, 2, hint=words)
-    else:
-        mark = Dot(at[0], at[1], 6, colour, hollow=each.kind == ALONE, hint=words)
-    label = each.label if each.kind == PEER else f"{each.label}, {each.kind}"
-    wide = text_width(label, 13)
-    to_the_left = at[0] + 12 + wide > x.end_px
-    start = at[0] - 12 - wide if to_the_left else at[0] + 12
-    line = at[1] + 4
-    while any(abs(line - b) < 16 and start < e and a < start + wide for a, b, e in taken):
-        line += 16
-    taken.append((start, line, start + wide))
-    place = (at[0] - 12, "end") if to_the_left else (at[0] + 12, "start")
-    ink = MUTED if each.kind == PEER else INK
-    return [mark, Words(place[0], line, label, ink, 13, place[1])]
+def _colour(each: Choice) -> str:
+    return MUTED if each.kind == PEER else SERIES[each.group % (len(SERIES) - 1)]
+
+
+def _beside(places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Where the numbers of marks stand: on the first side where neither mark nor number is."""
+    taken: list[tuple[float, float]] = []
+    for x, y in places:
+        sides = [(x + dx, y + dy + 5) for dx, dy in SIDES]
+        others = [(a, b + 5) for a, b in places if (a, b) != (x, y)]
+        free = [
+            side
+            for side in sides
+            if all(abs(side[0] - a) > 13 or abs(side[1] - b) > 13 for a, b in (*taken, *others))
+        ]
+        taken.append((free or sides)[0])
+    return taken

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from benchmarks.record.lines import Unknown
+from benchmarks.report.fact_tables import NAMES
+from benchmarks.report.roofline_figure import graph_words
 from benchmarks.report.shown import ShownRun
 
+ROOFLINE_NAMES = {
+    "macs": "work",
+    "compulsory_bytes": "work",
+    "layer_bytes": "work",
+    "copy_gb_s": "limits",
+    "matrix_gmac_s": "limits",
+    "bound_ms": "limits",
+    "fraction": "limits",
+    "measured_ms": "time",
+}
+PEER_NAMES = {
+    "latency": "time",
+    "per_object_ms": "time",
+    "peak_bytes": "memory",
+    "acc25": "accuracy",
+    "acc50": "accuracy",
+}
 MOST_NAMED = 2  # measurements by their names; more are counted
 PARTS = ("gpu", "stability", "memory", "energy", "heat")
 
@@ -28,17 +47,17 @@ def _all(shown: ShownRun) -> Iterator[tuple[str, str]]:
     if isinstance(line.commit, Unknown):
         yield "commit", line.commit.reason
     for name, value in _fields(line.environment):
-        yield name.replace("_", " "), value.reason
+        yield NAMES.get(name, name.replace("_", " ")), value.reason
     for each in shown.run.accuracy:
         if isinstance(each.wrong_rate, Unknown):
             yield f"wrong rate, prior {each.prior}", each.wrong_rate.reason
     yield from _of_measurements(shown)
     for roof in shown.run.rooflines:
-        for name, value in _fields(roof):
-            yield f"{name.replace('_', ' ')} of {roof.graph} in {roof.precision}", value.reason
+        for reason, what in _together(roof, ROOFLINE_NAMES).items():
+            yield f"{what} of {graph_words(roof)} in {roof.precision}", reason
     for peer in shown.run.peers:
-        for name, value in _fields(peer):
-            yield f"{name.replace('_', ' ')} of {peer.name} ({peer.runtime})", value.reason
+        for reason, what in _together(peer, PEER_NAMES).items():
+            yield f"{what} of {peer.name} ({peer.runtime})", reason
 
 
 def _of_measurements(shown: ShownRun) -> Iterator[tuple[str, str]]:
@@ -61,6 +80,16 @@ def _of_measurements(shown: ShownRun) -> Iterator[tuple[str, str]]:
             yield f"{what} ({'; '.join(words)})", why
         else:
             yield f"{what} ({len(words)} of {len(shown.measured)} measurements)", why
+
+
+def _together(struct: msgspec.Struct, names: Mapping[str, str]) -> dict[str, str]:
+    """Reason -> what is not known for it, each name once."""
+    found: dict[str, list[str]] = {}
+    for field, value in _fields(struct):
+        words, known = names.get(field, field), found.setdefault(value.reason, [])
+        if words not in known:
+            known.append(words)
+    return {reason: " and ".join(words) for reason, words in found.items()}
 
 
 def _fields(struct: msgspec.Struct) -> Iterator[tuple[str, Unknown]]:

@@ -29,6 +29,13 @@ READ = (
     "Means over all queries, so that they add up to the mean of the whole; a stage that only some "
     "queries have counts as nothing in the others."
 )
+COLOURS = dict(
+    zip(
+        ("engine", "encode", "preprocess", "window", "align", "copy", "postprocess"),
+        SERIES,
+        strict=False,
+    )
+) | {"capture": SERIES[4]}
 REST, TOTAL = "all else", "total"
 
 
@@ -79,7 +86,7 @@ def waterfall(name: str, title: str, shown: Measured) -> Figure | None:
     at_ms = 0.0
     for row, part in enumerate(parts):
         y = TOP + ROW * row
-        colour = MUTED if part.name == REST else SERIES[row % (len(SERIES) - 1)]
+        colour = COLOURS.get(part.name, MUTED)
         marks += _row(part, at_ms, x, y, colour)
         at_ms += max(part.mean_ms, 0.0)
         if row + 1 < len(parts):
