@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -30,6 +30,7 @@ def measure_peers(
     seed: int = 0,
     quick: bool = False,
     only: Sequence[str] = (),
+    done: Collection[tuple[str, str]] = (),
     limit_s: float = LIMIT_S,
 ) -> Iterator[PeerLine]:
     """One line for each peer, as soon as it is measured; what cannot run here says why.
@@ -46,9 +47,12 @@ def measure_peers(
         seed: of the choice of clicks.
         quick: fewer rounds, and only the peers that take seconds.
         only: keys of `PEERS`; empty: all.
+        done: names and runtimes of those that an earlier call of the run measured.
         limit_s: after which a peer is ended.
     """
     for peer in chosen_peers(only, quick=quick):
+        if (peer.name, peer.runtime) in done:
+            continue
         with tempfile.TemporaryDirectory(prefix="tilefix-peer-") as folder:
             order = Order(
                 key=peer.key,

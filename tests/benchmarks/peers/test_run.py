@@ -75,6 +75,14 @@ def test_a_peer_that_takes_too_long_is_ended(pairs_file, tiny_bundle):
     assert time.monotonic() - started_s < 30
 
 
+def test_what_an_earlier_call_measured_is_left_out(pairs_file, tiny_bundle, monkeypatch):
+    monkeypatch.setattr(run, "_carry_out", lambda step, order, limit_s: order.key)
+    done = [("lite", "ONNX Runtime"), ("DetGeo as published", "torch eager")]
+    lines = list(measure_peers(RUN, pairs_file, tiny_bundle.path, done=done))
+    left = {line.latency.reason for line in lines}
+    assert left == {peer.key for peer in PEERS} - {"lite", "detgeo-eager"}
+
+
 def test_what_cannot_be_prepared_is_not_measured(pairs_file, tiny_bundle, monkeypatch):
     steps = []
 
