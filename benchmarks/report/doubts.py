@@ -75,9 +75,9 @@ def _of_measurement(each: Measured) -> list[Doubt]:
             )
         )
     if isinstance(line.memory, Memory):
-        grown = line.memory.end_bytes / line.memory.start_bytes - 1
-        if grown > MOST_GROWTH:
-            found.append(Doubt(f"{each.words}: memory grew by {grown:.1%}", False))
+        start, grown = line.memory.start_bytes, line.memory.end_bytes - line.memory.start_bytes
+        if grown > MOST_GROWTH * start:
+            found.append(Doubt(f"{each.words}: memory grew by {grown / start:.1%}", False))
     if line.harness_us > MOST_HARNESS_US:
         found.append(
             Doubt(f"{each.words}: the harness itself cost {line.harness_us:.0f} µs a query", False)

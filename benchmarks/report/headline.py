@@ -29,9 +29,9 @@ def verdict_of(shown: ShownRun) -> Verdict:
         return Verdict("nothing was measured", "bad")
     late = best.line.punctuality
     if late is None:
-        took = ms(best.summary.median_ms, too_few(50.0))
-        unit = f"{took} ms" if best.summary.median_ms is not None else took
-        return Verdict(f"{unit} at the median, {best.words}", "")
+        middle = best.summary.median_ms
+        took = too_few(50.0) if middle is None else f"{ms(middle)} ms at the median"
+        return Verdict(f"{took}, {best.words}", "")
     share = late.missed / late.scheduled if late.scheduled else 1.0
     missed = f"{missed_share(late.missed, late.scheduled)} of the frames missed"
     words = f"{late.rate_hz:g} Hz held, {missed}"

@@ -40,11 +40,6 @@ def mib(value: float) -> str:
     return f"{value / 2**20:,.0f} MiB"
 
 
-def number(value: float | Unknown, digits: int = 2) -> str | Cell:
-    """A plain number."""
-    return unknown(value) if isinstance(value, Unknown) else f"{value:,.{digits}f}"
-
-
 def unknown(value: Unknown) -> Cell:
     """What could not be had: the reason shows on hovering, and all reasons stand in a list."""
     return Cell(NOT_KNOWN, "none", value.reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.record.lines import RooflineLine, Unknown
-from benchmarks.report.numbers import mega, ms, number, share, unknown
+from benchmarks.report.numbers import mega, ms, share, unknown
 from benchmarks.report.roofline_figure import graph_words
 from benchmarks.roofline.boards import BOARDS, Board, board_of, predict, shares
 from edge.page_parts import Cell, items, table
@@ -85,7 +85,7 @@ def _row(line: RooflineLine, board: Board | None) -> list[str | Cell]:
         macs,
         mega(line.compulsory_bytes),
         mega(line.layer_bytes),
-        number(line.bound_ms),
+        unknown(line.bound_ms) if isinstance(line.bound_ms, Unknown) else ms(line.bound_ms),
         unknown(took) if isinstance(took, Unknown) else ms(took),
         reached,
     ]

@@ -1,0 +1,300 @@
+"""Figures say what the numbers say: places of marks, sums, frontiers; the same in SVG and PNG."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import cv2
+import numpy as np
+import pytest
+from made_bench_record import measured, processor_run, written
+
+from benchmarks.record.lines import CacheState, Scenario, Stage, Unknown
+from benchmarks.record.percentiles import percentile_ms
+from benchmarks.record.series import pack
+from benchmarks.report.drawing import (
+    BAD,
+    SERIES,
+    Box,
+    Dot,
+    Figure,
+    Stroke,
+    Words,
+    legend,
+    legend_height,
+    svg,
+)
+from benchmarks.report.drift import drift
+from benchmarks.report.figures import run_figures, trade_off_figures
+from benchmarks.report.raster import write_png
+from benchmarks.report.roofline_figure import Ran, ran_of, roofline_figure
+from benchmarks.report.scales import Scale, brief, fitted
+from benchmarks.report.shown import Measured, read_shown
+from benchmarks.report.tails import Curve, tails
+from benchmarks.report.trade_off import ALIGNED, ALONE, PEER, Choice, choices, frontier, trade_off
+from benchmarks.report.waterfall import REST, parts_of, waterfall
+
+MS = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def processor(tmp_path_factory):
+    path = tmp_path_factory.mktemp("record") / "bench.jsonl"
+    return read_shown([written(path, processor_run())])[0]
+
+
+def dots(figure: Figure, hollow=False) -> list[Dot]:
+    return [mark for mark in figure.marks if isinstance(mark, Dot) and mark.hollow is hollow]
+
+
+def words(figure: Figure) -> list[str]:
+    return [mark.text for mark in figure.marks if isinstance(mark, Words)]
+
+
+# --- scales --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_ends_lie_at_the_ends_and_steps_are_even(logarithmic):
+    scale = Scale(1.0, 100.0, 50.0, 250.0, logarithmic)
+    assert (scale.at(1.0), scale.at(100.0)) == (50.0, 250.0)
+    assert scale.at(10.0 if logarithmic else 50.5) == pytest.approx(150.0)
+    assert (scale.at(0.5), scale.at(1e9)) == (50.0, 250.0), "what is beyond stays at the end"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "logarithmic"),
+    [(0.0, 1.0, False), (-3, 88, False), (18, 72, True), (0.002, 900, True), (21.0, 44.0, True)],
+)
+def test_marks_of_an_axis_are_round_few_and_within(low, high, logarithmic):
+    scale = Scale(low, high, 0, 1, logarithmic)
+    found = scale.ticks()
+    assert 2 <= len(found) <= 8 and all(low <= value <= high for value in found)
+    for value in found:
+        digits = f"{abs(value):e}".split("e")[0].rstrip("0").rstrip(".")
+        assert len(digits) <= 3, value
+
+
+@pytest.mark.parametrize("values", [[5.0], [5.0, 5.0], [], [1e-3, 1e6]])
+def test_any_values_have_a_scale(values):
+    for logarithmic in (False, True):
+        scale = fitted(values, 0, 100, logarithmic)
+        assert scale.low < scale.high and all(0 < scale.at(v) < 100 for v in values)
+
+
+def test_numbers_of_axes_are_brief():
+    found = [brief(v) for v in (0.0, 0.05, 20.0, 1500.0, 20_000.0, 3e6)]
+    assert found == ["0", "0.05", "20", "1500", "20k", "3M"]
+
+
+def test_a_legend_breaks_its_lines():
+    entries = [(f"a name of {n}", SERIES[n]) for n in range(6)]
+    one, many = legend_height(entries, 5000), legend_height(entries, 200)
+    assert many > 2 * one
+    rights = [m.x + 7 * len(m.text) for m in legend(entries, 0, 0, 260) if isinstance(m, Words)]
+    assert max(rights) <= 275
+
+
+# --- distributions -------------------------------------------------------------------------------
+
+
+def test_dots_stand_at_supported_percentiles_and_the_ring_at_the_slowest():
+    ns = np.arange(1, 1001, dtype=np.int64) * MS
+    figure = tails("a", "A", [Curve("all", ns)])
+    assert len(dots(figure)) == 3, "p50, p90, p99 of a thousand"
+    hints = [dot.hint for dot in dots(figure)]
+    for percent, hint in zip((50.0, 90.0, 99.0), hints, strict=True):
+        assert hint == f"all: p{percent:g} {percentile_ms(ns, percent):,.0f} ms"
+    (ring,) = dots(figure, hollow=True)
+    assert ring.hint == "all: slowest of 1,000 1,000 ms"
+    assert ring.x > max(dot.x for dot in dots(figure)) and ring.y < min(d.y for d in dots(figure))
+    heights = [dot.y for dot in dots(figure)]
+    assert heights[0] - heights[1] == pytest.approx((heights[1] - heights[2]) * np.log10(5), 1e-6)
+
+
+def test_nine_queries_support_no_percentile():
+    figure = tails("a", "A", [Curve("few", np.full(9, 5 * MS))])
+    assert dots(figure) == [] and len(dots(figure, hollow=True)) == 1
+    assert not any(text.startswith("p") for text in words(figure))
+    drawn = [m for m in figure.marks if isinstance(m, Stroke) and m.colour == SERIES[0]]
+    assert [mark.opacity for mark in drawn if mark.width < 3] == [0.4], "faint, all of it"
+
+
+def test_a_curve_never_turns_back():
+    ns = np.random.default_rng(1).lognormal(17, 0.4, 5000).astype(np.int64)
+    figure = tails("a", "A", [Curve("x", ns)])
+    for mark in figure.marks:
+        if isinstance(mark, Stroke) and mark.colour == SERIES[0]:
+            xs, ys = zip(*mark.points, strict=True)
+            assert list(xs) == sorted(xs) and list(ys) == sorted(ys, reverse=True)
+
+
+def test_the_period_is_drawn_where_it_lies_within():
+    ns = np.linspace(20, 60, 200).astype(np.int64) * MS
+    assert "period" in words(tails("a", "A", [Curve("x", ns)], 33.3))
+    assert "period" not in words(tails("a", "A", [Curve("x", ns)], 500.0))
+    marks = tails("a", "A", [Curve("x", ns)], 33.3).marks
+    (line,) = [m for m in marks if isinstance(m, Stroke) and m.colour == BAD]
+    assert line.points[0][0] == line.points[1][0]
+
+
+# --- stages --------------------------------------------------------------------------------------
+
+
+def with_stages(total_ms, **stages) -> Measured:
+    ns = np.asarray(total_ms, np.int64) * MS
+    kept = tuple(
+        Stage(name, Unknown("no") if values is None else pack(np.asarray(values, np.int64) * MS))
+        for name, values in stages.items()
+    )
+    line = measured(Scenario.MULTI_STREAM, CacheState.MIXED, 8, 1.0, 12, stages=kept)
+    return Measured(line, ns, None)
+
+
+def test_stages_and_the_rest_add_up_to_the_whole():
+    shown = with_stages([10, 10, 10, 50], encode=[40], engine=[8, 8, 8, 8], copy=None)
+    parts = {part.name: part for part in parts_of(shown)}
+    assert parts["encode"].mean_ms == pytest.approx(10.0)
+    assert (parts["encode"].median_ms, parts["encode"].queries) == (pytest.approx(40.0), 0.25)
+    assert parts[REST].mean_ms == pytest.approx(2.0) and "copy" not in parts
+    assert sum(part.mean_ms for part in parts.values()) == pytest.approx(20.0)
+    text = words(waterfall("a", "A", shown))
+    assert "10.0 ms: 40.0 ms in 25% of queries" in text and "20.0 ms" in text
+
+
+def test_bars_follow_one_another():
+    figure = waterfall("a", "A", with_stages([10] * 4, window=[1] * 4, engine=[9] * 4))
+    window, engine, total = (mark for mark in figure.marks if isinstance(mark, Box))
+    assert engine.x == pytest.approx(window.x + window.width)
+    assert engine.width == pytest.approx(9 * window.width)
+    assert total.width == pytest.approx(window.width + engine.width)
+
+
+def test_without_stages_there_is_no_waterfall():
+    assert waterfall("a", "A", with_stages([10] * 4, copy=None)) is None
+
+
+# --- course --------------------------------------------------------------------------------------
+
+
+def test_the_course_shows_first_and_last_tenth():
+    ns = np.linspace(20, 40, 1000).astype(np.int64) * MS
+    figure = drift("a", "A", Measured(with_stages([1]).line, ns, None))
+    low, high = np.median(ns[:100]) / MS, np.median(ns[-100:]) / MS
+    assert f"{low:.1f} ms" in words(figure) and f"{high:.1f} ms" in words(figure)
+    bands = [mark for mark in figure.marks if isinstance(mark, Box)]
+    assert bands[0].y > bands[-1].y, "slower is higher"
+
+
+def test_two_queries_have_a_course():
+    figure = drift("a", "A", Measured(with_stages([1]).line, np.array([MS, 2 * MS]), None))
+    assert len([mark for mark in figure.marks if isinstance(mark, Box)]) == 2
+
+
+# --- accuracy against latency --------------------------------------------------------------------
+
+
+def test_the_frontier_has_what_nothing_beats_in_both():
+    fast, good = Choice("fast", ALONE, 5, 0.4), Choice("good", ALIGNED, 20, 0.8)
+    slow, same = Choice("slow", PEER, 300, 0.7), Choice("same", PEER, 20, 0.6)
+    assert frontier([slow, good, same, fast]) == (fast, good)
+
+
+def test_choices_are_what_has_both_a_time_and_an_accuracy(processor):
+    found = {(each.label, each.kind): each for each in choices([processor])}
+    assert set(found) == {
+        ("lite · fp32", ALIGNED),
+        ("lite · fp32", ALONE),
+        ("SIFT + homography, OpenCV", PEER),
+        ("XFeat + LighterGlue, torch eager", PEER),
+    }
+    best = found["lite · fp32", ALIGNED]
+    assert best.acc25 == pytest.approx(0.81)
+    assert best.frame_ms == pytest.approx(processor.headline.summary.median_ms, rel=1e-3)
+    assert len(choices([processor, processor])) == 6, "a peer counts once"
+
+
+def test_better_is_higher_and_slower_is_to_the_right():
+    figure = trade_off([Choice("a", ALIGNED, 5, 0.8), Choice("b", ALIGNED, 50, 0.3)])
+    first, second = dots(figure)
+    assert first.x < second.x and first.y < second.y
+    assert {"1", "2"} <= set(words(figure))
+
+
+def test_numbers_of_crowded_marks_do_not_lie_on_each_other():
+    crowd = [Choice(f"c{n}", ALIGNED, 5 + 0.01 * n, 0.8 - 0.001 * n) for n in range(5)]
+    numbers = [m for m in trade_off(crowd).marks if isinstance(m, Words) and len(m.text) == 1]
+    places = [(m.x, m.y) for m in numbers if m.text.isdigit() and m.bold]
+    assert len(places) == 5 and len({(round(x), round(y)) for x, y in places}) == 5
+
+
+# --- roofline ------------------------------------------------------------------------------------
+
+
+def test_graphs_lie_below_the_roof_as_far_as_they_say():
+    ran = [Ran("localizer", 200.0, 40.0, 0.5, 10.0, 80.0), Ran("copy", 2.0, 5.0, 0.25, 10.0, 80.0)]
+    figure = roofline_figure("a", "A", ran)
+    drops = [m for m in figure.marks if isinstance(m, Stroke) and m.dashes and len(m.points) == 2]
+    heights = [mark.points[0][1] - mark.points[1][1] for mark in drops]
+    assert heights[1] == pytest.approx(2 * heights[0], rel=1e-6), "a quarter is twice a half"
+    assert "localizer: 50% of its bound" in words(figure)
+
+
+def test_only_what_ran_and_is_known_is_drawn(processor):
+    assert [each.label for each in ran_of(processor.run.rooflines)] == [
+        "encoder",
+        "localizer, 1 click",
+        "localizer, 8 clicks",
+    ]
+
+
+# --- a whole run ---------------------------------------------------------------------------------
+
+
+def test_names_of_figures_are_unique_and_fit_for_files(processor):
+    figures = [*run_figures(processor, "run1-").all, *trade_off_figures([processor])[:1]]
+    names = [figure.name for figure in figures]
+    assert len(names) == len(set(names)) and len(names) > 10
+    assert all(name.replace("-", "").isalnum() and name.isascii() for name in names)
+
+
+def test_all_marks_lie_within_their_figures(processor):
+    for figure in (*run_figures(processor).all, *trade_off_figures([processor])):
+        for mark in figure.marks:
+            points = mark.points if isinstance(mark, Stroke) else [(mark.x, mark.y)]
+            for x, y in points:
+                assert -1 <= x <= figure.width + 1 and -1 <= y <= figure.height + 1, (
+                    figure.name,
+                    mark,
+                )
+
+
+def test_svg_is_well_formed_and_escapes(processor):
+    bad = Figure("a", "<&>", 50, 20, (Words(1, 9, "a <b> & 'c'"), Box(1, 1, 4, 4, BAD, hint="<i>")))
+    for figure in (bad, *run_figures(processor).all):
+        for alone in (False, True):
+            tree = ElementTree.fromstring(svg(figure, alone))
+            assert tree.tag.endswith("svg")
+    assert "<b>" not in svg(bad) and "<i>" not in svg(bad)
+
+
+def test_png_and_svg_show_the_same_marks(tmp_path):
+    """The raster has each mark's colour where the vector has the mark."""
+    marks = (
+        Box(20, 20, 60, 30, "#ff0000"),
+        Dot(150, 40, 10, "#00ff00"),
+        Stroke(((20, 80), (180, 80)), "#0000ff", 6),
+        Words(20, 110, "$x_1$ is not mathematics", "#ffffff", 14),
+    )
+    write_png(Figure("a", "A figure", 200, 120, marks), tmp_path / "a.png")
+    image = cv2.imread(str(tmp_path / "a.png"))
+    scale = image.shape[1] / (200 + 28)
+    assert image.shape[0] == pytest.approx(scale * (120 + 28 + 34), abs=2)
+
+    def at(x: float, y: float) -> list[int]:
+        return image[round(scale * (y + 14 + 34)), round(scale * (x + 14))].tolist()
+
+    assert at(50, 35) == [0, 0, 255] and at(150, 40) == [0, 255, 0] and at(100, 80) == [255, 0, 0]
+    assert at(100, 60) == [37, 28, 22], "the background"
+    text = image[round(scale * (96 + 48)) : round(scale * (112 + 48)), round(scale * 34) :]
+    assert (text.min(axis=2) > 200).sum() > 100
