@@ -107,7 +107,9 @@ def read_header(folder: Path) -> FeatureHeader:
             f"there is no readable feature store at {folder}",
             expected=f"a folder with {HEADER_NAME}",
             found=f"{type(error).__name__}: {error}",
-            do="make it: tilefix tiles encode --tiles MAP --store DIR",
+            do=f"put its shards together: tilefix tiles merge {folder}/shard-* --store OUT"
+            if any(folder.glob("shard-*/shard.json"))
+            else "make it: tilefix tiles encode --tiles MAP --store DIR",
         ) from error
     if values.get("schema") != SCHEMA:
         raise FeatureStoreError(

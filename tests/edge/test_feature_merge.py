@@ -253,3 +253,9 @@ def test_what_the_disk_spoils_is_seen(shards, tmp_path):
     error = refused(merge_shards, shards, tmp_path / "out", progress=spoil)
     assert "not what was written" in error.what and feature(0).window_id in error.found
     assert nothing_at(tmp_path / "out")
+
+
+def test_shards_that_were_not_merged_are_no_store(tmp_path):
+    make_shard(tmp_path / "s", 1, range(2))
+    assert f"tilefix tiles merge {tmp_path}/s/shard-*" in refused(reader, tmp_path / "s").do
+    assert "tiles encode" in refused(reader, tmp_path / "none").do
