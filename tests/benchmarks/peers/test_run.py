@@ -135,6 +135,12 @@ def test_frames_are_new_each_time_and_the_first_lap_warms_up(asked, monkeypatch)
     assert measure(peer, asked, RUN, quick=True).latency.count == 3
 
 
+def test_a_slow_peer_runs_one_lap(asked, monkeypatch):
+    monkeypatch.setattr(timing, "LAPS_LIMIT_S", 0.01)
+    peer = made(monkeypatch, Way(lambda query: time.sleep(0.005), "slow"))
+    assert measure(peer, asked, RUN, quick=False).latency.count == 3
+
+
 def test_accuracy_is_that_of_the_labels(asked, monkeypatch):
     class Oracle(WindowCentrePredictor):
         def predict(self, frame, click_xy_px, windows):
