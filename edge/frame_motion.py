@@ -44,8 +44,9 @@ class FrameMotion:
         high, wide = frame.image.shape[:2]
         zoom = min(1.0, SIDE_PX / max(high, wide))
         size = max(1, round(wide * zoom)), max(1, round(high * zoom))
-        small = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
-        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+        # Grey first: one channel to shrink in place of three.
+        full = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
+        grey = np.asarray(cv2.resize(full, size, interpolation=cv2.INTER_AREA), np.uint8)
         moved = None
         if self._grey is not None and self._grey.shape == grey.shape and zoom == self._zoom:
             moved = _homography(grey, self._grey)

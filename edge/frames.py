@@ -200,7 +200,7 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 def _rgb(image: object) -> Uint8:
     """What OpenCV hands out, as RGB."""
-    return np.ascontiguousarray(np.asarray(image, np.uint8)[:, :, ::-1])
+    return np.asarray(cv2.cvtColor(np.asarray(image, np.uint8), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _jpeg_is_whole(data: bytes) -> bool:

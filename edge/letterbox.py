@@ -61,13 +61,12 @@ def letterbox(image: Uint8, width_px: int, height_px: int) -> Letterbox:
     if (wide, high) == (width_px, height_px) == (columns, rows):
         fitted = np.ascontiguousarray(image)
     else:
-        fitted = np.empty((height_px, width_px, 3), np.uint8)
-        if (wide, high) != (width_px, height_px):
-            fitted[:] = FILL_RGB
         shrinks = wide < columns or high < rows
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         resized = cv2.resize(image, (wide, high), interpolation=method)
-        fitted[top : top + high, left : left + wide] = resized
+        borders = top, height_px - high - top, left, width_px - wide - left
+        framed = cv2.copyMakeBorder(resized, *borders, cv2.BORDER_CONSTANT, value=FILL_RGB)
+        fitted = np.asarray(framed, np.uint8)
     affine = np.array([[wide / columns, 0, left], [0, high / rows, top]], np.float32)
     return Letterbox(fitted, affine)
 

@@ -137,7 +137,7 @@ class LiveSource:
             self.age_ms = 1e3 * (time.monotonic() - letter.monotonic_s)
             self.worst_age_ms = max(self.worst_age_ms, self.age_ms)
             # Colours are turned here, not in the reader: dropped frames cost nothing.
-            image = np.ascontiguousarray(letter.image[:, :, ::-1])
+            image = np.asarray(cv2.cvtColor(letter.image, cv2.COLOR_BGR2RGB), np.uint8)
             yield Frame(image, letter.index, letter.unix_s, self.name)
 
     def close(self) -> None:
