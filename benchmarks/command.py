@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from edge.commands.executor_options import executor_options
+from edge.cores import import_numpy_on_one_thread
 from edge.errors import UsageError
 
 # subcommand -> (where its click command is, the line that --help shows)
@@ -118,6 +119,8 @@ def bench(ctx: click.Context, **options: Any) -> None:
     if ctx.invoked_subcommand is not None:
         _refuse_options(ctx)
         return
+    # Before anything loads numpy, as in a live run: its threads would compete with the frame path.
+    import_numpy_on_one_thread()
     measuring = importlib.import_module("benchmarks.measure_command")
     measuring.measure_command(**options)
 

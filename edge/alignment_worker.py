@@ -2,7 +2,7 @@
 
 The frame path hands a frame over (`offer`) and picks up what has become ready (`latest`); neither
 ever waits. While tracking one look at the last place suffices; a lost track falls back to the cold
-search, one attempt per frame.
+search, one attempt per frame. The thread has a low priority (see `edge.cores`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Protocol
 
 from edge.alignment import Alignment
 from edge.cold_search import ColdSearch
+from edge.cores import give_way
 from edge.pose_search import PoseHypothesis
 from edge.types import Frame, FramePose, ReferenceFeature, Uint8
 
@@ -129,6 +130,7 @@ class AlignmentWorker:
             raise failure
 
     def _run(self) -> None:
+        give_way()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or self._waiting is not None)

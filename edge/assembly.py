@@ -11,6 +11,7 @@ from pathlib import Path
 from edge.alignment import Aligner
 from edge.alignment_worker import AlignmentWorker
 from edge.bundle import Bundle, shipped_bundle_path
+from edge.cores import threads_beside
 from edge.devices.base import DeviceOptions
 from edge.encoding import open_features
 from edge.errors import BundleError
@@ -25,6 +26,9 @@ from edge.tiles.window import TileMap
 from edge.window_choice import LatticeWindows, WindowSupply
 
 ALIGNMENT_GRAPH = "alignment/xfeat.onnx"
+# Of a live frame that is not aligned yet: few of these are accepted, and the cores that it leaves
+# free are what the next one is aligned with.
+LIVE_BUDGET_MS = 25.0
 
 
 class PriorChoice(str, Enum):
@@ -163,14 +167,16 @@ def assemble(
         ExecutorError: the executor is not available, or refuses the graph.
     """
     choice = executor or ExecutorChoice()
-    aligner = _aligner(bundle, prior, choice.threads)
+    beside = threads_beside(choice.threads) if live else choice.threads
+    aligner = _aligner(bundle, prior, beside)
     chosen = choice.name, choice.precision, choice.threads, choice.device
     localizer = Localizer.open(bundle, *chosen)
     describe = aligner.describe if aligner else None
     cache = FeatureCache(localizer, pictures, describe=describe, store=store)
     windows = supply(cache)
     placer = _placer(aligner, live)
-    pipeline = Pipeline(localizer, windows, placer, track=track)
+    budget_ms = LIVE_BUDGET_MS if live and placer is not None else None
+    pipeline = Pipeline(localizer, windows, placer, track=track, budget_ms=budget_ms)
     return Assembly(pipeline, localizer, windows, pictures, None, placer)
 
 

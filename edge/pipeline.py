@@ -108,6 +108,7 @@ class Pipeline:
         placer: FramePlacer | None,
         *,
         track: bool = True,
+        budget_ms: float | None = None,
     ) -> None:
         """Join the parts.
 
@@ -116,12 +117,15 @@ class Pipeline:
             windows: offers the windows of the map.
             placer: lays frames on windows; None: no priors at all, the head decides alone.
             track: the last fix of a click's id is a prior for the next; not where ids are labels.
+            budget_ms: of a frame without a place, after which no further window is tried; None:
+                all of them are.
         """
         self._locator = locator
         self._windows = windows
         self._placer = placer
         self._tracker = Tracker()
         self._track = track
+        self._budget_ms = budget_ms
 
     def process(self, frame: Frame, clicks: Sequence[Click], pose: FramePose) -> FrameResult:
         """Locate the clicks of a frame.
@@ -184,13 +188,10 @@ class Pipeline:
         prior, aligned_in = placed.prior(xy_px.reshape(-1, 2)), placed.place
         by_place: dict[WindowPlace, list[int]] = {}
         outside: dict[int, Fix] = {}
-        for index, click in enumerate(clicks):
-            place: WindowPlace | None = aligned_in
-            if prior.inv_var[index] > 0:
-                place = choice.home(prior.xy_px[index].tolist(), aligned_in)
+        for index, place in enumerate(choice.homes(prior.xy_px, prior.inv_var > 0, aligned_in)):
             if place is None:
                 reason = "the alignment puts it outside the map"
-                outside[index] = self._no_window(frame, click, reason)
+                outside[index] = self._no_window(frame, clicks[index], reason)
             else:
                 by_place.setdefault(place, []).append(index)
         found: dict[int, Fix] = dict(outside)
@@ -209,11 +210,11 @@ class Pipeline:
     def _try_all(
         self, frame: Frame, clicks: tuple[Click, ...], pose: FramePose, choice: WindowChoice
     ) -> tuple[list[Fix], tuple[float, float]]:
-        """Every window; for each click the best acceptance wins, among equals the likelier."""
+        """The windows in turn; for each click the best acceptance wins, else the likelier one."""
         best: list[Fix] = []
         shares = [0.0, 0.0]
-        for place in choice.places:
-            if not clicks:
+        for place in choice.places if clicks else ():
+            if best and self._budget_ms is not None and sum(shares) > self._budget_ms:
                 break
             fixes, spent = self._locate(frame, clicks, choice.feature(place), pose, None)
             pairs = zip(best, fixes, strict=True) if best else ()

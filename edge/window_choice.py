@@ -11,7 +11,7 @@ from edge.errors import WindowError
 from edge.feature_cache import FeatureCache, PlacedFeature
 from edge.tiles.lattice import WindowPlace, all_windows, count_windows, nearest, within
 from edge.tiles.window import WINDOW_PX, PixelGrid
-from edge.types import FramePose, ReferenceFeature
+from edge.types import Bool, Float32, FramePose, ReferenceFeature
 
 MOST_WINDOWS = 16  # tried for one frame
 EDGE_PX = 48  # a click that is expected nearer to the edge of a window belongs to the next one
@@ -68,22 +68,52 @@ class WindowChoice:
         """Id and place of every window whose feature was asked for."""
         return {found.feature.window_id: place for place, found in self._fetched.items()}
 
+    def homes(self, xy_px: Float32, known: Bool, base: WindowPlace) -> list[WindowPlace | None]:
+        """The windows of N pixels of `base`: one for all where one holds them all, else as `home`.
+
+        Every further window is a further run of the localizer graph, nearly all of which is spent
+        on the frame; windows overlap by half, so that one is mostly enough.
+
+        Args:
+            xy_px: [N, 2].
+            known: [N]; an unknown pixel goes with the others, or with `base`.
+            base: the window that the pixels are of.
+        """
+        points = xy_px.tolist()
+        found = [
+            self.home(point, base) if is_known else base
+            for point, is_known in zip(points, known.tolist(), strict=True)
+        ]
+        apart = dict.fromkeys(place for place in found if place is not None)
+        if len(apart) < 2:
+            return found
+        there = [p for p, k, at in zip(points, known.tolist(), found, strict=True) if k and at]
+        for place in (base, *self.places, *apart):
+            if all(_holds(place, point, base) for point in there):
+                return [None if at is None else place for at in found]
+        return found
+
     def home(self, xy_px: Sequence[float], base: WindowPlace) -> WindowPlace | None:
         """The window for a pixel of `base`: that one, else one that holds it well inside.
 
         None: the pixel lies outside the map.
         """
         for place in (base, *self.places):
-            x = xy_px[0] + base.left_px - place.left_px
-            y = xy_px[1] + base.top_px - place.top_px
-            across = EDGE_PX <= x <= place.width_px - EDGE_PX
-            if across and EDGE_PX <= y <= place.height_px - EDGE_PX:
+            if _holds(place, xy_px, base):
                 return place
         geometry = self.feature(base).geometry
         if geometry is None or self._elsewhere is None:
             return base
         lon, lat = geometry.lon_lat_deg(np.array([xy_px], np.float64))[0].tolist()
         return self._elsewhere((lon, lat))
+
+
+def _holds(place: WindowPlace, xy_px: Sequence[float], base: WindowPlace) -> bool:
+    """Whether a pixel of `base` lies well inside a window."""
+    x = xy_px[0] + base.left_px - place.left_px
+    y = xy_px[1] + base.top_px - place.top_px
+    across = EDGE_PX <= x <= place.width_px - EDGE_PX
+    return across and EDGE_PX <= y <= place.height_px - EDGE_PX
 
 
 class WindowSupply(Protocol):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
+import cv2
 import numpy as np
 
 from benchmarks.scenarios.queries import Query
@@ -55,7 +56,7 @@ class ClosedLoop:
         start_ns = time.perf_counter_ns()
         shot = query.shot
         # As edge.live hands out what a camera sends.
-        image = np.ascontiguousarray(shot.image_bgr[:, :, ::-1])
+        image = np.asarray(cv2.cvtColor(shot.image_bgr, cv2.COLOR_BGR2RGB), np.uint8)
         frame = Frame(image, index, shot.time_s, shot.source, shot.pose)
         captured_ns = time.perf_counter_ns()
         placed = self._cache.get(query.place)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from benchmarks.record.lines import CacheState, Settings
@@ -24,6 +25,7 @@ from benchmarks.scenarios.recorder import Recorder
 from benchmarks.scenarios.rules import Rules
 from edge.assembly import ALIGNMENT_GRAPH, ExecutorChoice, PriorChoice
 from edge.bundle import Bundle
+from edge.cores import calm_opencv
 from edge.encoding import BundleEncoder, encode_windows
 from edge.feature_cache import FeatureCache
 from edge.feature_store import FeatureStore
@@ -78,11 +80,13 @@ def fly_periodic(
     clicks = [draw_clicks(shot, planned.clicks, random) for shot in flight.shots]
     with _store(flight, bundle, executor, places) if stored else nullcontext() as store:
         assembly = flight.assemble(bundle, executor, prior=prior, live=True, wrap=wrap, store=store)
+        threads = cv2.getNumThreads()
         try:
             if not stored:
                 made[0].fill(places)
             beside = (("alignment",) if aligned else ()) + (("window loading",) if stored else ())
             clock = assembly.localizer.clock
+            calm_opencv()  # as a live run does
             return fly(
                 flight.shots,
                 clicks,
@@ -96,6 +100,7 @@ def fly_periodic(
                 begin=begin,
             )
         finally:
+            cv2.setNumThreads(threads)
             assembly.close()
 
 

@@ -71,6 +71,9 @@ def run(
     of a folder count as one a second); for live sources it is Unix time, seconds since 1970 by the
     clock of this machine.
     """
+    from edge.cores import calm_opencv, import_numpy_on_one_thread
+
+    import_numpy_on_one_thread()
     from edge.assembly import ExecutorChoice, PriorChoice, assemble_on_map, open_bundle
     from edge.clicks import ClickSchedule
     from edge.frames import open_source
@@ -87,6 +90,8 @@ def run(
     opened = open_bundle(bundle)
     check_run(opened, executor, precision)
     frames = open_source(source)
+    if frames.live:
+        calm_opencv()
     if frames.live and store is None:
         click.echo(
             "note: a live source without --store: every new window costs seconds when it is first "

@@ -1,0 +1,55 @@
+"""How a live run shares few cores: the frame path comes first, alignment takes what is left.
+
+A graph on two threads is as slow as the slower one, so a second thread of equal right on one of two
+cores costs the frame path more than half of its speed: measured, 50 ms become 150. Three things
+mend that. Alignment has a thread of low priority and no more threads than there are cores to spare;
+numpy's matrix products, which alignment makes, stay on that thread; and so does what OpenCV does,
+whose own threads would have the priority of the frame path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+
+from edge.machine import usable_cores
+
+NICE = 10  # a tenth of the frame path's right to a core: little, but never none
+BLAS_VARIABLE = "OPENBLAS_NUM_THREADS"
+_BLAS_VARIABLES = (BLAS_VARIABLE, "OMP_NUM_THREADS")  # who sets one of them, decides
+
+
+def give_way() -> None:
+    """Lower the priority of the calling thread, and of threads that it starts; on Linux alone."""
+    if sys.platform == "linux":  # elsewhere the number would be taken for one of a process
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+
+
+def threads_beside(threads: int) -> int:
+    """Threads for work beside a frame path that takes `threads`: the cores to spare, at least 1."""
+    return max(1, min(threads, usable_cores() - threads))
+
+
+def import_numpy_on_one_thread() -> None:
+    """Load numpy with its matrix products on one thread, unless the environment says otherwise.
+
+    Its BLAS reads the variable when it is loaded and never again, so the variable does not stay:
+    other programs that this one starts may use all cores. Without effect where numpy is loaded.
+    """
+    if any(os.environ.get(name) for name in _BLAS_VARIABLES):
+        return
+    os.environ[BLAS_VARIABLE] = "1"
+    try:
+        import numpy  # noqa: F401
+    finally:
+        del os.environ[BLAS_VARIABLE]
+
+
+def calm_opencv() -> None:
+    """Keep OpenCV on the thread that calls it, for the whole process."""
+    import cv2
+
+    cv2.setNumThreads(1)

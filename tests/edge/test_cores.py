@@ -1,0 +1,109 @@
+"""Who may use the cores of a live run, and with what right."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import edge.cores
+from edge.alignment_worker import AlignmentWorker
+from edge.cores import NICE, give_way, threads_beside
+from edge.types import ReferenceFeature
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities on Linux alone")
+
+
+def priority() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+@LINUX
+def test_alignment_works_with_a_low_priority_and_the_frame_path_keeps_its_own(parts):
+    before, seen = priority(), []
+
+    class Aligner:
+        def attempt(self, image, feature, hypothesis):
+            seen.append(priority())
+
+        track = attempt
+
+    with AlignmentWorker(Aligner()) as worker:
+        frame = parts.frame()
+        worker.offer(frame, (ReferenceFeature({}, None, 64, 64, "w", "m", "x", 1.0),))
+        assert worker.wait(5.0)
+    assert seen and set(seen) == {max(NICE, before)}
+    assert priority() == before
+
+
+@LINUX
+def test_threads_that_are_started_later_inherit_it():
+    seen = []
+
+    def low() -> None:
+        give_way()
+        child = threading.Thread(target=lambda: seen.append(priority()))
+        child.start()
+        child.join()
+
+    worker = threading.Thread(target=low)
+    worker.start()
+    worker.join()
+    assert seen == [max(NICE, priority())]
+
+
+def test_elsewhere_no_priority_of_a_process_is_touched(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(os, "setpriority", lambda *given: pytest.fail(f"setpriority{given}"))
+    give_way()
+
+
+@LINUX
+def test_a_system_that_refuses_is_no_failure(monkeypatch):
+    def refuse(*given):
+        raise PermissionError(1, "not permitted")
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    give_way()
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "beside"), [(2, 2, 1), (1, 2, 1), (6, 2, 2), (6, 4, 2), (3, 2, 1)]
+)
+def test_beside_the_frame_path_there_are_the_cores_to_spare(monkeypatch, cores, threads, beside):
+    monkeypatch.setattr(edge.cores, "usable_cores", lambda: cores)
+    assert threads_beside(threads) == beside
+
+
+SCRIPT = """
+import os, sys, threading
+from edge.cores import import_numpy_on_one_thread
+assert "numpy" not in sys.modules
+import_numpy_on_one_thread()
+import numpy
+a = numpy.ones((1500, 1500), numpy.float32)
+a @ a
+print(len(os.listdir("/proc/self/task")), os.environ.get("OPENBLAS_NUM_THREADS"))
+"""
+
+
+@LINUX
+@pytest.mark.parametrize("given", [{}, {"OPENBLAS_NUM_THREADS": "2"}, {"OMP_NUM_THREADS": "2"}])
+def test_matrix_products_stay_on_one_thread_unless_somebody_chose(given):
+    variables = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+    clean = {name: value for name, value in os.environ.items() if name not in variables}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env={**clean, **given},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    threads, variable = done.stdout.split()
+    assert variable == given.get("OPENBLAS_NUM_THREADS", "None"), "it does not stay"
+    if not given:
+        assert threads == "1"

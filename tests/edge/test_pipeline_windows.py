@@ -1,0 +1,108 @@
+"""How many windows a frame is located in: one wherever one will do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from edge.feature_cache import FeatureCache
+from edge.pipeline import Pipeline
+from edge.tiles.lattice import WindowPlace, nearest
+from edge.types import Click, FramePose, Prior, PriorSource, Verdict
+from edge.window_choice import LatticeWindows
+
+
+@dataclass
+class FakePlaced:
+    """Puts the frame's pixel (x, y) at map pixel (x + dx, y + dy) with a known spread."""
+
+    place: WindowPlace
+    offset_px: tuple[float, float]  # of the frame in that window
+    inliers: int = 77
+    unknown: tuple[int, ...] = ()
+
+    def prior(self, clicks):
+        xy = np.asarray(clicks, np.float64) + self.offset_px
+        inv_var = np.full(len(xy), 0.25)
+        inv_var[list(self.unknown)] = 0.0
+        source = PriorSource.ALIGNMENT
+        return Prior(xy.astype(np.float32), inv_var.astype(np.float32), source, self.inliers)
+
+
+class FakePlacer:
+    """Returns what it is told to."""
+
+    note = ""
+
+    def __init__(self, answer=None):
+        self.answer = answer
+
+    def place(self, frame, pose, windows):
+        return self.answer
+
+    def close(self):
+        pass
+
+
+def build(parts, objects, placer=None, *, grid=None, store=None, describe=None, capacity=24):
+    localizer = parts.FakeLocalizer(objects)
+    grid = grid or parts.PlainGrid()
+    cache = FeatureCache(localizer, grid, store=store, describe=describe, capacity=capacity)
+    return Pipeline(localizer, LatticeWindows(cache, grid), placer), localizer, grid
+
+
+CLICKS = (Click("a", 10, 20), Click("b", 30, 40))
+
+
+def test_one_window_that_holds_all_clicks_takes_them_all(parts):
+    """The click at the edge of the aligned window draws the others over: one run, not two."""
+    grid = parts.PlainGrid()
+    place = nearest(grid, grid.lon_lat_deg(1536, 1536))
+    here = place.left_px - parts.LEFT_PX, place.top_px - parts.TOP_PX
+    frame = parts.frame(wide=1024, high=1024)
+    clicks = (Click("a", 700, 500), Click("b", 984, 500), Click("c", 800, 400))
+    objects = {c.click_id: (here[0] + c.x_px, here[1] + c.y_px) for c in clicks}
+    placer = FakePlacer(FakePlaced(place, (0.0, 0.0), unknown=(2,)))
+    pipeline, localizer, _ = build(parts, objects, placer, grid=grid)
+    result = pipeline.process(frame, clicks, FramePose(grid.lon_lat_deg(1536, 1536)))
+    windows = {window for window, _, _ in localizer.calls}
+    assert len(windows) == 1
+    moved = result.places[windows.pop()].left_px - place.left_px
+    assert moved == 512, "the next window on the lattice"
+    aligned = [prior for _, _, prior in localizer.calls if prior is not None]
+    assert aligned[0].xy_px.tolist() == [[700.0 - 512, 500.0], [984.0 - 512, 500.0]]
+    assert [fix.verdict for fix in result.fixes] == [Verdict.ACCEPTED] * 3
+    for fix, click in zip(result.fixes, clicks, strict=True):
+        expected = grid.lon_lat_deg(*objects[click.click_id])
+        np.testing.assert_allclose(fix.lon_lat_deg, expected, atol=1e-9)
+
+
+def test_what_lies_off_the_map_draws_nothing_over(parts):
+    grid = parts.PlainGrid(side_px=1024)
+    place = nearest(grid, grid.lon_lat_deg(300, 300))
+    placer = FakePlacer(FakePlaced(place, (400.0, 400.0)))
+    pipeline, localizer, _ = build(parts, {}, placer, grid=grid)
+    frame = parts.frame(wide=2048, high=2048)
+    clicks = (Click("in", 100, 100), Click("off", 1900, 100))
+    result = pipeline.process(frame, clicks, FramePose(grid.lon_lat_deg(300, 300)))
+    assert [fix.verdict for fix in result.fixes] == [Verdict.NOT_HERE, Verdict.NO_WINDOW]
+    assert [ids for _, ids, _ in localizer.calls] == [("in",)]
+
+
+@pytest.mark.parametrize(("budget_ms", "windows"), [(None, 6), (0.5, 1), (2.5, 1), (7.0, 3)])
+def test_a_frame_without_a_place_tries_windows_as_long_as_its_budget_lasts(
+    parts, budget_ms, windows
+):
+    """Each takes 3 ms here; the likeliest is tried in any case, and the last may go over."""
+    localizer, grid = parts.FakeLocalizer({}), parts.PlainGrid()
+    supply = LatticeWindows(FeatureCache(localizer, grid), grid)
+    pipeline = Pipeline(localizer, supply, FakePlacer(), budget_ms=budget_ms)
+    position = grid.lon_lat_deg(1780, 1530)
+    pose = FramePose(position, sigma_m=40)
+    pipeline.process(parts.frame(), CLICKS, pose)
+    tried = list(dict.fromkeys(window for window, _, _ in localizer.calls))
+    assert len(tried) == windows
+    first = supply.choose(pose).places[0]
+    assert tried[0] == grid.window_id(first.left_px, first.top_px)
