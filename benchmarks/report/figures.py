@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.record.lines import CacheState, Scenario
-from benchmarks.report.drawing import Figure
+from benchmarks.report.drawing import SERIES, Figure
 from benchmarks.report.drift import drift
 from benchmarks.report.roofline_figure import ran_of, roofline_figure
 from benchmarks.report.shown import Measured, ShownRun
@@ -19,6 +19,8 @@ WINDOWS = {
     CacheState.MIXED: "mixed",
     CacheState.COLD: "cold: the window is new",
 }
+COLOURS = dict(zip(WINDOWS, SERIES, strict=False))
+LEAST_DRAWN = 10  # queries: a median, at the least
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ def run_figures(shown: ShownRun, name: str = "") -> RunFigures:
         name: before the names of its figures, so that several runs' files do not collide.
     """
     known = [each for each in shown.measured if each.summary is not None]
-    ran = ran_of(shown.run.rooflines)
+    shown_clicks = (0, 1, shown.run.line.settings.clicks)
+    ran = ran_of([line for line in shown.run.rooflines if line.clicks in shown_clicks])
     roofline = [roofline_figure(f"{name}roofline", "Roofline of this machine", ran)] if ran else []
     return RunFigures(
         tails=tuple(_tails(shown, known, name)),
@@ -64,7 +67,7 @@ def _tails(shown: ShownRun, known: Sequence[Measured], name: str) -> list[Figure
     settings, found = shown.run.line.settings, []
     for scenario in Scenario:
         own = [each for each in known if each.line.scenario is scenario]
-        if not own:
+        if not any(len(each.ns) >= LEAST_DRAWN for each in own):
             continue
         period_ms = 1e3 / settings.rate_hz if scenario is Scenario.PERIODIC else None
         if scenario is Scenario.MULTI_STREAM:
@@ -72,7 +75,9 @@ def _tails(shown: ShownRun, known: Sequence[Measured], name: str) -> list[Figure
             own = [each for each in own if each.line.clicks == settings.clicks]
             if len({each.line.state for each in own}) < 2:
                 continue
-        curves = [Curve(WINDOWS[each.line.state], each.ns) for each in own]
+        curves = [
+            Curve(WINDOWS[each.line.state], each.ns, COLOURS[each.line.state]) for each in own
+        ]
         counts = {each.line.clicks for each in own} - {0}
         clicks = f", {_clicks(counts.pop())}" if len(counts) == 1 else ""
         title = f"{scenario.value}{clicks}"
@@ -113,7 +118,7 @@ def _drifts(shown: ShownRun, known: Sequence[Measured], name: str) -> list[Figur
     found = []
     for each in known:
         soak = each.line.scenario is Scenario.SOAK
-        if len(each.ns) > 1 and (each is shown.headline or soak or each.unstable):
+        if len(each.ns) >= LEAST_DRAWN and (each is shown.headline or soak or each.unstable):
             line = each.line
             key = f"{name}course-{line.scenario.value}-{line.state.value}-{line.clicks}"
             title = f"{each.words}: UNSTABLE" if each.unstable else each.words

@@ -24,10 +24,10 @@ class Verdict:
 
 def verdict_of(shown: ShownRun) -> Verdict:
     """Whether the camera's rate was held; without an open loop, the median alone."""
-    best = shown.headline
+    best, flown = shown.headline, shown.open_loop
     if best is None or best.summary is None:
         return Verdict("nothing was measured", "bad")
-    late = best.line.punctuality
+    late = flown.line.punctuality if flown is not None else None
     if late is None:
         middle = best.summary.median_ms
         took = too_few(50.0) if middle is None else f"{ms(middle)} ms at the median"
@@ -51,13 +51,11 @@ def headline(shown: ShownRun, others: int) -> str:
         others: how many more runs the page has.
     """
     line, said = shown.run.line, verdict_of(shown)
-    board = line.environment.board
-    where = "a machine without a name" if isinstance(board, Unknown) else board
     bundle = line.bundle
     sentence = (
         f"{bundle.name} in {bundle.executor}, {bundle.precision}, {bundle.threads} threads, frames "
-        f"of {bundle.frame_px[0]} x {bundle.frame_px[1]} px, on {where}. Accuracy and latency are "
-        f"of the same bundle on the same pairs ({line.settings.pairs}). Measured from "
+        f"of {bundle.frame_px[0]} x {bundle.frame_px[1]} px, on {shown.machine}. Accuracy and "
+        f"latency are of the same bundle on the same pairs ({line.settings.pairs}). Measured from "
         f"{line.started_utc[:16].replace('T', ' ')} UTC on."
     )
     if others:
@@ -96,7 +94,7 @@ def _tiles(shown: ShownRun) -> list[Tile]:
         Tile(slow, "p99 of the same", marked),
         Tile(f"{ms(found.max_ms)} ms", f"slowest of {found.count:,}", marked),
     ]
-    late = best.line.punctuality
+    late = shown.open_loop.line.punctuality if shown.open_loop is not None else None
     if late is not None:
         kind = "good" if late.missed <= MOST_MISSED * late.scheduled else "bad"
         words = f"frames missed at {late.rate_hz:g} Hz: {late.missed:,} of {late.scheduled:,}"

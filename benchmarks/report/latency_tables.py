@@ -45,7 +45,8 @@ def latency_table(shown: ShownRun) -> str:
         for place, name in enumerate(head)
         if name in ("", "missed", "GPU p50") and all(_says_nothing(row[place]) for row in rows)
     }
-    return table(_without(head, empty), [_without(row, empty) for row in rows], words=3)
+    words = 3 - (2 in empty)
+    return table(_without(head, empty), [_without(row, empty) for row in rows], words)
 
 
 def overview_table(runs: Sequence[ShownRun]) -> str:
@@ -148,7 +149,7 @@ def percentile_cells(found: Summary) -> list[str | Cell]:
 def _row(each: Measured, shown: ShownRun) -> list[str | Cell]:
     line = each.line
     numbers = [NO_CELL] * 5 if each.summary is None else percentile_cells(each.summary)
-    rate = f"{len(each.ns) / line.duration_s:,.1f}" if line.duration_s > 0 else NO_CELL
+    rate = ms(len(each.ns) / line.duration_s) if line.duration_s > 0 else NO_CELL
     scored = worth_cells(shown.worth(line.scenario)) if line.clicks else [NO_CELL] * 3
     return [
         line.scenario.value,

@@ -9,7 +9,7 @@ NOT_KNOWN = "not known"
 
 
 def ms(value: float | None, otherwise: str = "-") -> str:
-    """Milliseconds with three digits that count: "0.213", "21.4", "1,930"."""
+    """Milliseconds, or a rate, with about three digits: "0.21", "21.4", "1,930"."""
     if value is None:
         return otherwise
     if value >= 100:
@@ -27,7 +27,7 @@ def missed_share(missed: int, scheduled: int) -> str:
     if not missed or not scheduled:
         return "0 %" if scheduled else "-"
     value = 100 * missed / scheduled
-    return f"{value:.1f} %" if value >= 1 else f"{value:.2g} %"
+    return f"{value:.3g} %" if value >= 1 else f"{value:.2g} %"
 
 
 def mega(value: float | Unknown, digits: int = 1) -> str | Cell:

@@ -49,6 +49,7 @@ font-weight:650}
 transparent 10px 20px)}.guess td.l{font-style:normal}
 .run{margin-top:40px;border-top:2px solid var(--line)}.run>summary{font-size:20px;padding:16px 0;
 color:var(--ink)}.run h2{font-size:18px;margin-top:28px}
+.tile b{font-size:26px;white-space:nowrap}
 th,td{padding:6px 8px}td.marks{white-space:normal;font-weight:650}th{vertical-align:bottom}
 .roof{display:grid;gap:16px;grid-template-columns:minmax(0,5fr) minmax(0,7fr);align-items:start}
 .roof th{white-space:normal}.roof .panel{min-width:0}
@@ -56,7 +57,7 @@ th,td{padding:6px 8px}td.marks{white-space:normal;font-weight:650}th{vertical-al
 .pair{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));
 align-items:start}.pair .panel{min-width:0}td.v,td.w{white-space:normal;overflow-wrap:anywhere}
 td.w{min-width:160px}
-@media(max-width:600px){main{padding:24px 14px 48px}h1{font-size:25px}.tile b{font-size:24px}
+@media(max-width:600px){main{padding:24px 14px 48px}h1{font-size:25px}.tile b{font-size:22px}
 .tiles{grid-template-columns:repeat(auto-fit,minmax(140px,1fr))}th,td{padding:6px 8px}}
 @media print{.run{break-before:page}}
 """
@@ -105,7 +106,8 @@ def _run(shown: ShownRun) -> str:
     line, figures = shown.run.line, run_figures(shown)
     board = line.environment.board
     name = "" if isinstance(board, Unknown) else board
-    predicted = prediction_table(shown.run.rooflines)
+    flown = [x for x in shown.run.rooflines if x.clicks in (0, 1, line.settings.clicks)]
+    predicted = prediction_table(flown)
     late, resources = punctuality_table(shown), resource_table(shown)
     parts = [
         section("Latency", latency_table(shown)) if shown.measured else "",

@@ -15,13 +15,13 @@ from benchmarks.record.lines import (
     MeasurementLine,
     Scenario,
     Stability,
-    Unknown,
 )
 from benchmarks.record.percentiles import Summary, summary
 from benchmarks.record.runs import Run, read_runs
 from benchmarks.record.series import unpack
 
 COMPLETE = "complete"
+NAMELESS = "a machine without a name"
 ALIGNED_SCENARIOS = (Scenario.PERIODIC,)  # their fixes have the prior of an alignment
 # What flies comes first: the headline is the first of these that a run has.
 HEADLINES = (
@@ -77,14 +77,32 @@ class ShownRun:
 
     @property
     def headline(self) -> Measured | None:
-        """The measurement that is nearest to a flight; None: nothing was measured."""
-        clicks = self.run.line.settings.clicks
+        """The measurement that is nearest to a flight; None: nothing was measured.
+
+        One with too few queries for a median stands back behind those that have one.
+        """
+        clicks, found = self.run.line.settings.clicks, []
         for scenario, state in HEADLINES:
             wanted = 1 if scenario is Scenario.SINGLE_STREAM else clicks
-            found = self.find(scenario, state, wanted)
-            if found is not None:
-                return found
-        return next((each for each in self.measured if each.summary is not None), None)
+            found.append(self.find(scenario, state, wanted))
+        known = [each for each in (*found, *self.measured) if each and each.summary]
+        told = [each for each in known if each.summary and each.summary.median_ms is not None]
+        return next(iter((*told, *known)), None)
+
+    @property
+    def open_loop(self) -> Measured | None:
+        """The open loop at the camera's rate, its windows at hand; None: it did not run."""
+        clicks = self.run.line.settings.clicks
+        return self.find(Scenario.PERIODIC, CacheState.WARM, clicks)
+
+    @property
+    def machine(self) -> str:
+        """What the machine calls itself, else its processor."""
+        around = self.run.line.environment
+        for name in (around.board, around.cpu):
+            if isinstance(name, str):
+                return name
+        return NAMELESS
 
     def worth(self, scenario: Scenario) -> AccuracyLine | None:
         """What the answers of a scenario are worth: periodic aligns its frames, others do not."""
@@ -124,7 +142,7 @@ def labels(runs: Sequence[Run]) -> list[str]:
     parts: list[list[str]] = []
     for run in runs:
         bundle, settings = run.line.bundle, run.line.settings
-        board = run.line.environment.board
+        board = ShownRun("", run, ()).machine
         parts.append(
             [
                 bundle.name,
@@ -132,7 +150,7 @@ def labels(runs: Sequence[Run]) -> list[str]:
                 bundle.executor,
                 f"{bundle.threads} threads",
                 f"{bundle.frame_px[0]} px",
-                "a machine without a name" if isinstance(board, Unknown) else board,
+                board,
                 f"{settings.clicks} clicks",
                 f"{settings.rate_hz:g} Hz",
                 settings.pairs,

@@ -41,6 +41,7 @@ class Curve:
 
     label: str
     ns: NDArray[np.int64]
+    colour: str = ""  # "": the next one of SERIES
 
 
 def tails(
@@ -54,7 +55,9 @@ def tails(
         curves: with at least one latency each.
         deadline_ms: a period of the camera, drawn where it lies within; None: there is none.
     """
-    entries = [(each.label, SERIES[n % len(SERIES)]) for n, each in enumerate(curves)]
+    entries = [
+        (each.label, each.colour or SERIES[n % len(SERIES)]) for n, each in enumerate(curves)
+    ]
     top = legend_height(entries, WIDTH - LEFT - RIGHT) + 8
     bottom = top + TALL
     values = [float(edge) / 1e6 for each in curves for edge in (each.ns.min(), each.ns.max())]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from benchmarks.record.lines import CacheState, Scenario, Series, Unknown
+from benchmarks.record.percentiles import percentile_ms
 from benchmarks.record.series import unpack
 from benchmarks.report.drawing import (
     GOOD,
@@ -57,7 +56,7 @@ class Choice:
 
 
 def choices(runs: Sequence[ShownRun]) -> tuple[Choice, ...]:
-    """All that have both a latency and an accuracy."""
+    """All that have both an accuracy and enough queries for a median."""
     found: list[Choice] = []
     for group, shown in enumerate(runs):
         clicks = shown.run.line.settings.clicks
@@ -67,16 +66,15 @@ def choices(runs: Sequence[ShownRun]) -> tuple[Choice, ...]:
         ):
             measured = shown.find(scenario, CacheState.WARM, clicks)
             worth = next((each for each in shown.run.accuracy if each.prior == prior), None)
-            if measured is not None and worth is not None:
-                took_ms = float(np.median(measured.ns)) / 1e6
+            took_ms = None if measured is None else percentile_ms(measured.ns, 50.0)
+            if took_ms is not None and worth is not None:
                 found.append(Choice(shown.label, kind, took_ms, worth.acc25, group))
         for peer in shown.run.peers:
-            if isinstance(peer.latency, Series) and peer.latency.count:
-                if isinstance(peer.acc25, Unknown):
-                    continue
-                took_ms = float(np.median(unpack(peer.latency))) / 1e6
+            if isinstance(peer.latency, Series) and not isinstance(peer.acc25, Unknown):
+                took_ms = percentile_ms(unpack(peer.latency), 50.0)
                 label = f"{peer.name}, {peer.runtime}"
-                if label not in {each.label for each in found}:  # measured beside several runs
+                seen = label in {each.label for each in found}  # measured beside several runs
+                if took_ms is not None and not seen:
                     found.append(Choice(label, PEER, took_ms, peer.acc25, len(runs)))
     return tuple(found)
 

@@ -44,7 +44,7 @@ def test_milliseconds_have_three_digits(value, wanted):
 def test_one_missed_frame_is_never_rounded_to_none():
     assert missed_share(0, 18_000) == "0 %"
     assert missed_share(1, 18_000) == "0.0056 %"
-    assert missed_share(18, 18_000) == "0.1 %" and missed_share(1800, 18_000) == "10.0 %"
+    assert missed_share(18, 18_000) == "0.1 %" and missed_share(1800, 18_000) == "10 %"
     assert missed_share(0, 0) == "-"
 
 
@@ -60,8 +60,9 @@ def test_labels_name_what_differs_and_leave_out_what_does_not():
     assert labels([run_of(), run_of("1" * 16, precision="fp16")]) == ["lite · fp32", "lite · fp16"]
     found = labels([run_of(), run_of("1" * 16, threads=4)])
     assert found == ["lite · fp32 · 2 threads", "lite · fp32 · 4 threads"]
-    found = labels([run_of(board=Unknown("no")), run_of("1" * 16, board="Jetson")])
-    assert found[0] == "lite · fp32 · a machine without a name"
+    unnamed = {"board": Unknown("no"), "cpu": Unknown("no")}
+    found = labels([run_of(**unnamed), run_of("1" * 16, board=Unknown("no"), cpu="Xeon")])
+    assert found == ["lite · fp32 · a machine without a name", "lite · fp32 · Xeon"]
 
 
 def test_labels_are_never_the_same_twice():
@@ -92,6 +93,15 @@ def test_the_headline_is_nearest_to_a_flight(processor):
     )
     assert without.headline.words == "multi-stream, warm, 8 clicks"
     assert without.headline.summary.count == 1100
+    assert without.open_loop is None and processor.open_loop is best
+
+
+def test_too_few_queries_for_a_median_are_no_headline():
+    few = measurement_line((1,) * 9, scenario=Scenario.PERIODIC)
+    found = shown(few, measurement_line())
+    assert found.headline.words == "multi-stream, warm, 8 clicks"
+    assert found.open_loop.words == "periodic, warm, 8 clicks"
+    assert shown(few).headline.words == "periodic, warm, 8 clicks", "rather than nothing"
 
 
 def test_accuracy_is_that_of_what_the_scenario_does(processor):
