@@ -64,5 +64,8 @@ def _way(predictor: Predictor, note: str) -> Way:
     def locate(query: PeerQuery) -> object:
         return predictor.predict(query.frame, query.click_xy_px, [query.window])
 
-    note += ", keypoints of the window found beforehand; the box has the median labelled size"
+    note += (
+        ", keypoints of the window found beforehand; the frame as it comes, not turned by telemetry; "
+        "the box has the median labelled size"
+    )
     return Way(locate, note, predictor=predictor)
