@@ -57,7 +57,8 @@ th,td{padding:6px 8px}td.marks{white-space:normal;font-weight:650}th{vertical-al
 .pair{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));
 align-items:start}.pair .panel{min-width:0}td.v,td.w{white-space:normal;overflow-wrap:anywhere}
 td.w{min-width:160px}
-@media(max-width:600px){main{padding:24px 14px 48px}h1{font-size:25px}.tile b{font-size:22px}
+@media(max-width:600px){main{padding:24px 14px 48px}h1{font-size:25px}.tile b{font-size:20px}
+.tile{padding:12px}
 .tiles{grid-template-columns:repeat(auto-fit,minmax(140px,1fr))}th,td{padding:6px 8px}}
 @media print{.run{break-before:page}}
 """

@@ -8,6 +8,7 @@ from benchmarks.record.lines import RooflineLine, Unknown
 from benchmarks.report.numbers import mega, ms, share, unknown
 from benchmarks.report.roofline_figure import graph_words
 from benchmarks.roofline.boards import BOARDS, Board, board_of, predict, shares
+from benchmarks.roofline.lines import NOT_RUN
 from edge.page_parts import Cell, items, table
 from edge.precisions import INT8, short_name
 
@@ -72,23 +73,31 @@ def predictable(lines: Sequence[RooflineLine]) -> tuple[RooflineLine, ...]:
 
 
 def _row(line: RooflineLine, board: Board | None) -> list[str | Cell]:
-    reached: str | Cell = share(line.fraction, 0)
-    if isinstance(line.fraction, Unknown) and board is not None:
-        reached = _of_peaks(line, board) or reached
-    macs: str | Cell = (
-        unknown(line.macs) if isinstance(line.macs, Unknown) else f"{line.macs / 1e9:,.2f}"
-    )
-    took = line.measured_ms
+    reached = share(line.fraction, 0)
+    if isinstance(line.fraction, Unknown):
+        found = _of_peaks(line, board) if board is not None else None
+        reached = found or _absent(line.fraction)
     return [
         graph_words(line),
         line.precision,
-        macs,
+        _absent(line.macs) if isinstance(line.macs, Unknown) else f"{line.macs / 1e9:,.2f}",
         mega(line.compulsory_bytes),
         mega(line.layer_bytes),
-        unknown(line.bound_ms) if isinstance(line.bound_ms, Unknown) else ms(line.bound_ms),
-        unknown(took) if isinstance(took, Unknown) else ms(took),
+        _absent(line.bound_ms) if isinstance(line.bound_ms, Unknown) else ms(line.bound_ms),
+        _absent(line.measured_ms)
+        if isinstance(line.measured_ms, Unknown)
+        else ms(line.measured_ms),
         reached,
     ]
+
+
+def _time(value: float | Unknown) -> str | Cell:
+    return _absent(value) if isinstance(value, Unknown) else ms(value)
+
+
+def _absent(value: Unknown) -> Cell:
+    """A graph that this run did not use is none that could not be measured."""
+    return Cell("not run", "none", value.reason) if value.reason == NOT_RUN else unknown(value)
 
 
 def _of_peaks(line: RooflineLine, board: Board) -> Cell | None:

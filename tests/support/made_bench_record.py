@@ -26,10 +26,11 @@ from benchmarks.record.lines import (
 )
 from benchmarks.record.series import pack
 from benchmarks.record.stability import stability
+from benchmarks.roofline.lines import NOT_RUN
 
 NO_RAIL = Unknown("no power rail: there is no INA3221 or INA238 under /sys/class/hwmon")
 NO_ENGINE = Unknown("onnxruntime runs on the processor")
-OTHER = Unknown("this run used another precision")
+OTHER = Unknown(NOT_RUN)
 MIB = 1 << 20
 
 

@@ -121,6 +121,18 @@ def test_a_known_board_is_compared_with_its_published_peaks(runs):
     assert "published" not in roofline_table([ran], "a board of another make")
 
 
+def test_what_did_not_run_is_told_from_what_could_not_be_had(runs, one):
+    assert cells_of(one, "localizer, 8 clicks", "fp16")[-3:] == ["not run"] * 3
+    why = Unknown("no onnx")
+    (line, *_) = runs[0].run.rooflines
+    uncounted = msgspec.structs.replace(line, macs=why, bound_ms=why, fraction=why)
+    assert cells_of(roofline_table([uncounted], ""), "encoder")[-3:] == [
+        "not known",
+        "190",
+        "not known",
+    ]
+
+
 def test_several_runs_are_beside_each_other_and_the_first_is_open(runs):
     text = page(runs)
     assert text.count('<details class="run"') == 2
