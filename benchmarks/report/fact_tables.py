@@ -79,11 +79,11 @@ def bundle_table(line: RunLine) -> str:
         ["tilefix", line.version],
         ["commit", commit],
         ["model", _short(bundle.model_id)],
-        *([f"engine of {graph}", _short(sha256)] for graph, sha256 in bundle.engines),
         ["plugin", _short(bundle.plugin_sha256)],
         ["timing cache", _short(bundle.timing_cache_sha256)],
-        *([name, _short(sha256)] for name, sha256 in bundle.files),
     ]
+    rows += [[f"engine of {graph}", _short(sha256)] for graph, sha256 in bundle.engines]
+    rows += [[name, _short(sha256)] for name, sha256 in bundle.files]
     for name in settings.__struct_fields__:
         value = getattr(settings, name)
         if value is not None:

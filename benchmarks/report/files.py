@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.report.drawing import Figure, svg
@@ -32,7 +33,7 @@ def export_figures(runs: Sequence[ShownRun], folder: Path) -> tuple[Path, ...]:
     for figure in all_figures(runs):
         drawn, rastered = folder / f"{figure.name}.svg", folder / f"{figure.name}.png"
         write_text(drawn, svg(figure, alone=True))
-        write_file(rastered, lambda part, of=figure: write_png(of, part))
+        write_file(rastered, partial(write_png, figure))
         written += [drawn, rastered]
     return tuple(written)
 

@@ -61,7 +61,7 @@ def overview_table(runs: Sequence[ShownRun]) -> str:
         "missed",
         *WORTH_HEAD,
     )
-    rows = []
+    rows: list[list[str | Cell]] = []
     for shown in runs:
         best = shown.headline
         if best is None or best.summary is None:
@@ -100,7 +100,7 @@ def punctuality_table(shown: ShownRun) -> str:
         "max",
         "beside it",
     )
-    rows = []
+    rows: list[list[str | Cell]] = []
     for each in shown.measured:
         late = each.line.punctuality
         if late is None or not late.age.count:

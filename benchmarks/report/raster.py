@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.report.drawing import INK, MARGIN, PANEL, Box, Dot, Figure, Mark, Stroke, Words
 
@@ -63,16 +63,16 @@ def _draw(axes: Axes, mark: Mark, order: int) -> None:
             )
         )
     elif isinstance(mark, Stroke):
-        style = "-"
+        dashes: Any = "-"
         if mark.dashes:
-            style = (0, tuple(part / max(mark.width, 1) for part in mark.dashes))
+            dashes = (0, tuple(part / max(mark.width, 1) for part in mark.dashes))
         xs, ys = zip(*mark.points, strict=True)
         axes.plot(
             xs,
             ys,
             color=mark.colour,
             linewidth=mark.width * POINTS,
-            linestyle=style,
+            linestyle=dashes,
             alpha=mark.opacity,
             solid_joinstyle="round",
             zorder=order,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.record.lines import Energy, Heat, Memory
+from benchmarks.record.lines import Energy, Heat, Memory, Unknown
 from benchmarks.report.doubts import MOST_GROWTH
 from benchmarks.report.numbers import mib, unknown
 from benchmarks.report.shown import Measured, ShownRun
@@ -33,43 +33,43 @@ def resource_table(shown: ShownRun) -> str:
     rows = [_row(each) for each in shown.measured]
     if not rows:
         return ""
-    # Columns that only say "not known", or nothing, say it in one column.
-    empty = {
-        place
-        for place in range(FACTS_FROM, len(HEAD))
-        if all(
-            not (row[place].words if isinstance(row[place], Cell) else row[place]) for row in rows
-        )
-    }
-    shorter = [[cell for n, cell in enumerate(row) if n not in empty] for row in (HEAD, *rows)]
-    return table(shorter[0], shorter[1:], words=2)
+    # Columns that say nothing in any row: of what is not known, the first one says so.
+    facts = range(FACTS_FROM, len(HEAD))
+    empty = {place for place in facts if not any(_says(row[place]) for row in rows)}
+    shorter = [[cell for n, cell in enumerate(row) if n not in empty] for row in rows]
+    head = [name for n, name in enumerate(HEAD) if n not in empty]
+    return table(head, shorter, words=2)
+
+
+def _says(cell: str | Cell) -> bool:
+    return bool(cell.words if isinstance(cell, Cell) else cell)
 
 
 def _row(each: Measured) -> list[str | Cell]:
     line = each.line
     clicks = str(line.clicks) if line.clicks else "-"
-    head = [line.scenario.value, line.state.value, clicks]
+    head: list[str | Cell] = [line.scenario.value, line.state.value, clicks]
     return [*head, *_memory(line.memory), *_energy(line.energy), *_heat(line.heat)]
 
 
-def _memory(found: object) -> list[str | Cell]:
-    if not isinstance(found, Memory):
+def _memory(found: Memory | Unknown) -> list[str | Cell]:
+    if isinstance(found, Unknown):
         return _missing(found, 4)
     grown = found.end_bytes / found.start_bytes - 1
     words = Cell(f"{grown:+.1%}", "warn" if grown > MOST_GROWTH else "")
     return [mib(found.start_bytes), mib(found.end_bytes), words, mib(found.peak_bytes)]
 
 
-def _energy(found: object) -> list[str | Cell]:
-    if not isinstance(found, Energy):
+def _energy(found: Energy | Unknown) -> list[str | Cell]:
+    if isinstance(found, Unknown):
         return _missing(found, 4)
     hint = f"{found.samples:,} samples at {found.rate_hz:g} Hz, idle subtracted"
     joule = Cell(f"{1e3 * found.joule_per_frame:,.1f} mJ", "", hint)
     return [joule, f"{found.mean_w:.1f} W", f"{found.idle_w:.1f} W", found.rail]
 
 
-def _heat(found: object) -> list[str | Cell]:
-    if not isinstance(found, Heat):
+def _heat(found: Heat | Unknown) -> list[str | Cell]:
+    if isinstance(found, Unknown):
         return _missing(found, 4)
     words = {True: Cell("YES", "bad"), False: Cell("no"), None: Cell("not said", "none")}
     return [
@@ -80,5 +80,5 @@ def _heat(found: object) -> list[str | Cell]:
     ]
 
 
-def _missing(found: object, cells: int) -> list[str | Cell]:
-    return [unknown(found), *[""] * (cells - 1)]  # type: ignore[arg-type]
+def _missing(found: Unknown, cells: int) -> list[str | Cell]:
+    return [unknown(found), *[""] * (cells - 1)]
