@@ -16,7 +16,14 @@ PATH = click.Path(path_type=Path)
 
 @click.command()
 @click.option("--checkpoint", type=PATH, help="A .safetensors of `tilefix train`, of any model.")
-@click.option("--from-bundle", type=PATH, help="Add --precision to this bundle of a lite instead.")
+@click.option(
+    "--from-bundle", type=PATH, help="Change this bundle of a lite: add --precision, or --frame-px."
+)
+@click.option(
+    "--frame-px",
+    type=click.IntRange(1),
+    help="With --from-bundle: a copy for frames of this size; 320 is the fast one.",
+)
 @click.option("--out", type=PATH, required=True, help="Folder of the bundle; replaced if there.")
 @click.option(
     "--precision",
@@ -43,6 +50,7 @@ def export(
     context: click.Context,
     checkpoint: Path | None,
     from_bundle: Path | None,
+    frame_px: int | None,
     out: Path,
     precisions: tuple[str, ...],
     name: str | None,
@@ -55,7 +63,11 @@ def export(
     gsd_m: float,
     attention_plugin: bool,
 ) -> None:
-    """Checkpoint to bundle: graphs, head, alignment, fitted acceptance, hashes."""
+    """Checkpoint to bundle: graphs, head, alignment, fitted acceptance, hashes.
+
+    With --from-bundle and --precision, or --frame-px: a bundle's copy with more graphs, or for
+    frames of another size. Its windows are encoded as before, so stored features serve both.
+    """
     import tempfile
 
     from rich.progress import track
@@ -63,6 +75,7 @@ def export(
     from edge.errors import UsageError
     from export.added_precision import add_precisions
     from export.bundle_maker import make_bundle
+    from export.frame_size import resize_frame
     from export.graphs import PRECISIONS
     from export.request_checks import check_place, check_request
     from export.xfeat import export_xfeat
@@ -72,12 +85,17 @@ def export(
             "it is not clear what to export",
             expected="one of --checkpoint and --from-bundle",
             found="both" if checkpoint else "neither",
-            do="give a checkpoint, or a bundle that shall have another precision",
+            do="give a checkpoint, or a bundle that shall have another precision or frame size",
         )
+    if frame_px is not None:
+        _refuse_others(context, "--frame-px", ("frame_px",))
+        check_place(out)
+        _report(out, resize_frame(from_bundle, out, frame_px))
+        return
     precisions = precisions or PRECISIONS
     check_place(out)
     if checkpoint is None:
-        _refuse_others(context)
+        _refuse_others(context, "--precision", ("precisions",))
         _report(out, add_precisions(from_bundle, out, precisions))
         return
     if bool(fit_on) != bool(held_out):
@@ -119,11 +137,11 @@ def export(
     _report(out, bundle)
 
 
-def _refuse_others(context: click.Context) -> None:
-    """A bundle that gets another precision keeps all else."""
+def _refuse_others(context: click.Context, option: str, names: tuple[str, ...]) -> None:
+    """A bundle that gets another precision, or another size of frames, keeps all else."""
     from edge.errors import UsageError
 
-    of_bundle = ("from_bundle", "out", "precisions")
+    of_bundle = ("from_bundle", "out", *names)
     given = [
         parameter.opts[0]
         for parameter in context.command.params
@@ -132,10 +150,10 @@ def _refuse_others(context: click.Context) -> None:
     ]
     if given:
         raise UsageError(
-            f"{', '.join(given)} means nothing together with --from-bundle",
-            expected="--from-bundle with --precision and --out alone",
+            f"{', '.join(given)} means nothing together with --from-bundle and {option}",
+            expected=f"--from-bundle with {option} and --out alone",
             found=", ".join(given),
-            do="leave it out: all but the added graphs stays as it is in the bundle",
+            do="leave it out: all else stays as it is in the bundle",
         )
 
 

@@ -7,7 +7,7 @@ What the graphs take and give is in `graph_signature`; the types of a float16 gr
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -81,9 +81,14 @@ def export_graphs(
 
 
 def export_precisions(
-    model: Model, folders: Mapping[str, Path], attention_plugin: bool = False
+    model: Model,
+    folders: Mapping[str, Path],
+    attention_plugin: bool = False,
+    kinds: Collection[str] = (ENCODER, LOCALIZER),
 ) -> dict[str, dict[str, Path]]:
     """As `export_graphs` into a folder per precision; what precisions share is traced once.
+
+    `kinds` says which of the graphs.
 
     Returns:
         Paths by precision and name.
@@ -96,6 +101,8 @@ def export_precisions(
         folder.mkdir(parents=True, exist_ok=True)
         paths[precision] = {}
         for kind, graph in graph_modules(model, precision).items():
+            if kind not in kinds:
+                continue
             taps = tuple(tap for tap in taps_of(model) if tap.graph == kind)
             key = kind, graph.form
             if key not in traced:

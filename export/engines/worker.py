@@ -6,7 +6,8 @@ All that happens is in files: the report, the verbose log, the engine.
 The build runs in a thread of its own, so that engines built twice are equal bytes. TensorRT-RTX
 writes inputs and outputs into an engine in the order of a table that hashes addresses. Those of the
 main thread's heap change with the randomised address space, the environment and the length of
-paths; a new thread gets memory of its own from the C library, aligned to many megabytes.
+paths; a new thread gets memory of its own from the C library. So all that knows a path or depends
+on one happens before, in the main thread: loading the libraries, reading the graph.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -57,8 +58,10 @@ def main(path: str) -> None:
     with contextlib.suppress(OSError):  # if memory runs out, this build is what is ended first
         OOM_SCORE.write_text("1000")
     try:
+        toolkit = Toolkit.load(job.toolkit)
+        prepared = prepare(job, toolkit)
         with ThreadPoolExecutor(1) as thread:
-            report = thread.submit(lambda: build(job, Toolkit.load(job.toolkit))).result()
+            report = thread.submit(build, job, toolkit, prepared).result()
     except TilefixError as error:
         report = BuildReport(failure=Failure.of(error))
     except MemoryError:
@@ -66,27 +69,46 @@ def main(path: str) -> None:
     (Path(job.folder) / REPORT_FILE).write_bytes(msgspec.json.encode(report))
 
 
-def build(job: BuildJob, toolkit: Toolkit) -> BuildReport:
-    """Parse, build and look at the result; the engine is left in the job's folder.
+class Prepared(NamedTuple):
+    """What a build needs, read from files."""
+
+    log: Any
+    graph: bytes  # the fitted ONNX
+    notes: tuple[str, ...]
+
+
+def prepare(job: BuildJob, toolkit: Toolkit) -> Prepared:
+    """Limit memory, load the plugin, read and fit the graph; a copy is left in the job's folder.
 
     Raises:
-        ExecutorError: the graph, a plugin or the build was refused.
+        ExecutorError: the graph or a plugin was refused.
     """
-    folder, trt = Path(job.folder), toolkit.trt
+    folder = Path(job.folder)
     if toolkit.ahead_of_time and job.limit_bytes is not None:
         # Private memory alone: with a device, CUDA reserves address space that this would count.
         resource.setrlimit(resource.RLIMIT_DATA, (job.limit_bytes, job.limit_bytes))
-    log = _new_log(trt, folder / LOG_FILE)
+    log = _new_log(toolkit.trt, folder / LOG_FILE)
     if job.plugin:
         _register(toolkit, job)
     model = onnx.load(job.graph)
     notes = fit_graph(model, keep_functions=toolkit.plugin_wins)
-    onnx.save(model, str(folder / GRAPH_FILE))
+    graph = model.SerializeToString()
+    (folder / GRAPH_FILE).write_bytes(graph)
+    return Prepared(log, graph, notes)
+
+
+def build(job: BuildJob, toolkit: Toolkit, prepared: Prepared) -> BuildReport:
+    """Parse, build and look at the result; the engine is left in the job's folder.
+
+    Raises:
+        ExecutorError: the graph or the build was refused.
+    """
+    folder, trt, log, notes = Path(job.folder), toolkit.trt, prepared.log, prepared.notes
     builder = trt.Builder(log)
     network = toolkit.new_network(builder)
     parser = trt.OnnxParser(network, log)
-    # By its name alone, from the working directory: a path's length would move later allocations.
-    if not parser.parse_from_file(GRAPH_FILE):
+    # From memory: a file's path would have a length, and move later allocations.
+    if not parser.parse(prepared.graph):
         errors = [str(parser.get_error(i)) for i in range(parser.num_errors)]
         raise explain(errors or log.errors, toolkit.title, job)
     config = builder.create_builder_config()

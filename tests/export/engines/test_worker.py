@@ -19,6 +19,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setattr(worker.ctypes, "CDLL", lambda _: type("Libc", (), {"prctl": print}))
     monkeypatch.setattr(worker, "OOM_SCORE", tmp_path / "oom_score_adj")
     monkeypatch.setattr(worker.Toolkit, "load", staticmethod(lambda name: name))
+    monkeypatch.setattr(worker, "prepare", lambda job, toolkit: threading.current_thread())
     monkeypatch.chdir(tmp_path)  # and back: the worker changes the directory of its process
     job = BuildJob(
         folder=str(tmp_path / "job"),
@@ -42,25 +43,30 @@ def run(tmp_path, monkeypatch):
 
 
 def test_a_build_has_memory_of_its_own_and_no_long_paths(run, tmp_path):
-    """TensorRT-RTX orders an engine's tensors by addresses, which shall not be the caller's."""
+    """TensorRT-RTX orders an engine's tensors by addresses, which shall not be the caller's.
+
+    What reads files, whose paths have lengths, happens before and elsewhere.
+    """
     seen = []
 
-    def build(job, toolkit):
-        seen.append((threading.current_thread() is threading.main_thread(), Path.cwd(), toolkit))
+    def build(job, toolkit, prepared_in):
+        seen.append((threading.current_thread(), prepared_in, Path.cwd(), toolkit))
         return BuildReport(profiles=3)
 
     assert run(build).profiles == 3
-    assert seen == [(False, tmp_path / "job", "tensorrt_rtx")]
+    ((built_in, prepared_in, place, toolkit),) = seen
+    assert prepared_in is threading.main_thread() and built_in is not prepared_in
+    assert (place, toolkit) == (tmp_path / "job", "tensorrt_rtx")
 
 
 def test_what_fails_in_there_is_reported(run):
-    def refuse(job, toolkit):
+    def refuse(*_):
         raise ExecutorError("no", expected="yes", found="no", do="ask again")
 
-    def starve(job, toolkit):
+    def starve(*_):
         raise MemoryError
 
-    def stumble(job, toolkit):
+    def stumble(*_):
         raise ZeroDivisionError
 
     assert run(refuse).failure.do == "ask again"

@@ -118,8 +118,8 @@ class OnnxParser:
         self.network = network
         self.num_errors = 0
 
-    def parse_from_file(self, path):
-        self.network.model = onnx.load(path)
+    def parse(self, graph):
+        self.network.model = onnx.load_from_string(graph)
         if FAULT == "operator":
             self.num_errors = 1
         return self.num_errors == 0

@@ -1,0 +1,126 @@
+"""The same bundle for frames of another size: smaller ones are quicker to locate in, and coarser.
+
+Only the localizer sees a frame. The encoder stays byte for byte, so the features of a window,
+stored or in memory, serve bundles of every frame size.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from edge.bundle import LOCALIZER, Bundle, write_bundle
+from edge.errors import BundleError, UsageError
+from edge.manifest import Manifest
+from export.bundle_weights import lite_from_bundle
+from export.graph_writing import PRECISIONS
+from export.graphs import export_precisions
+from export.shared_weights import WEIGHTS_SHA256
+from training.models.lite import Lite
+
+STEP_PX = 32  # the coarsest stride of the backbone
+LEAST_PX = 128
+ROUNDING = 1e-6  # of a weight that went from graph to model and back
+
+
+def resize_frame(source: Path, out: Path, frame_px: int) -> Bundle:
+    """Write a bundle's copy whose localizer takes frames of `frame_px` x `frame_px` pixels.
+
+    The acceptance is the source's, and the copy says what it was fitted on: score the copy before
+    it flies.
+
+    Args:
+        source: folder of the bundle.
+        out: folder of the copy; a bundle that is there is replaced.
+        frame_px: side of the square that frames are fitted into.
+
+    Raises:
+        BundleError: a broken bundle, one that is no `lite` in float, or `out` is the source.
+        UsageError: a size that the backbone cannot take, or that the bundle has already.
+    """
+    bundle = Bundle.open(source)
+    _check(bundle, out, frame_px)
+    model = lite_from_bundle(bundle)
+    resized = Lite(replace(model.options, frame_px=frame_px))
+    resized.load_state_dict(model.state_dict())
+    files: dict[str, bytes | Path] = {
+        name: bundle.file(name)
+        for name in bundle.manifest.files
+        if not name.endswith(f"/{LOCALIZER}.onnx")
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = {precision: Path(scratch, precision) for precision in bundle.precisions}
+        graphs = export_precisions(resized.eval(), folders, kinds=(LOCALIZER,))
+        for precision, paths in graphs.items():
+            old = bundle.graph(LOCALIZER, precision)
+            files[f"graphs/{precision}/{old.name}"] = _with_weights_of(old, paths[LOCALIZER])
+    return write_bundle(out, _resized(bundle.manifest, frame_px), files, replace=out.exists())
+
+
+def _check(bundle: Bundle, out: Path, frame_px: int) -> None:
+    now_px = bundle.manifest.frame.width_px
+    if frame_px % STEP_PX or frame_px < LEAST_PX or frame_px == now_px:
+        raise UsageError(
+            f"the bundle {bundle.manifest.name} cannot have frames of {frame_px} px",
+            expected=f"a multiple of {STEP_PX} from {LEAST_PX} on, other than its own {now_px}",
+            found=str(frame_px),
+            do="give another size with --frame-px, such as 320",
+        )
+    others = [precision for precision in bundle.precisions if precision not in PRECISIONS]
+    if others:
+        raise BundleError(
+            f"frames of another size need other ranges than {bundle.path} was calibrated with",
+            expected=f"a bundle with graphs in {' and '.join(PRECISIONS)} alone",
+            found=", ".join(bundle.precisions),
+            do="resize the float bundle first, then calibrate the copy: tilefix calibrate",
+        )
+    if out.exists() and out.samefile(bundle.path):
+        raise BundleError(
+            "a bundle cannot be replaced by itself with frames of another size",
+            expected="--out with another folder",
+            found=str(out),
+            do="give a folder of its own with --out",
+        )
+
+
+def _resized(manifest: Manifest, frame_px: int) -> Manifest:
+    acceptance = manifest.acceptance
+    fitted_on = f"frames of {manifest.frame.width_px} px: {acceptance.fitted_on}"
+    return msgspec.structs.replace(
+        manifest,
+        name=f"{manifest.name}_{frame_px}",
+        frame=msgspec.structs.replace(manifest.frame, width_px=frame_px, height_px=frame_px),
+        acceptance=msgspec.structs.replace(acceptance, fitted_on=fitted_on),
+        scores={},  # they were measured with frames of another size
+    )
+
+
+def _with_weights_of(old: Path, new: Path) -> bytes:
+    """The new graph with the old one's weights, bit for bit, wherever those are stored."""
+    pointers = onnx.load(str(old), load_external_data=False)
+    values = {tensor.name: tensor for tensor in onnx.load(str(old)).graph.initializer}
+    places = {tensor.name: tensor for tensor in pointers.graph.initializer}
+    model = onnx.load(str(new))
+    for tensor in model.graph.initializer:
+        if tensor.name in values and _equal(tensor, values[tensor.name]):
+            tensor.CopyFrom(places[tensor.name])
+    for entry in pointers.metadata_props:
+        if entry.key == WEIGHTS_SHA256:
+            model.metadata_props.add(key=entry.key, value=entry.value)
+    return model.SerializeToString(deterministic=True)
+
+
+def _equal(a: onnx.TensorProto, b: onnx.TensorProto) -> bool:
+    """Whether they are one weight: equal but for what folding and unfolding rounds."""
+    first, second = numpy_helper.to_array(a), numpy_helper.to_array(b)
+    if first.shape != second.shape or first.dtype != second.dtype:
+        return False
+    if first.dtype.kind != "f":
+        return np.array_equal(first, second)
+    return np.allclose(first, second, rtol=ROUNDING, atol=0)

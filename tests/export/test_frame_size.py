@@ -1,0 +1,136 @@
+"""Bundles for frames of another size: the same weights, the same windows, coarser frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+
+from edge.bundle import LOCALIZER, Bundle, shipped_bundle_path, write_bundle
+from edge.cli import tilefix
+from edge.errors import BundleError, UsageError
+from edge.localizer import Localizer
+from edge.types import ReferenceFeature
+from export.frame_size import resize_frame
+from export.shared_weights import whole_graph
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Bundle:
+    return Bundle.open(shipped_bundle_path())
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Bundle:
+    """The shipped bundle for frames of 320 px, made by the command."""
+    out = tmp_path_factory.mktemp("resized") / "lite_320"
+    words = ["export", "--from-bundle", str(shipped_bundle_path()), "--out", str(out)]
+    done = CliRunner().invoke(tilefix, [*words, "--frame-px", "320"], catch_exceptions=False)
+    assert done.exit_code == 0 and "lite_320 4, fp16, fp32" in done.output
+    return Bundle.open(out)
+
+
+def weights(bundle: Bundle, precision: str) -> dict[str, bytes]:
+    """What takes room in the localizer: every initializer but single numbers and shapes."""
+    graph = whole_graph(bundle.graph(LOCALIZER, precision)).graph
+    return {t.name: t.raw_data for t in graph.initializer if len(t.raw_data) > 16}
+
+
+def test_the_weights_are_those_of_the_source_bit_for_bit(shipped, small):
+    for precision in ("fp32", "fp16"):
+        assert weights(small, precision) == weights(shipped, precision)
+        kept = ("reference_encoder.onnx", "weights.bin", "head.npz")
+        for name in (f"graphs/{precision}/{each}" for each in kept):
+            assert small.manifest.files[name] == shipped.manifest.files[name]
+        assert small.encoder_id(precision) == shipped.encoder_id(precision)  # stores serve both
+    total = sum(path.stat().st_size for path in small.path.rglob("*") if path.is_file())
+    assert total < 25e6
+
+
+def test_the_manifest_says_what_changed(shipped, small):
+    manifest = small.manifest
+    assert (manifest.frame.width_px, manifest.frame.height_px) == (320, 320)
+    assert manifest.name == "lite_320" and manifest.scores == {}
+    assert manifest.acceptance.fitted_on.startswith("frames of 512 px: ")
+    frame_of_before = msgspec.structs.replace(manifest.frame, width_px=512, height_px=512)
+    assert frame_of_before == shipped.manifest.frame
+    assert manifest.head == shipped.manifest.head and manifest.window == shipped.manifest.window
+
+
+def test_it_answers_as_the_torch_model_at_that_size(small):
+    """All outputs of the graph, in float32, on a picture that is not flat."""
+    import torch
+
+    from export.bundle_weights import lite_from_bundle
+    from export.graphs import torch_run
+
+    rng = np.random.default_rng(4)
+    frame = rng.integers(0, 255, (320, 320, 3), dtype=np.uint8)
+    clicks = np.array([[40, 60], [300.5, 10.25], [160, 310]], np.float32)
+    feature = _feature(small, rng)
+    found = Localizer.open(small).locate(frame, clicks, feature)
+    inputs = {
+        "frame": frame,
+        "frame_affine": np.array([[1, 0, 0], [0, 1, 0]], np.float32),
+        "click_xy_px": clicks,
+        "prior_xy_px": np.zeros((3, 2), np.float32),
+        "prior_inv_var": np.zeros(3, np.float32),
+        **feature.tensors,
+    }
+    model = lite_from_bundle(small)
+    assert model.options.frame_px == 320
+    with torch.no_grad():
+        wanted, _ = torch_run(model, {k: torch.as_tensor(v) for k, v in inputs.items()})
+    for name in ("peak_similarity", "confidence_logit", "box_xyxy_px"):
+        assert np.allclose(getattr(found, name), wanted[name].numpy(), rtol=1e-3, atol=2e-3), name
+
+
+def _feature(bundle: Bundle, rng: np.random.Generator) -> ReferenceFeature:
+    tensors = {
+        spec.name: rng.normal(size=spec.shape).astype(spec.dtype)
+        for spec in bundle.manifest.features
+    }
+    size = bundle.manifest.window
+    return ReferenceFeature(
+        tensors, None, size.width_px, size.height_px, "w", "m", bundle.model_id, 1.0
+    )
+
+
+@pytest.mark.parametrize("size", ["512", "321", "96"])
+def test_sizes_that_cannot_be(size, tmp_path):
+    words = ["export", "--from-bundle", str(shipped_bundle_path()), "--out", str(tmp_path / "o")]
+    done = CliRunner().invoke(tilefix, [*words, "--frame-px", size])
+    assert isinstance(done.exception, UsageError)
+    assert done.exception.expected == "a multiple of 32 from 128 on, other than its own 512"
+    assert done.exception.found == size and not (tmp_path / "o").exists()
+
+
+def test_other_options_mean_nothing_with_it(tmp_path):
+    words = ["export", "--from-bundle", str(shipped_bundle_path()), "--out", str(tmp_path / "o")]
+    done = CliRunner().invoke(tilefix, [*words, "--frame-px", "320", "--precision", "fp32"])
+    assert isinstance(done.exception, UsageError)
+    assert done.exception.found == "--precision"
+    assert done.exception.expected == "--from-bundle with --frame-px and --out alone"
+
+
+def test_a_calibrated_bundle_and_itself(shipped, tmp_path):
+    """Ranges were found on frames of the old size."""
+    files = {name: shipped.file(name) for name in shipped.manifest.files}
+    int8: dict[str, bytes | Path] = {
+        name.replace("/fp32/", "/int8+fp32/"): path
+        for name, path in files.items()
+        if "/fp32/" in name
+    }
+    calibrated = write_bundle(tmp_path / "int8", shipped.manifest, {**files, **int8})
+    with pytest.raises(BundleError) as error:
+        resize_frame(calibrated.path, tmp_path / "out", 320)
+    assert "int8+fp32" in error.value.found and "then calibrate" in error.value.do
+    copy = write_bundle(tmp_path / "copy", shipped.manifest, files)
+    with pytest.raises(BundleError) as error:
+        resize_frame(copy.path, copy.path, 320)
+    assert error.value.do == "give a folder of its own with --out"
+    assert onnx.load(str(copy.graph(LOCALIZER))).graph.initializer  # still whole
