@@ -65,7 +65,7 @@ def _way(predictor: Predictor, note: str) -> Way:
         return predictor.predict(query.frame, query.click_xy_px, [query.window])
 
     note += (
-        ", keypoints of the window found beforehand; the frame as it comes, not turned by telemetry; "
-        "the box has the median labelled size"
+        ", keypoints of the window found beforehand; the frame as it comes, not turned by"
+        " telemetry; the box has the median labelled size"
     )
     return Way(locate, note, predictor=predictor)
