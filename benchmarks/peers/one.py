@@ -5,7 +5,11 @@ python -m benchmarks.peers.one prepare|measure JSON
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -15,6 +19,9 @@ from benchmarks.peers.scene import read_scene
 from benchmarks.peers.timing import measure
 from benchmarks.peers.way import PeerRequest
 from edge.bundle import Bundle
+
+
+WATCH_S = 0.5
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -50,5 +57,18 @@ def carry_out(step: str, order: Order) -> None:
     order.answer.write_bytes(msgspec.json.encode(line))
 
 
+def end_with_parent() -> None:
+    """End this process and its helpers soon after the one that started it, however that ended."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_S)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 if __name__ == "__main__":
+    end_with_parent()
     carry_out(sys.argv[1], msgspec.json.decode(sys.argv[2], type=Order))

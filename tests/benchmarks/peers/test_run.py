@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,6 +76,27 @@ def test_a_peer_that_takes_too_long_is_ended(pairs_file, tiny_bundle):
     line = next(measure_peers(RUN, pairs_file, tiny_bundle.path, **named))
     assert line.latency == Unknown("not done after 0 s")
     assert time.monotonic() - started_s < 30
+
+
+def test_a_peer_ends_with_the_run_that_started_it():
+    """The run is killed; the peer, in a session of its own, does not go on for minutes."""
+    peer = (
+        "import os, time; from benchmarks.peers.one import end_with_parent; end_with_parent();"
+        "print(os.getpid(), flush=True); time.sleep(120)"
+    )
+    parent = (
+        "import subprocess, sys, time;"
+        "subprocess.Popen([sys.executable, '-c', sys.argv[1]], start_new_session=True);"
+        "time.sleep(120)"
+    )
+    words = [sys.executable, "-c", parent, peer]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        number = int(process.stdout.readline())
+        process.kill()
+    deadline_s = time.monotonic() + 30
+    while Path(f"/proc/{number}").exists() and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{number}").exists()
 
 
 def test_what_an_earlier_call_measured_is_left_out(pairs_file, tiny_bundle, monkeypatch):
