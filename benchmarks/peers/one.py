@@ -20,7 +20,6 @@ from benchmarks.peers.timing import measure
 from benchmarks.peers.way import PeerRequest
 from edge.bundle import Bundle
 
-
 WATCH_S = 0.5
 
 
