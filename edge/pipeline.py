@@ -117,8 +117,8 @@ class Pipeline:
             windows: offers the windows of the map.
             placer: lays frames on windows; None: no priors at all, the head decides alone.
             track: the last fix of a click's id is a prior for the next; not where ids are labels.
-            budget_ms: of a frame without a place, after which no further window is tried; None:
-                all of them are.
+            budget_ms: of a live frame without a place, after which no further window is tried; a
+                frame with one takes as few windows as will do. None: files, which can wait.
         """
         self._locator = locator
         self._windows = windows
@@ -188,7 +188,9 @@ class Pipeline:
         prior, aligned_in = placed.prior(xy_px.reshape(-1, 2)), placed.place
         by_place: dict[WindowPlace, list[int]] = {}
         outside: dict[int, Fix] = {}
-        for index, place in enumerate(choice.homes(prior.xy_px, prior.inv_var > 0, aligned_in)):
+        hurried, known = self._budget_ms is not None, prior.inv_var > 0
+        homes = choice.homes(prior.xy_px, known, aligned_in, together=hurried)
+        for index, place in enumerate(homes):
             if place is None:
                 reason = "the alignment puts it outside the map"
                 outside[index] = self._no_window(frame, clicks[index], reason)

@@ -68,16 +68,18 @@ class WindowChoice:
         """Id and place of every window whose feature was asked for."""
         return {found.feature.window_id: place for place, found in self._fetched.items()}
 
-    def homes(self, xy_px: Float32, known: Bool, base: WindowPlace) -> list[WindowPlace | None]:
-        """The windows of N pixels of `base`: one for all where one holds them all, else as `home`.
-
-        Every further window is a further run of the localizer graph, nearly all of which is spent
-        on the frame; windows overlap by half, so that one is mostly enough.
+    def homes(
+        self, xy_px: Float32, known: Bool, base: WindowPlace, *, together: bool
+    ) -> list[WindowPlace | None]:
+        """The windows of N pixels of `base` (see `home`).
 
         Args:
             xy_px: [N, 2].
-            known: [N]; an unknown pixel goes with the others, or with `base`.
+            known: [N]; an unknown pixel goes with `base`, or with the others.
             base: the window that the pixels are of.
+            together: one window for all where one holds them all. Every further window is a further
+                run of the localizer graph, nearly all of which is spent on the frame; windows
+                overlap by half, so that one is mostly enough.
         """
         points = xy_px.tolist()
         found = [
@@ -85,7 +87,7 @@ class WindowChoice:
             for point, is_known in zip(points, known.tolist(), strict=True)
         ]
         apart = dict.fromkeys(place for place in found if place is not None)
-        if len(apart) < 2:
+        if not together or len(apart) < 2:
             return found
         there = [p for p, k, at in zip(points, known.tolist(), found, strict=True) if k and at]
         for place in (base, *self.places, *apart):

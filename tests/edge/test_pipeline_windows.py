@@ -46,18 +46,18 @@ class FakePlacer:
         pass
 
 
-def build(parts, objects, placer=None, *, grid=None, store=None, describe=None, capacity=24):
+def build(parts, objects, placer, grid, budget_ms):
     localizer = parts.FakeLocalizer(objects)
-    grid = grid or parts.PlainGrid()
-    cache = FeatureCache(localizer, grid, store=store, describe=describe, capacity=capacity)
-    return Pipeline(localizer, LatticeWindows(cache, grid), placer), localizer, grid
+    supply = LatticeWindows(FeatureCache(localizer, grid), grid)
+    return Pipeline(localizer, supply, placer, budget_ms=budget_ms), localizer
 
 
 CLICKS = (Click("a", 10, 20), Click("b", 30, 40))
 
 
-def test_one_window_that_holds_all_clicks_takes_them_all(parts):
-    """The click at the edge of the aligned window draws the others over: one run, not two."""
+@pytest.mark.parametrize(("budget_ms", "windows"), [(25.0, 1), (None, 2)])
+def test_of_a_live_frame_one_window_that_holds_all_clicks_takes_them_all(parts, budget_ms, windows):
+    """The click at the edge of the aligned window draws the others over; files can wait."""
     grid = parts.PlainGrid()
     place = nearest(grid, grid.lon_lat_deg(1536, 1536))
     here = place.left_px - parts.LEFT_PX, place.top_px - parts.TOP_PX
@@ -65,25 +65,27 @@ def test_one_window_that_holds_all_clicks_takes_them_all(parts):
     clicks = (Click("a", 700, 500), Click("b", 984, 500), Click("c", 800, 400))
     objects = {c.click_id: (here[0] + c.x_px, here[1] + c.y_px) for c in clicks}
     placer = FakePlacer(FakePlaced(place, (0.0, 0.0), unknown=(2,)))
-    pipeline, localizer, _ = build(parts, objects, placer, grid=grid)
+    pipeline, localizer = build(parts, objects, placer, grid, budget_ms)
     result = pipeline.process(frame, clicks, FramePose(grid.lon_lat_deg(1536, 1536)))
-    windows = {window for window, _, _ in localizer.calls}
-    assert len(windows) == 1
-    moved = result.places[windows.pop()].left_px - place.left_px
-    assert moved == 512, "the next window on the lattice"
-    aligned = [prior for _, _, prior in localizer.calls if prior is not None]
-    assert aligned[0].xy_px.tolist() == [[700.0 - 512, 500.0], [984.0 - 512, 500.0]]
+    asked = {window for window, _, _ in localizer.calls}
+    assert len(asked) == windows
     assert [fix.verdict for fix in result.fixes] == [Verdict.ACCEPTED] * 3
     for fix, click in zip(result.fixes, clicks, strict=True):
         expected = grid.lon_lat_deg(*objects[click.click_id])
         np.testing.assert_allclose(fix.lon_lat_deg, expected, atol=1e-9)
+    if windows == 2:
+        return
+    moved = result.places[asked.pop()].left_px - place.left_px
+    assert moved == 512, "the next window on the lattice"
+    aligned = [prior for _, _, prior in localizer.calls if prior is not None]
+    assert aligned[0].xy_px.tolist() == [[700.0 - 512, 500.0], [984.0 - 512, 500.0]]
 
 
 def test_what_lies_off_the_map_draws_nothing_over(parts):
     grid = parts.PlainGrid(side_px=1024)
     place = nearest(grid, grid.lon_lat_deg(300, 300))
     placer = FakePlacer(FakePlaced(place, (400.0, 400.0)))
-    pipeline, localizer, _ = build(parts, {}, placer, grid=grid)
+    pipeline, localizer = build(parts, {}, placer, grid, 25.0)
     frame = parts.frame(wide=2048, high=2048)
     clicks = (Click("in", 100, 100), Click("off", 1900, 100))
     result = pipeline.process(frame, clicks, FramePose(grid.lon_lat_deg(300, 300)))
