@@ -165,6 +165,8 @@ def tool_ms(tool: Path, engine: ChosenEngine, clicks: int) -> float:
             )
         try:
             values = [float(entry[COMPUTE]) for entry in json.loads(times.read_text())]
+            if not values:
+                raise ValueError("no entries")
         except (ValueError, KeyError, TypeError) as error:
             raise BenchmarkError(
                 f"the times of {tool.name} cannot be read",
@@ -177,8 +179,8 @@ def tool_ms(tool: Path, engine: ChosenEngine, clicks: int) -> float:
 
 def tool_command(tool: Path, engine: ChosenEngine, clicks: int, times: Path) -> list[str]:
     """What is run: the engine's own plugin, profile and shapes, in a CUDA graph, no copies."""
-    sizes = tuple(sorted(engine.manifest.key.click_buckets))
-    bucket = ClickBuckets(sizes).holding(clicks)
+    profiles = engine.manifest.key.click_buckets
+    bucket = ClickBuckets(tuple(sorted(profiles))).holding(clicks)
     shapes = ",".join(
         f"{each.name}:{'x'.join(str(bucket if size < 0 else size) for size in each.shape)}"
         for each in engine.manifest.inputs
@@ -189,7 +191,7 @@ def tool_command(tool: Path, engine: ChosenEngine, clicks: int, times: Path) -> 
         str(tool),
         f"--loadEngine={engine.folder / ENGINE_FILE}",
         *([f"--staticPlugins={plugin}"] if engine.manifest.key.plugin_sha256 else []),
-        f"--useProfile={sizes.index(bucket)}",
+        f"--useProfile={profiles.index(bucket)}",
         f"--shapes={shapes}",
         "--useCudaGraph",
         "--noDataTransfers",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.cross_check import cross_check_run
+from benchmarks.cross_check import cross_check_run, find_tool
 from benchmarks.record.file import FILE_NAME, RecordFile
 from benchmarks.record.lines import CacheState, Scenario, Settings
 from benchmarks.record.runs import read_runs
@@ -59,6 +59,8 @@ def measure_command(
     planned = plan([Scenario(s) for s in scenarios], [CacheState(s) for s in states], clicks)
     opened = open_bundle(bundle)
     check_run(opened, executor, precision)
+    if cross_check:
+        find_tool(executor)  # not after an hour
     cv2.setNumThreads(threads)
     device = device_for(executor, device_options(device_backend, no_cuda_graphs))
     choice = ExecutorChoice(executor, precision, threads, device)

@@ -11,12 +11,14 @@ from benchmarks.record.series import unpack
 from benchmarks.roofline.lines import MeasuredGraph
 from edge.bundle import ENCODER, LOCALIZER
 
+STREAMS = (Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM)
+
 
 def measured_graphs(lines: Iterable[MeasurementLine]) -> list[MeasuredGraph]:
-    """The localizer at each number of clicks that multi-stream ran warm, and the encoder."""
+    """The localizer at each number of clicks that a stream ran warm, and the encoder."""
     found: dict[tuple[str, int], MeasuredGraph] = {}
     for line in lines:
-        if line.scenario is Scenario.MULTI_STREAM and line.state is CacheState.WARM:
+        if line.scenario in STREAMS and line.state is CacheState.WARM:
             # By events where there are any: the host's time of a launch has waiting in it.
             own = line.gpu if isinstance(line.gpu, Series) else _stage(line, "engine")
             _put(found, LOCALIZER, line.clicks, own)

@@ -190,15 +190,17 @@ class Session:
         self._check_bundle()
         finished = self.measuring.measure(planned)
         line = msgspec.structs.replace(finished.line, run_id=self.run.run_id)
+        if finished.error is not None:  # nobody asks a lost device whether its engine changed
+            self._record.append(line)
+            error = _device_lost(planned, line, finished.error, self._record.path)
+            raise error from finished.error
         try:
             self._check_bundle()
-        except BenchmarkError as error:
+        except (BenchmarkError, ExecutorError) as error:  # changed, or an engine that is gone
             ended = f"{BUNDLE_CHANGED}: {error.found}"
             self._record.append(msgspec.structs.replace(line, ended=ended))
             raise
         self._record.append(line)
-        if finished.error is not None:
-            raise _device_lost(planned, line, finished.error, self._record.path)
         return line
 
     def _check_bundle(self) -> None:

@@ -29,7 +29,7 @@ from benchmarks.scenarios.open_loop import jitter_ms
 
 ALIGNED_SCENARIOS = (Scenario.PERIODIC,)
 MOST_HARNESS_US = 20.0
-LEAST_WIDTH = 98
+LEAST_WIDTH = 112
 TOO_FEW = "-"
 LEAST = ", ".join(f"p{percent:g} takes {count:,}" for percent, count in LEAST_COUNT.items())
 SHORT = {"preprocess": "before", "postprocess": "after"}
@@ -64,7 +64,7 @@ def latency_table(run: Run) -> Table:
     numbers = ("n", "p50", "p90", "p99", "p99.9", "max", "missed", "acc", "taken")
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for each in run.measurements:
         table.add_row(*_row(each, run.accuracy))
     return table

@@ -1,0 +1,202 @@
+"""One call after another: what is kept, what is marked, what is done again."""
+
+from __future__ import annotations
+
+import shutil
+
+import msgspec
+import pytest
+
+from benchmarks.record.file import FILE_NAME, RecordFile
+from benchmarks.record.lines import AccuracyLine, CacheState, MeasurementLine, RunLine, Scenario
+from benchmarks.record.runs import read_runs
+from benchmarks.scenarios import rules, session
+from benchmarks.scenarios.plan import Planned
+from benchmarks.scenarios.rules import Rules
+from edge.bundle import Bundle
+from edge.errors import BenchmarkError, ExecutorError
+from edge.localizer import Localizer
+
+FEW = Rules(4, 0.0, 60.0, warmup_queries=1, warmup_s=0.0)
+SINGLE = Planned(Scenario.SINGLE_STREAM, CacheState.WARM, 1)
+COLD = Planned(Scenario.MULTI_STREAM, CacheState.COLD, 2)
+OFFLINE = Planned(Scenario.OFFLINE, CacheState.COLD, 0)
+PERIODIC = Planned(Scenario.PERIODIC, CacheState.WARM, 2)
+
+
+@pytest.fixture(autouse=True)
+def few_queries(monkeypatch):
+    """Four queries of each, and a commit that does not change while others work on the checkout."""
+    monkeypatch.setattr(rules, "QUICK", FEW)
+    monkeypatch.setattr(rules, "QUICK_WARM", FEW)
+    monkeypatch.setattr(rules, "LOCKING_S", 0.01)
+    monkeypatch.setattr(session, "read_commit", lambda: "a" * 40)
+
+
+@pytest.fixture
+def bundle(tiny_bundle, tmp_path):
+    """A copy that may be altered."""
+    shutil.copytree(tiny_bundle.path, tmp_path / "tiny")
+    return Bundle.open(tmp_path / "tiny")
+
+
+@pytest.fixture
+def call(flight, bundle, choice, settings, sampler, stop, tmp_path):
+    """`call(*planned, accuracy=...)`: one call into the same folder; what it has done."""
+    told = []
+
+    def made(*planned, accuracy=False, **changes):
+        told.clear()
+        with RecordFile(tmp_path / FILE_NAME) as record:
+            how = msgspec.structs.replace(settings, **changes)
+            parts = flight, bundle, choice, how, "tilefix bench", record, sampler, stop
+            opened = session.Session(*parts, told.append)
+            try:
+                if accuracy:
+                    opened.accuracy()
+                return opened.measure(planned)
+            finally:
+                opened.close()
+
+    made.told = told
+    made.path = tmp_path / FILE_NAME
+    return made
+
+
+def lines(call, kind):
+    with RecordFile(call.path) as record:
+        return [line for line in record.lines() if isinstance(line, kind)]
+
+
+def test_every_scenario_leaves_a_line(call, sampler):
+    done = call(SINGLE, COLD, PERIODIC, OFFLINE)
+    assert not done.interrupted and done.skipped == 0
+    (run,) = read_runs(call.path)
+    assert run.measurements == done.measurements
+    by_key = run.by_key()
+    for planned in (SINGLE, COLD, OFFLINE):
+        line = by_key[planned.scenario, planned.state, planned.clicks]
+        assert (line.ended, line.latency.count, line.warmup_queries) == ("complete", 4, 1)
+        assert line.duration_s > 0 and line.punctuality is None and line.harness_us > 0
+    periodic = by_key[PERIODIC.scenario, PERIODIC.state, 2]
+    assert periodic.punctuality is not None and periodic.punctuality.scheduled == 4
+    assert periodic.punctuality.beside == (), "the tiny bundle has no alignment"
+    assert sampler.begun == 4
+    assert call.told == [
+        "[1/4] single-stream, warm, 1 click",
+        "[2/4] multi-stream, cold, 2 clicks",
+        "[3/4] periodic, warm, 2 clicks",
+        "[4/4] offline, cold",
+    ]
+
+
+def test_the_run_line_says_what_was_run_and_how(call, settings, choice, bundle):
+    call(SINGLE)
+    (run,) = lines(call, RunLine)
+    assert run.settings == settings and run.command == "tilefix bench"
+    assert (run.bundle.executor, run.bundle.threads) == ("onnxruntime", 1)
+    assert dict(run.bundle.files)["graphs/fp32/localizer.onnx"]
+    assert run.started_utc.endswith("+00:00")
+
+
+def test_a_second_call_does_what_is_left(call):
+    first = call(SINGLE, accuracy=True)
+    second = call(SINGLE, COLD, accuracy=True)
+    assert second.run.run_id == first.run.run_id
+    assert second.skipped == 1 and [m.scenario for m in second.measurements] == [COLD.scenario]
+    assert any("goes on with run" in line for line in call.told)
+    (run,) = read_runs(call.path)
+    assert len(run.calls) == 2 and len(run.measurements) == 2
+    assert len(lines(call, AccuracyLine)) == 1, "scored once"
+    assert call(SINGLE, COLD).skipped == 2
+
+
+def test_other_settings_are_another_run(call):
+    first = call(SINGLE)
+    second = call(SINGLE, hit_rate=0.25)
+    assert second.run.run_id != first.run.run_id and second.skipped == 0
+
+
+def test_what_was_interrupted_is_kept_marked_and_done_again(call, stop, monkeypatch):
+    localize, calls = Localizer.localize, []
+
+    def counted(self, *given):
+        calls.append(1)
+        stop.requested = len(calls) == 3  # the warm-up, and two queries
+        return localize(self, *given)
+
+    monkeypatch.setattr(Localizer, "localize", counted)
+    done = call(SINGLE, COLD)
+    assert done.interrupted
+    (line,) = done.measurements
+    assert (line.ended, line.latency.count) == ("interrupted", 2)
+    stop.requested = False
+    again = call(SINGLE, COLD)
+    assert again.skipped == 0 and len(again.measurements) == 2
+    (run,) = read_runs(call.path)
+    assert {m.ended for m in run.measurements} == {"complete"}, "of two, the last one counts"
+
+
+def test_a_device_that_is_lost_is_an_error_and_a_marked_line(call, monkeypatch):
+    localize, calls = Localizer.localize, []
+
+    def failing(self, *given):
+        calls.append(1)
+        if len(calls) > 3:
+            raise ExecutorError("it is gone", expected="a device", found="status 46", do="reboot")
+        return localize(self, *given)
+
+    monkeypatch.setattr(Localizer, "localize", failing)
+    with pytest.raises(BenchmarkError, match="amid single-stream, warm, 1 click") as caught:
+        call(SINGLE, COLD)
+    assert caught.value.found == "status 46, after 2 queries"
+    assert caught.value.do.startswith("reboot; ") and "goes on" in caught.value.do
+    assert isinstance(caught.value.__cause__, ExecutorError)
+    (line,) = lines(call, MeasurementLine)
+    assert (line.ended, line.latency.count) == ("device lost: it is gone; status 46", 2)
+    monkeypatch.setattr(Localizer, "localize", localize)
+    assert call(SINGLE).skipped == 0, "it is not taken for complete"
+
+
+def test_a_bundle_that_changes_amid_a_measurement_marks_it(call, bundle, monkeypatch):
+    localize = Localizer.localize
+    graph = bundle.path / "graphs/fp32/localizer.onnx"
+
+    def meddling(self, *given):
+        graph.write_bytes(graph.read_bytes()[:-1] + b"!")
+        return localize(self, *given)
+
+    monkeypatch.setattr(Localizer, "localize", meddling)
+    with pytest.raises(BenchmarkError, match="was changed during the run"):
+        call(SINGLE, COLD)
+    (line,) = lines(call, MeasurementLine)
+    assert line.ended.startswith("bundle changed: ")
+    assert "graphs/fp32/localizer.onnx" in line.ended
+    assert line.latency.count == 4, "what was measured is kept, and not taken for complete"
+
+
+def test_a_bundle_that_changes_between_two_measurements_stops_the_run(call, bundle, monkeypatch):
+    one = session.Session._one
+
+    def meddling(self, planned):
+        line = one(self, planned)
+        (bundle.path / "bundle.toml").write_text("# other\n")
+        return line
+
+    monkeypatch.setattr(session.Session, "_one", meddling)
+    with pytest.raises(BenchmarkError, match="was changed during the run"):
+        call(SINGLE, COLD)
+    (line,) = lines(call, MeasurementLine)
+    assert (line.scenario, line.ended) == (SINGLE.scenario, "complete")
+
+
+def test_a_stop_before_the_next_measurement_begins_none(call, stop):
+    stop.requested = True
+    done = call(SINGLE)
+    assert done.interrupted and done.measurements == ()
+
+
+def test_nothing_is_scored_once_a_stop_is_asked_for(call, stop):
+    stop.requested = True
+    call(accuracy=True)
+    assert lines(call, AccuracyLine) == []

@@ -1,0 +1,162 @@
+"""`tilefix bench` from the outside: options, subcommands, a whole run, Ctrl-C."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+from tiny_flight import write_tiny_pairs
+
+from benchmarks import command
+from benchmarks.command import SCENARIOS, STATES, bench
+from benchmarks.record.lines import CacheState, Scenario
+from benchmarks.record.runs import read_runs
+from edge.cli import INTERRUPTED
+from edge.errors import TilefixError, UsageError
+
+TILEFIX = (sys.executable, "-m", "edge.cli", "bench")
+
+
+@pytest.fixture
+def options(tiny_bundle, tmp_path):
+    """A quick run of one scenario on the tiny bundle."""
+    pairs = write_tiny_pairs(tmp_path)
+    return [
+        "--quick",
+        *("--bundle", str(tiny_bundle.path)),
+        *("--pairs", str(pairs)),
+        *("--out", str(tmp_path / "out")),
+        *("--threads", "1"),
+    ]
+
+
+def clean():
+    """An environment in which numpy chooses its threads as for anybody."""
+    blas = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return {name: value for name, value in os.environ.items() if name not in blas}
+
+
+def test_the_names_are_those_of_the_record():
+    assert set(SCENARIOS) == {each.value for each in Scenario}
+    assert set(STATES) == {each.value for each in CacheState}
+
+
+def test_help_lists_options_and_subcommands_and_loads_none_of_them():
+    watch = (
+        "import sys\n"
+        "from benchmarks.command import bench\n"
+        "bench.main(['--help'], standalone_mode=False)\n"
+        "heavy = ('numpy', 'rich', 'benchmarks.record.command')\n"
+        "print([name for name in heavy if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", watch], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for word in ("--cross-check", "--soak-minutes", "compare", "report", "table", "scale"):
+        assert word in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", list(command.SUBCOMMANDS))
+def test_an_option_of_the_measurement_before_a_subcommand_is_refused(name, monkeypatch):
+    monkeypatch.setattr(command.LazySubcommands, "get_command", lambda *given: bench)
+    with pytest.raises(UsageError, match=f"--quick belongs to a measurement, not to {name}"):
+        CliRunner().invoke(bench, ["--quick", name], catch_exceptions=False)
+
+
+def test_an_unknown_subcommand_is_an_error():
+    done = CliRunner().invoke(bench, ["compere"])
+    assert done.exit_code == 2 and "No such command" in done.output
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--scenario", "offline", "--state", "warm"), "nothing to measure"),
+        (("--executor", "tensorflow"), "no executor 'tensorflow'"),
+        (("--precision", "fp64"), "no precision 'fp64'"),
+        (("--cross-check",), "nothing to check onnxruntime against"),
+    ],
+)
+def test_what_cannot_mean_anything_is_refused_before_anything_is_measured(options, given, words):
+    with pytest.raises(TilefixError, match=words):
+        CliRunner().invoke(bench, [*options, *given], catch_exceptions=False)
+
+
+def test_a_run_prints_its_table_and_leaves_its_record(options, tmp_path):
+    single = ("--scenario", "single-stream", "--state", "warm")
+    done = CliRunner().invoke(bench, [*options, *single], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert "single-stream warm 1" in done.output
+    assert "without a prior: acc@0.25" in done.output
+    assert "harness: " in done.output and "energy: " in done.output
+    assert str(tmp_path / "out" / "bench.jsonl") in done.output
+    (run,) = read_runs(tmp_path / "out")
+    (measured,) = run.measurements
+    assert measured.ended == "complete" and measured.latency.count >= 24
+    assert len(run.accuracy) == 1 and len(run.rooflines) >= 1
+    again = CliRunner().invoke(bench, [*options, *single], catch_exceptions=False)
+    assert "1 measurements of an earlier call were kept" in again.output
+    (run,) = read_runs(tmp_path / "out")
+    assert len(run.calls) == 2 and len(run.measurements) == 1 and len(run.accuracy) == 1
+
+
+def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(options, tmp_path):
+    """In a process of its own, amid a soak of an hour."""
+    soak = ("--scenario", "single-stream", "--state", "warm", "--scenario", "soak")
+    command = [*TILEFIX, *options, *soak, "--soak-minutes", "60"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean()
+    )
+    path = tmp_path / "out" / "bench.jsonl"
+    deadline = time.monotonic() + 120
+    while not (path.exists() and b'"line":"measurement"' in path.read_bytes()):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "nothing was measured"
+        time.sleep(0.05)
+    time.sleep(2.0)  # amid the soak
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED, err
+    assert "stopping after the frame at work" in err and "goes on where this one was" in err
+    (run,) = read_runs(path)
+    ended = {each.scenario: each.ended for each in run.measurements}
+    assert ended == {Scenario.SINGLE_STREAM: "complete", Scenario.SOAK: "interrupted"}
+    assert "soak warm 8" in out and "interrupted" in out
+
+
+def test_numpy_is_loaded_on_one_thread(options, tmp_path):
+    """Its threads would compete with the frame path, and have not the right of alignment's."""
+    script = (
+        "import os, sys\n"
+        "from benchmarks import command\n"
+        "loaded = 'numpy' in sys.modules\n"
+        "class Stop(Exception): pass\n"
+        "def stop(name):\n"
+        "    import numpy\n"
+        "    a = numpy.ones((1500, 1500), numpy.float32); a @ a\n"
+        "    print(loaded, name, len(os.listdir('/proc/self/task')))\n"
+        "    raise SystemExit\n"
+        "command.importlib.import_module = stop\n"
+        "command.bench([])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, env=clean()
+    )
+    assert done.stdout.split() == ["False", "benchmarks.measure_command", "1"], done.stderr
+
+
+def test_the_subcommands_that_exist_are_click_commands():
+    found = []
+    for where, _ in command.SUBCOMMANDS.values():
+        module_name, _, attribute = where.partition(":")
+        if importlib.util.find_spec(module_name) is not None:
+            found.append(getattr(importlib.import_module(module_name), attribute))
+    assert found and all(isinstance(each, command.click.Command) for each in found)
