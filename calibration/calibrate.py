@@ -201,6 +201,7 @@ def calibrate(request: CalibrationRequest, progress: Progress = lambda step: Non
             images=request.images,
             budget_points=request.budget_points,
             every=request.every,
+            frames_per_window=request.frames_per_window,
             int8_features=request.int8_features,
         ),
         lambda name, done, total: progress(Step(name, done, total)),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from calibration.judging.search import FRAMES_PER_WINDOW
 from calibration.request import CANDIDATES
 from calibration.selection.request import FRAMES, WINDOWS
 from edge.errors import UsageError
@@ -65,6 +66,13 @@ SHOWN_TENSORS = 8
 @click.option(
     "--int8-features", is_flag=True, help="Judge a store of `tiles encode --features int8` too."
 )
+@click.option(
+    "--frames-per-window",
+    type=float,
+    default=FRAMES_PER_WINDOW,
+    show_default=True,
+    help="Frames that one run of the encoder serves: what its blocks save is shared among them.",
+)
 @click.option("--equalise", is_flag=True, help="Cross-layer equalisation first.")
 @click.option("--correct-bias", is_flag=True, help="Take off what rounding adds to means.")
 @click.option("--work", type=PATH, help="Folder for work in progress; default: OUT.work")
@@ -88,6 +96,7 @@ def calibrate(
     window_count: int,
     candidates: int,
     int8_features: bool,
+    frames_per_window: float,
     equalise: bool,
     correct_bias: bool,
     work: Path | None,
@@ -153,6 +162,7 @@ def calibrate(
         equalise=equalise,
         correct_bias=correct_bias,
         every=every,
+        frames_per_window=frames_per_window,
         seed=seed,
         threads=threads,
         work=work,

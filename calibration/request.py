@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from calibration.judging.record import BUDGET_POINTS
+from calibration.judging.request import check_frames_per_window
+from calibration.judging.search import FRAMES_PER_WINDOW
 from calibration.ranges.record import METHODS
 from calibration.selection.request import FRAMES, WINDOWS, ImageSource
 from edge.errors import UsageError
@@ -36,6 +38,7 @@ class CalibrationRequest:
     equalise: bool = False
     correct_bias: bool = False
     every: int = 1  # of the samples
+    frames_per_window: float = FRAMES_PER_WINDOW  # that one run of the encoder serves
     seed: int = 0
     threads: int = 2
     work: Path | None = None  # None: beside `out`
@@ -45,8 +48,10 @@ class CalibrationRequest:
         """Refuse before hours of work what is wrong with the judging.
 
         Raises:
-            UsageError: a budget that is no number of points, or labels that are not there.
+            UsageError: a budget that is no number of points, labels that are not there, or a window
+                that serves less than a frame.
         """
+        check_frames_per_window(self.frames_per_window)
         if not 0 < self.budget_points < 100:
             raise UsageError(
                 "the budget cannot be meant",

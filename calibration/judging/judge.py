@@ -91,7 +91,7 @@ class _Judge:
             latency_ms=request.latency_ms,
             progress=self.progress,
         )
-        found = search(blocks, lambda left: self.trial(ranges, left))
+        found = search(blocks, lambda left: self.trial(ranges, left), request.frames_per_window)
         left = found.trials[-1].left_float if found.left_float is None else found.left_float
         flying = self.candidate(ranges, left, FLIES)
         if labelled:  # else the search has done it
@@ -141,6 +141,7 @@ class _Judge:
             base=base,
             candidates=tuple(candidates),
             sensitivity=blocks,
+            frames_per_window=request.frames_per_window,
             agreement=tuple(self.agreement),
             real=real,
             latency_ratio=ratios,

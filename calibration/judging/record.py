@@ -119,8 +119,9 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     real: RealScore | None
     latency_ratio: dict[str, float]  # graph -> float32's time / INT8's, ONNX Runtime on this CPU
     int8_share_of_macs: dict[str, float]  # graph -> of what was kept
-    graph_sha256: dict[str, str]  # "graphs/int8+fp32/localizer.onnx" -> sha256 that was judged
+    graph_sha256: dict[str, str]  # "graphs/int8+fp32/localizer.onnx" -> sha256 of what was kept
     samples: tuple[str, ...]  # folders of rendered samples, by name
     environment: dict[str, str]
     seconds: float
+    frames_per_window: float = 1.0  # the encoder's weight in the search; 1: both graphs alike
     schema: str = SCHEMA

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from calibration.judging.record import BUDGET_POINTS
+from calibration.judging.search import FRAMES_PER_WINDOW
 from calibration.quantization.int8_graphs import FloatGraphs
 from calibration.ranges.record import Ranges
 from calibration.selection.record import SelectionFolder
@@ -30,15 +31,18 @@ class JudgeRequest:
     score_fp16: bool = True  # minutes on a CPU, which emulates float16
     int8_features: bool = False  # whether a feature store in int8 is scored too
     graphs: FloatGraphs | None = None  # that are quantised, where they are not the bundle's own
+    frames_per_window: float = FRAMES_PER_WINDOW  # that one run of the encoder serves
     latency_ms: Mapping[str, float] = field(default_factory=dict)  # block -> saved on a device
 
     def check(self) -> None:
         """Refuse what cannot be meant.
 
         Raises:
-            UsageError: no ranges, a budget that is no positive number, or an odd share of samples.
+            UsageError: no ranges, a budget that is no positive number, an odd share of samples, or
+                windows that serve less than a frame.
             CalibrationError: ranges of another bundle or selection.
         """
+        check_frames_per_window(self.frames_per_window)
         if not self.ranges:
             raise UsageError(
                 "there is nothing to judge",
@@ -66,3 +70,18 @@ class JudgeRequest:
                 found=", ".join(map(str, self.samples)),
                 do="name each folder once",
             )
+
+
+def check_frames_per_window(frames: float) -> None:
+    """Refuse a weight of the encoder that cannot be meant.
+
+    Raises:
+        UsageError: less than one frame in a window, or no number.
+    """
+    if not 1 <= frames < float("inf"):
+        raise UsageError(
+            "a window cannot serve so many frames",
+            expected="1 (the encoder runs for every frame) or more",
+            found=f"{frames:g}",
+            do=f"give --frames-per-window {FRAMES_PER_WINDOW:g}",
+        )

@@ -2,6 +2,8 @@
 
 Blocks are ranked by what they spoil against what they save: the relative error that a block alone
 causes, over its time saved on a device or, where none was measured, over its multiply-accumulates.
+Both are counted for one frame: the encoder runs once per window, and its features serve all frames
+that fall into it, so a block of it saves only its part of that run.
 The first k of that list stay in float16. A judgement of a candidate costs minutes, so k is not
 raised one by one: 0, 1, 2, 4 ... until the budget holds, then halved in between. That finds the
 least k as long as more float16 never hurts, which noise can break by a block or two.
@@ -14,10 +16,14 @@ from dataclasses import dataclass
 
 from calibration.judging.budget import Finding
 from calibration.judging.record import BlockSensitivity
+from edge.bundle import ENCODER
 
 LEAST_GAIN = (
     0.25  # share of what all blocks save: below it INT8 is not worth a second set of graphs
 )
+# Some seconds over one window, of a few located frames each; where a store made before the flight
+# holds the windows, the encoder weighs less still.
+FRAMES_PER_WINDOW = 30.0
 Try = Callable[[tuple[str, ...]], Finding]  # blocks in float16 -> whether the budget holds
 
 
@@ -37,30 +43,41 @@ class Found:
     trials: tuple[Trial, ...]  # in their order
 
 
-def ranked(sensitivity: Sequence[BlockSensitivity]) -> tuple[BlockSensitivity, ...]:
+def ranked(
+    sensitivity: Sequence[BlockSensitivity], frames_per_window: float = FRAMES_PER_WINDOW
+) -> tuple[BlockSensitivity, ...]:
     """Blocks in the order in which they are left in float16: worst per cost first.
 
     Latency counts where it was measured for every block, else multiply-accumulates: the two have no
     common unit. A block that INT8 makes no faster comes first whatever it spoils.
+
+    Args:
+        sensitivity: of all blocks.
+        frames_per_window: frames that one run of the encoder serves; 1 weighs both graphs alike.
     """
-    measured = all(each.latency_ms is not None for each in sensitivity)
+    gains = dict(zip(sensitivity, gains_per_frame(sensitivity, frames_per_window), strict=True))
 
     def per_gain(each: BlockSensitivity) -> float:
-        gain = _gain(each, measured)
+        gain = gains[each]
         return each.relative_error / gain if gain > 0 else float("inf")
 
     return tuple(sorted(sensitivity, key=lambda each: (-per_gain(each), each.block)))
 
 
-def search(sensitivity: Sequence[BlockSensitivity], judge: Try) -> Found:
+def search(
+    sensitivity: Sequence[BlockSensitivity],
+    judge: Try,
+    frames_per_window: float = FRAMES_PER_WINDOW,
+) -> Found:
     """The least blocks at the head of the ranking that must stay in float16.
 
     Args:
         sensitivity: of all blocks.
         judge: scores a candidate; is called once for each.
+        frames_per_window: see `ranked`.
     """
-    order = ranked(sensitivity)
-    most = most_left(order)
+    order = ranked(sensitivity, frames_per_window)
+    most = most_left(order, frames_per_window)
     trials: list[Trial] = []
 
     def holds(count: int) -> bool:
@@ -82,10 +99,11 @@ def search(sensitivity: Sequence[BlockSensitivity], judge: Try) -> Found:
     return Found(tuple(each.block for each in order[:step]), tuple(trials))
 
 
-def most_left(order: Sequence[BlockSensitivity]) -> int:
+def most_left(
+    order: Sequence[BlockSensitivity], frames_per_window: float = FRAMES_PER_WINDOW
+) -> int:
     """How many blocks of a ranking can stay in float16 before the gain is gone."""
-    measured = all(each.latency_ms is not None for each in order)
-    gains = [max(0.0, _gain(each, measured)) for each in order]
+    gains = [max(0.0, gain) for gain in gains_per_frame(order, frames_per_window)]
     total, saved = sum(gains), sum(gains)
     for count, gain in enumerate(gains):
         saved -= gain
@@ -94,5 +112,13 @@ def most_left(order: Sequence[BlockSensitivity]) -> int:
     return len(gains)
 
 
-def _gain(each: BlockSensitivity, measured: bool) -> float:
-    return each.latency_ms if measured and each.latency_ms is not None else float(each.macs)
+def gains_per_frame(
+    sensitivity: Sequence[BlockSensitivity], frames_per_window: float
+) -> list[float]:
+    """What INT8 saves of a frame by each block: milliseconds, or multiply-accumulates."""
+    measured = all(each.latency_ms is not None for each in sensitivity)
+    gains = []
+    for each in sensitivity:
+        run = each.latency_ms if measured and each.latency_ms is not None else float(each.macs)
+        gains.append(run / frames_per_window if each.graph == ENCODER else run)
+    return gains

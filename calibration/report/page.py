@@ -145,7 +145,8 @@ def _sensitivity(judgement: Judgement) -> str:
     ]
     words = (
         "<p>Relative error of a graph's worst output when this block alone is in INT8; MMAC: "
-        "million multiply-accumulates.</p>"
+        "million multiply-accumulates of one run. One run of the encoder counts for as "
+        f"many frames as a window serves: {judgement.frames_per_window:g}.</p>"
     )
     return section(
         "Sensitivity by block", f'{words}<div class="panel pad">{bars(lines)}</div>', panel=False

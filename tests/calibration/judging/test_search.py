@@ -2,7 +2,7 @@ import pytest
 from made_scores import block
 
 from calibration.judging.budget import Finding, Holding
-from calibration.judging.search import most_left, ranked, search
+from calibration.judging.search import FRAMES_PER_WINDOW, most_left, ranked, search
 
 EQUAL = [block(f"localizer/{n:02d}", error=1.0 - n / 100) for n in range(32)]
 
@@ -68,3 +68,45 @@ def test_a_single_block_with_all_the_gain_is_never_left():
     blocks = [block("e/all", 0.9, macs=1000), block("e/rest", 0.5, macs=1)]
     assert most_left(ranked(blocks)) == 1
     assert search(blocks, LossTable({"e/all"})).left_float is None
+
+
+def alike() -> list:
+    """Blocks of both graphs that spoil alike and cost alike."""
+    made = []
+    for kind in ("localizer", "reference_encoder"):
+        made += [block(f"{kind}/{n}", error=0.1 + n / 100) for n in range(4)]
+    return made
+
+
+def test_a_block_of_the_encoder_saves_its_part_of_a_window() -> None:
+    """Alike in all else, the encoder's blocks are left first: they run once for many frames."""
+    order = [each.graph for each in ranked(alike())]
+    assert order == ["reference_encoder"] * 4 + ["localizer"] * 4
+    # one frame in each window: the errors alone decide, and equal ones go by name
+    alone = [each.block for each in ranked(alike(), frames_per_window=1)]
+    assert alone[:2] == ["localizer/3", "reference_encoder/3"]
+    # where the localizer's block spoils more than so many times as much, it is first all the same
+    worse = [*alike(), block("localizer/bad", 0.2 * FRAMES_PER_WINDOW)]
+    assert ranked(worse)[0].block == "localizer/bad"
+
+
+def test_measured_latency_is_shared_among_the_frames_of_a_window_too() -> None:
+    blocks = [
+        block("localizer/a", 0.1, latency_ms=0.1),
+        block("reference_encoder/b", 0.1, latency_ms=1.0),
+    ]
+    assert ranked(blocks, 2)[0].block == "localizer/a"
+    assert ranked(blocks, 20)[0].block == "reference_encoder/b"
+
+
+def test_all_of_the_encoder_may_be_left_where_it_is_little_of_a_frame() -> None:
+    blocks = alike()
+    # alike: six of eight equal blocks leave a quarter
+    assert most_left(ranked(blocks, 1), 1) == 6
+    # 4 of 4 and 3 of 4: a quarter of the localizer's, which is nearly all there is
+    assert most_left(ranked(blocks), FRAMES_PER_WINDOW) == 6
+    needed = {each.block for each in blocks if each.graph == "reference_encoder"}
+    assert search(blocks, LossTable(needed)).left_float == tuple(
+        f"reference_encoder/{n}" for n in (3, 2, 1, 0)
+    )
+    assert search(blocks, LossTable(needed), 1).left_float is None
