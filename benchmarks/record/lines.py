@@ -68,6 +68,7 @@ class Punctuality(msgspec.Struct, frozen=True):
     age: Series  # from the scheduled arrival to the fixes
     start_delay: Series  # from the scheduled arrival to the start (its spread is the jitter)
     beside: tuple[str, ...]  # what ran beside: "alignment", "window loading"
+    aligned: int = 0  # of the frames that were done, those that alignment gave a place on the map
 
 
 class Energy(msgspec.Struct, frozen=True, tag=True):

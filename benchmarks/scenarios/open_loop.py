@@ -53,6 +53,7 @@ class FramePath:
         self._pipeline = pipeline
         self._clock = clock
         self._scheduled_ns = scheduled_ns
+        self.placed = False  # whether alignment gave the last frame a place
 
     def step(self, frame: Frame, clicks: Sequence[Click], pose: FramePose, taken_ns: int) -> Row:
         """Locate, and say what it took; `taken_ns`: when the frame left the mailbox.
@@ -63,8 +64,9 @@ class FramePath:
         clock, due_ns = self._clock, self._scheduled_ns(frame.index)
         engine_ns, copy_ns, gpu_ns = clock.engine_ns, clock.copy_ns, clock.gpu_ns
         start_ns = time.perf_counter_ns()
-        timings = self._pipeline.process(frame, clicks, pose).timings
+        result = self._pipeline.process(frame, clicks, pose)
         end_ns = time.perf_counter_ns()
+        timings, self.placed = result.timings, result.placed is not None
         before_ms = (timings.window_ms or 0.0) + (timings.encode_ms or 0.0)
         before_ms += timings.align_ms or 0.0
         return row(
@@ -124,7 +126,7 @@ def fly(
     path = path_of(camera.scheduled_ns)
     camera.start()
     source = LiveSource(lambda: camera, NAME)
-    last, done, error, ended = -1, [], None, INTERRUPTED
+    last, aligned, error, ended = -1, 0, None, INTERRUPTED
     try:
         frames = iter(source)
         while (frame := stop.next_of(frames)) is not None:
@@ -137,7 +139,7 @@ def fly(
             found = path.step(frame, clicks[at], shots[at].pose, taken_ns)
             if last >= warmup:
                 recorder.add(found)
-                done.append(last)
+                aligned += path.placed
             if last == warmup + wanted - 1:
                 ended = COMPLETE
                 break
@@ -148,11 +150,11 @@ def fly(
     duration_s = max(0.0, 1e-9 * (time.perf_counter_ns() - camera.scheduled_ns(warmup)))
     given = wanted if ended == COMPLETE else max(last + 1 - warmup, 0)
     driven = Driven(ended, warmup, duration_s, error)
-    return Flown(driven, punctuality(recorder, rate_hz, given, beside))
+    return Flown(driven, punctuality(recorder, rate_hz, given, beside, aligned))
 
 
 def punctuality(
-    recorder: Recorder, rate_hz: float, scheduled: int, beside: tuple[str, ...]
+    recorder: Recorder, rate_hz: float, scheduled: int, beside: tuple[str, ...], aligned: int
 ) -> Punctuality:
     """What came in time of `scheduled` frames, of which the recorder has those that were done."""
     age_ns = recorder.column(TOTAL)
@@ -164,6 +166,7 @@ def punctuality(
         age=pack(age_ns),
         start_delay=pack(recorder.column(START_DELAY)),
         beside=beside,
+        aligned=aligned,
     )
 
 

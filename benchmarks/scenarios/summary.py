@@ -162,7 +162,8 @@ def notes(lines: Iterable[MeasurementLine]) -> list[str]:
             beside = " and ".join(line.punctuality.beside) or "nothing"
             found.append(
                 f"{_words(line)}: {line.punctuality.rate_hz:g} Hz, jitter of the start "
-                f"{jitter:.2f} ms, beside it {beside}"
+                f"{jitter:.2f} ms, beside it {beside}; {line.punctuality.aligned} of "
+                f"{line.latency.count} frames were aligned"
             )
         if line.ended != COMPLETE:
             found.append(f"{_words(line)}: {line.ended}")

@@ -44,7 +44,8 @@ class Pipeline:
     def process(self, frame, clicks, pose):
         self.given.append((frame, clicks, pose))
         self.works(frame.index)
-        return SimpleNamespace(timings=TIMINGS)
+        placed = object() if frame.index % 2 else None
+        return SimpleNamespace(timings=TIMINGS, placed=placed)
 
 
 def flown(flight, stop, pipeline, frames=30, **how):
@@ -127,6 +128,8 @@ def test_every_frame_of_the_measurement_is_accounted_for(flight, stop, quick_sta
     assert found.driven.ended == "complete"
     assert late.scheduled == 30 and late.rate_hz == RATE_HZ and late.beside == ("alignment",)
     assert late.age.count == late.start_delay.count == recorder.count <= 30
+    done = [frame.index for frame, _, _ in pipeline.given if frame.index >= 4]
+    assert late.aligned == sum(index % 2 for index in done), "those of the warm-up do not count"
     assert begun == [True]
     assert found.driven.warmup_queries == 4
     assert (unpack(late.age) >= unpack(late.start_delay)).all()
@@ -172,7 +175,8 @@ def test_missed_is_late_or_overtaken():
     recorder = Recorder()
     for age_ms in (1.0, 9.9, 10.0, 10.1, 30.0):
         recorder.add(row(round(1e6 * age_ms), start_delay_ns=1000))
-    late = punctuality(recorder, 100.0, 8, ())
+    late = punctuality(recorder, 100.0, 8, (), 3)
+    assert late.aligned == 3
     assert late.missed == 5, "two late ones, and three that were never done"
     assert unpack(late.age).tolist() == [1_000_000, 9_900_000, 10_000_000, 10_100_000, 30_000_000]
 
