@@ -24,12 +24,18 @@ from edge.letterbox import inverse_affine
 from edge.types import Array, Float32
 
 CLICKS = 4  # per frame: activations behind the click are seen for this many, with the frame's own
+_SEED = ", seed "
 PER_FRAME = ("frame", "frame_affine", "click_xy_px", "prior_xy_px", "prior_inv_var")
 
 
 def preprocessing(seed: int) -> str:
     """The feeding in words: a part of the identity of histograms and ranges."""
-    return f"inputs/1: uint8 RGB as selected, {CLICKS} clicks a frame, no prior, seed {seed}"
+    return f"inputs/1: uint8 RGB as selected, {CLICKS} clicks a frame, no prior{_SEED}{seed}"
+
+
+def unseeded(words: str) -> str:
+    """A feeding without its seed: another draw of clicks is compared with, not refused."""
+    return words.partition(_SEED)[0]
 
 
 def encoder_feeds(folder: SelectionFolder) -> tuple[Feed, ...]:

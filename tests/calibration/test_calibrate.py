@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from calibration.calibrate import Observations, float_source, observe, open_float, shifts_of
 from calibration.command import calibrate
+from calibration.flight_check import calibrated_graphs
 from calibration.int8_bundle import JUDGEMENT, RANGES, REPORT, Proof, write_int8_bundle
 from calibration.judging.candidates import write_kept
 from calibration.quantization.int8_graphs import FloatGraphs
@@ -26,6 +27,7 @@ from calibration.selection.record import SelectionFolder
 from calibration.selection.request import ImageSource
 from edge.bundle import ENCODER, Bundle, shipped_bundle_path
 from edge.cli import tilefix
+from edge.errors import CalibrationError
 from edge.executors.base import open_executor
 from edge.localizer import Localizer
 from edge.types import ReferenceWindow
@@ -169,9 +171,29 @@ def test_equalised_and_corrected_graphs_are_others_of_the_same_answers(calibrate
     ]
     assert np.abs(answers[0].astype(np.float32) - answers[1].astype(np.float32)).max() < 2e-3
     seen = Observations(SelectionFolder.open(places / "int8.work" / "selection"), (), {})
+    check_equalised(bundle, source, places)
     shifts = shifts_of(request, FloatGraphs(source), seen, lambda step: None)
     assert set(shifts) == {"reference_encoder", "localizer"}
     assert any(np.abs(each).max() > 0 for each in shifts["localizer"].values())
+
+
+def check_equalised(bundle: Bundle, source: Bundle, places: Path) -> None:
+    """`--check` finds the graphs that were calibrated again; those of another bundle it refuses."""
+    own = Ranges.read(Bundle.open(places / "int8").file(RANGES))
+    files = source.manifest.files
+    found_in = {kind: files[f"graphs/fp32/{kind}.onnx"] for kind in own.graph_sha256}
+    ranges = msgspec.structs.replace(own, graph_sha256=found_in)
+    assert calibrated_graphs(bundle, own, places / "scratch") is bundle
+    twin = calibrated_graphs(bundle, ranges, places / "scratch")
+    assert {k: twin.manifest.files[f"graphs/fp32/{k}.onnx"] for k in found_in} == found_in
+    made = write_int8_bundle(bundle, {}, Proof(ranges), places / "equalised")
+    done = CliRunner().invoke(calibrate, [str(made.path), f"--check={places / 'flight'}"])
+    assert "\nkeep (" in done.output, done.output
+    strange = msgspec.structs.replace(own, graph_sha256=dict.fromkeys(found_in, "0" * 64))
+    with pytest.raises(CalibrationError, match="of graphs that it does not hold") as caught:
+        calibrated_graphs(bundle, strange, places / "strange")
+    assert "0000000000000000" in caught.value.expected
+    assert "pairs of convolutions are equalised" in caught.value.found
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from calibration.ranges.drift import (
     tensor_drift,
 )
 from calibration.ranges.finding import find_ranges
+from calibration.ranges.inputs import preprocessing
 from calibration.ranges.record import METHODS, TensorRange
 from edge.errors import CalibrationError
 
@@ -154,3 +155,12 @@ def test_flights_that_do_not_belong_to_the_ranges():
         check_drift(ranges, [replace(made, images=())])
     with pytest.raises(CalibrationError, match="nothing to compare"):
         check_drift(ranges, [])
+
+
+def test_another_seed_of_the_clicks_is_no_other_preprocessing():
+    """`--check` draws its own clicks, whatever seed the calibration had."""
+    values = normal()
+    then = tensor_histograms(a=values)
+    then = replace(then, identity=identity(preprocessing=preprocessing(7)))
+    now = replace(then, identity=identity(preprocessing=preprocessing(0)))
+    assert check_drift(find_ranges([then], "minmax"), [now]).advice is Advice.KEEP
