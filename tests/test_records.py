@@ -13,9 +13,12 @@ from export.shared_weights import content_sha256
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = json.loads((ROOT / "benchmarks/records/evaluate.json").read_text())
+FAST = json.loads((ROOT / "benchmarks/records/evaluate_320.json").read_text())
 ROWS = {row["method"]: row for row in RECORD["rows"] if row["site"] == "all"}
+ROWS |= {f"320: {row['method']}": row for row in FAST["rows"] if row["site"] == "all"}
 NAMES = {
     "`lite` with alignment": "lite with alignment",
+    "the same, frames of 320 px": "320: lite with alignment",
     "`lite` alone, no prior": "lite without prior",
     "SIFT + RANSAC, median box": "SIFT + RANSAC homography",
     "window centre": "window centre",
@@ -23,8 +26,10 @@ NAMES = {
 KEYS = ("acc@0.25", "acc@0.5", "centre_error_m_median", "coverage", "wrong_rate")
 
 
-def test_the_record_is_of_the_shipped_bundle() -> None:
-    assert RECORD["bundle"]["model_id"] == Bundle.open(shipped_bundle_path()).model_id
+def test_the_records_are_of_the_shipped_bundle() -> None:
+    for record in (RECORD, FAST):
+        assert record["bundle"]["model_id"] == Bundle.open(shipped_bundle_path()).model_id
+    assert FAST["bundle"]["name"] == "lite_320"
 
 
 @pytest.mark.parametrize("name", NAMES)
