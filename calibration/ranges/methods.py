@@ -69,7 +69,7 @@ def squared_errors(histogram: Histogram) -> Float64:
 def entropy(histogram: Histogram) -> float:
     """The candidate that loses least information, the largest of those that lose the same."""
     counts = CoarseHistogram.of(histogram).counts.copy()
-    counts[0] -= histogram.zeros
+    counts[0] = counts[1]
     if not counts.any():
         return histogram.amax
     divergences = entropies(counts)
@@ -83,8 +83,13 @@ def entropies(counts: Counts) -> Float64:
     For the candidate of i bins, P is the first i counts, with all that lies beyond in its last
     bin. Q is the same i counts without these, quantised to 128 levels: every level spreads its sum
     evenly over those of its bins that are not empty. Both are normalised, given the same small mass
-    in every bin, and normalised again. (S. Migacz, 8-bit inference with TensorRT, GTC 2017.) Exact
-    zeros are left out by the caller: every scale holds them exactly, so they tell nothing of one.
+    in every bin, and normalised again. (S. Migacz, 8-bit inference with TensorRT, GTC 2017.) The
+    caller gives the first bin the count of the second, as NVIDIA's ModelOpt does: what lies in it
+    becomes zero whatever the scale, and may be most of a map behind a ReLU.
+
+    The divergence asks how often values lie beyond a threshold, never how far. Of maps of which
+    each channel has a range of its own (between the blocks of `lite`) it cuts a per cent or two,
+    which are the outer half of some channels; see calibration/README.md for what that costs.
 
     Within a level Q has one value on the bins that are not empty and one on those that are, so both
     sums of the divergence, of p log p and of p log q, come from running sums over the bins.
