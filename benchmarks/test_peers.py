@@ -6,7 +6,8 @@ The published model runs both branches for every click, so an object costs it on
 in a frame cost `lite`, and OCGNet cached and folded, one call. Weights do not matter for time, so
 those of the published models are random, and so is what OCGNet has of its window. One thread and
 its processor time, so that a busy machine counts little: the least of several calls of what is
-quick, and one forward of DetGeo, which takes seconds. What is asked is asserted, 600x and 40x.
+quick, and one forward of DetGeo, which takes seconds. What is asked is asserted, 600x and 40x:
+four runs on a busy EPYC (family 25) gave 680x to 713x and 67x to 89x.
 """
 
 from __future__ import annotations
