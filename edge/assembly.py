@@ -15,10 +15,12 @@ from edge.cores import threads_beside
 from edge.devices.base import DeviceOptions
 from edge.encoding import open_features
 from edge.errors import BundleError
+from edge.executors.base import ON_DEVICE
 from edge.feature_cache import FeatureCache, StoredFeatures, WindowReader
 from edge.feature_store import FeatureStore
 from edge.frame_placer import InlinePlacer, WorkerPlacer
 from edge.localizer import Localizer
+from edge.machine import usable_cores
 from edge.pipeline import FramePlacer, Pipeline
 from edge.precisions import graph_precision
 from edge.tiles.opening import open_map
@@ -29,6 +31,7 @@ ALIGNMENT_GRAPH = "alignment/xfeat.onnx"
 # Of a live frame that is not aligned yet: few of these are accepted, and the cores that it leaves
 # free are what the next one is aligned with.
 LIVE_BUDGET_MS = 25.0
+CROWDED_PATIENCE_S = 0.05  # where the frame path takes all cores (see `WorkerPlacer`)
 
 
 class PriorChoice(str, Enum):
@@ -174,7 +177,7 @@ def assemble(
     describe = aligner.describe if aligner else None
     cache = FeatureCache(localizer, pictures, describe=describe, store=store)
     windows = supply(cache)
-    placer = _placer(aligner, live)
+    placer = _placer(aligner, live, choice)
     budget_ms = LIVE_BUDGET_MS if live and placer is not None else None
     pipeline = Pipeline(localizer, windows, placer, track=track, budget_ms=budget_ms)
     return Assembly(pipeline, localizer, windows, pictures, None, placer)
@@ -193,7 +196,11 @@ def _aligner(bundle: Bundle, prior: PriorChoice, threads: int) -> Aligner | None
     return Aligner.open(bundle, threads=threads)
 
 
-def _placer(aligner: Aligner | None, live: bool) -> FramePlacer | None:
+def _placer(aligner: Aligner | None, live: bool, executor: ExecutorChoice) -> FramePlacer | None:
     if aligner is None:
         return None
-    return WorkerPlacer(AlignmentWorker(aligner)) if live else InlinePlacer(aligner)
+    if not live:
+        return InlinePlacer(aligner)
+    crowded = executor.name not in ON_DEVICE and usable_cores() <= executor.threads
+    patience_s = CROWDED_PATIENCE_S if crowded else 0.0
+    return WorkerPlacer(AlignmentWorker(aligner), patience_s=patience_s)

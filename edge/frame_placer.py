@@ -23,6 +23,7 @@ from edge.window_choice import WindowChoice
 
 MOST_ALIGNED = 6  # windows tried for one frame
 OLDEST_S = 3.0  # an alignment older than this is not carried to a new frame
+STARVED_S = 2.0  # without a finished frame: the thread gets too little of the cores
 STEP_SIGMA_PX = 0.4  # of a frame, for each step of the picture's motion
 SEARCHED = "not aligned: every yaw and zoom was tried"
 CUT_SHORT = (
@@ -79,6 +80,10 @@ class AlignerThread(Protocol):
         """What was found out about the newest finished frame."""
         ...
 
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until no frame waits or is being worked on; False: timed out."""
+        ...
+
     def close(self) -> None:
         """End the thread."""
         ...
@@ -129,12 +134,22 @@ class InlinePlacer:
 
 
 class WorkerPlacer:
-    """Aligns in another thread; a frame never waits for it."""
+    """Aligns in another thread. A frame waits for it only where the thread would starve."""
 
     note = ""  # a live frame without an alignment may have one yet to come
 
-    def __init__(self, worker: AlignerThread) -> None:
+    def __init__(self, worker: AlignerThread, *, patience_s: float = 0.0) -> None:
+        """Take a running thread.
+
+        Args:
+            worker: the thread.
+            patience_s: how long a frame waits where nothing was finished for `STARVED_S`. A frame
+                path that keeps all cores busy leaves an alignment of low priority next to nothing,
+                and a late frame with a place on the map is worth more than a quick one without.
+        """
         self._worker = worker
+        self._patience_s = patience_s
+        self._fed_s: float | None = None  # capture time of the last frame that was finished
         self._motion = FrameMotion()
         self._places: dict[str, WindowPlace] = {}
 
@@ -149,6 +164,11 @@ class WorkerPlacer:
         self._places.update(windows.used)
         self._worker.offer(frame, features, pose)
         latest = self._worker.latest()
+        if self._fed_s is None or latest is not None:
+            self._fed_s = frame.time_s if latest is None else latest.time_s
+        if self._patience_s > 0 and frame.time_s - self._fed_s > STARVED_S:
+            self._worker.wait(self._patience_s)
+            latest = self._worker.latest()
         if latest is None or latest.alignment is None:
             return None
         way = self._motion.since(latest.frame_index)

@@ -1,0 +1,118 @@
+"""A frame waits for its alignment only where the thread beside it gets too little of the cores."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import edge.assembly
+from edge.alignment_worker import AlignedFrame
+from edge.assembly import CROWDED_PATIENCE_S, ExecutorChoice
+from edge.feature_cache import FeatureCache
+from edge.frame_placer import STARVED_S, WorkerPlacer
+from edge.tiles.lattice import WindowPlace
+from edge.types import Frame, FramePose
+from edge.window_choice import WindowChoice
+
+IMAGE = np.zeros((48, 64, 3), np.uint8)
+PATIENCE_S = 0.07
+
+
+class Worker:
+    """Finishes a frame when it is told to, or when somebody waits for it."""
+
+    def __init__(self):
+        self.finished = None
+        self.offered = None
+        self.waits = []
+
+    def offer(self, frame, features, pose=None):
+        self.offered = frame
+
+    def latest(self):
+        return self.finished
+
+    def finish(self):
+        self.finished = AlignedFrame(self.offered.index, self.offered.time_s, None)
+
+    def wait(self, timeout_s=None):
+        self.waits.append(timeout_s)
+        self.finish()
+        return True
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def place(parts):
+    """`place(placer, time_s)`: shows it a frame of that time."""
+    cache = FeatureCache(parts.FakeLocalizer(), parts.PlainGrid())
+    choice = WindowChoice([WindowPlace(parts.LEFT_PX, parts.TOP_PX)], cache)
+
+    def shown(placer, time_s):
+        frame = Frame(IMAGE, round(10 * time_s), 1e9 + time_s, "live")
+        return placer.place(frame, FramePose(), choice)
+
+    return shown
+
+
+def test_nobody_waits_while_frames_are_finished_even_without_a_place(place):
+    worker = Worker()
+    placer = WorkerPlacer(worker, patience_s=PATIENCE_S)
+    for tenth in range(100):
+        place(placer, tenth / 10)
+        if tenth % 15 == 14:  # every one and a half seconds
+            worker.finish()
+    assert worker.waits == []
+
+
+def test_after_long_with_nothing_finished_frames_wait_until_something_is(place):
+    worker = Worker()
+    placer = WorkerPlacer(worker, patience_s=PATIENCE_S)
+    waited_at = []
+    for tenth in range(60):
+        place(placer, tenth / 10)
+        if len(worker.waits) > len(waited_at):
+            waited_at.append(tenth / 10)
+    assert worker.waits == [PATIENCE_S] * len(waited_at)
+    # The wait finishes the frame, so that the next one comes as long after as the first.
+    assert waited_at == [pytest.approx(n * (STARVED_S + 0.1)) for n in (1, 2)]
+
+
+def test_a_wait_that_brings_nothing_is_repeated_by_the_next_frame(place, monkeypatch):
+    worker = Worker()
+    monkeypatch.setattr(worker, "finish", lambda: None)
+    placer = WorkerPlacer(worker, patience_s=PATIENCE_S)
+    for tenth in range(30):
+        place(placer, tenth / 10)
+    assert len(worker.waits) == 30 - round(10 * STARVED_S) - 1
+
+
+def test_without_patience_nobody_ever_waits(place):
+    worker = Worker()
+    placer = WorkerPlacer(worker)
+    for second in range(20):
+        place(placer, float(second))
+    assert worker.waits == []
+
+
+@pytest.mark.parametrize(
+    ("cores", "executor", "patience_s"),
+    [
+        (2, ExecutorChoice(threads=2), CROWDED_PATIENCE_S),
+        (1, ExecutorChoice(threads=2), CROWDED_PATIENCE_S),
+        (3, ExecutorChoice(threads=2), 0.0),
+        (2, ExecutorChoice("tensorrt", threads=2), 0.0),  # the cores are free
+    ],
+)
+def test_patience_is_for_machines_whose_cores_are_all_taken(
+    monkeypatch, cores, executor, patience_s
+):
+    monkeypatch.setattr(edge.assembly, "usable_cores", lambda: cores)
+    placer = edge.assembly._placer(object(), True, executor)
+    try:
+        assert isinstance(placer, WorkerPlacer)
+        assert placer._patience_s == patience_s
+    finally:
+        placer.close()
