@@ -16,7 +16,7 @@ import numpy as np
 from edge.types import Float64, Frame, Uint8
 
 SIDE_PX = 400
-CORNERS = 220
+CORNERS = 160  # more are followed no more exactly: 0.3 px after 11 steps with 220 as with 160
 LEAST_FOLLOWED = 24
 LEAST_SHARE = 0.45  # of the followed corners that the homography must explain
 REACH_PX = 1.5  # of the small picture

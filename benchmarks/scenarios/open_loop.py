@@ -126,17 +126,21 @@ def fly(
     path = path_of(camera.scheduled_ns)
     camera.start()
     source = LiveSource(lambda: camera, NAME)
-    last, aligned, error, ended = -1, 0, None, INTERRUPTED
+    last, aligned, begun, error, ended = -1, 0, False, None, INTERRUPTED
     try:
         frames = iter(source)
         while (frame := stop.next_of(frames)) is not None:
             # Colours are turned after a frame left the mailbox, which is when its age was read.
             taken_ns = camera.given_ns(frame.index) + round(1e6 * (source.age_ms or 0.0))
-            if last < warmup <= frame.index:
+            if not begun and frame.index >= warmup:
+                begun = True
                 begin()
             last = frame.index
             at = camera.at(last)
             found = path.step(frame, clicks[at], shots[at].pose, taken_ns)
+            if last == warmup - 1:  # between two frames, so that it makes none late
+                begun = True
+                begin()
             if last >= warmup:
                 recorder.add(found)
                 aligned += path.placed

@@ -40,8 +40,8 @@ class Rules:
 FULL = Rules()
 # All of a quick run together in under 3 minutes on two cores. What is warm takes longer, for it is
 # what flies: 100 queries of it tell a p90 and whether it drifts.
-QUICK = Rules(24, 1.5, 3.0, warmup_queries=2, warmup_s=0.2, longest_warmup_s=1.0)
-QUICK_WARM = Rules(110, 1.5, 7.0, warmup_queries=4, warmup_s=0.3, longest_warmup_s=1.0)
+QUICK = Rules(24, 1.5, 2.5, warmup_queries=2, warmup_s=0.2, longest_warmup_s=1.0)
+QUICK_WARM = Rules(110, 1.5, 6.0, warmup_queries=4, warmup_s=0.3, longest_warmup_s=1.0)
 
 
 def rules_for(
