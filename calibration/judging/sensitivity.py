@@ -20,6 +20,7 @@ from calibration.judging.candidates import thresholds
 from calibration.judging.line_file import LineFile
 from calibration.judging.priors import Progress
 from calibration.judging.record import BlockSensitivity
+from calibration.quantization.bias_correction import shift_biases
 from calibration.quantization.blocks import Block
 from calibration.quantization.int8_graphs import FloatGraphs
 from calibration.quantization.qdq import Form, quantize_graph
@@ -31,7 +32,7 @@ from edge.executors.onnxruntime import OnnxRuntimeExecutor
 from edge.sinks import write_whole
 from edge.types import Array
 
-VERSION = "sensitivity/1"
+VERSION = "sensitivity/2"
 IMAGES = 4  # of each kind: errors of blocks differ tenfold, of images by a tenth
 OUTPUTS = ("query_vector", "confidence_logit")  # of the localizer
 
@@ -63,7 +64,7 @@ def sensitivities(
     """Quantise each block alone and compare the graph's outputs with float32's; worst first.
 
     Args:
-        graphs: of the float bundle.
+        graphs: of the float bundle; a block has its bias shifts, the others none.
         ranges: of its tensors.
         folder: the selection whose first, middle and last images are run.
         work: finished blocks are kept there.
@@ -125,9 +126,10 @@ def _errors(
     work: Path,
 ) -> dict[str, float]:
     amax = thresholds(ranges)[block.graph]
-    model = quantize_graph(
-        graphs.model(block.graph, "fp32"), amax, block.convolutions, Form.TENSORRT
-    )
+    shifts = graphs.shifts.get(block.graph, {})
+    corrected = {name: shifts[name] for name in block.convolutions if name in shifts}
+    model = shift_biases(graphs.model(block.graph, "fp32"), corrected)
+    model = quantize_graph(model, amax, block.convolutions, Form.TENSORRT)
     path = work / "one_block.onnx"
     write_whole(path, model.SerializeToString())
     executor = OnnxRuntimeExecutor(path, Form.TENSORRT.value, threads=1)
@@ -182,6 +184,7 @@ def _identity(graphs: FloatGraphs, ranges: Ranges, folder: SelectionFolder) -> s
         folder.selection.digest(),
         thresholds(ranges),
         [[block.name, *block.convolutions] for block in graphs.blocks],
+        {k: {n: shift.tolist() for n, shift in x.items()} for k, x in graphs.shifts.items()},
         IMAGES,
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

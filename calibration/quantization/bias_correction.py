@@ -96,21 +96,22 @@ def shift_biases(model: onnx.ModelProto, shifts: Mapping[str, Float32]) -> onnx.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    view = GraphView(copy)
+    view, added = GraphView(copy), set[str]()
     for node in view.graph.node:
         shift = shifts.get(float32_name(node.input[1])) if node.op_type == "Conv" else None
         if shift is None:
             continue
         kind = view.array(node.input[1]).dtype
+        bias: Array = shift
         if len(node.input) > 2 and node.input[2]:
-            bias: Array = view.array(node.input[2]).astype(np.float32) + shift
-            tensor = view.constants[node.input[2]]
-            tensor.CopyFrom(numpy_helper.from_array(bias.astype(kind), node.input[2]))
-        else:
-            made = f"{float32_name(node.input[1])}.shift"
-            copy.graph.initializer.append(numpy_helper.from_array(shift.astype(kind), made))
-            del node.input[2:]
-            node.input.append(made)
+            bias = view.array(node.input[2]).astype(np.float32) + shift
+        # of its own: others may read the tensor that it was
+        made = f"{float32_name(node.input[1])}.shifted"
+        if made not in added:
+            added.add(made)
+            copy.graph.initializer.append(numpy_helper.from_array(bias.astype(kind), made))
+        del node.input[2:]
+        node.input.append(made)
     return copy
 
 

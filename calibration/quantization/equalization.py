@@ -109,7 +109,10 @@ def _along(values: Float32, scale: Float32, axis: int) -> Float32:
 
 
 def _convolves(view: GraphView, node: NodeProto) -> bool:
-    return node.op_type == "Conv" and all(name in view.constants for name in node.input[1:])
+    """Whether it is a convolution with constants of its own: shared ones cannot be scaled for it."""
+    return node.op_type == "Conv" and all(
+        name in view.constants and len(view.readers[name]) == 1 for name in node.input[1:]
+    )
 
 
 def _only_reader(view: GraphView, node: NodeProto) -> NodeProto | None:

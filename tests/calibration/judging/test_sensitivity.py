@@ -74,6 +74,7 @@ def graphs(monkeypatch, tmp_path):
             Block(f"{KIND}/second", KIND, ("second.weight",), 20),
         ),
         model=lambda kind, precision: model,
+        shifts={},
         amax=float(np.abs(image).max()),
     )
 
@@ -120,3 +121,13 @@ def test_measured_latencies_are_carried_along(graphs, tmp_path):
         f"{KIND}/first": 0.25,
         f"{KIND}/second": None,
     }
+
+
+def test_a_block_is_tried_with_its_own_bias_shifts(graphs, tmp_path):
+    """A shift far too large shows, at its block alone; and what was found without is not reused."""
+    given = ranges(graphs.amax, 0.3), FOLDER, tmp_path
+    plain = {each.block: each.relative_error for each in sensitivities(graphs, *given)}
+    graphs.shifts = {KIND: {"second.weight": np.full(8, 5.0, np.float32)}}
+    shifted = {each.block: each.relative_error for each in sensitivities(graphs, *given)}
+    assert shifted[f"{KIND}/second"] > 10
+    assert shifted[f"{KIND}/first"] == plain[f"{KIND}/first"]

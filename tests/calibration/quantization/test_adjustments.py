@@ -89,6 +89,17 @@ def test_relu6_residuals_and_outputs_are_left_alone() -> None:
     assert pairs_of(model) == ()
 
 
+def test_a_bias_that_another_convolution_reads_is_left_alone() -> None:
+    model = chain("Relu")
+    assert len(pairs_of(model)) == 1
+    third = np.ones((8, 3, 1, 1), np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(third, "model.c.weight"))
+    given = ["frame", "model.c.weight", "model.a.bias"]
+    model.graph.node.append(helper.make_node("Conv", given, ["other"]))
+    model.graph.output.append(helper.make_tensor_value_info("other", TensorProto.FLOAT, None))
+    assert pairs_of(model) == ()
+
+
 def test_equalising_helps_where_channels_differ() -> None:
     model = chain("Relu")
     changed = equalise(model, equalising_scales(model))
@@ -148,6 +159,23 @@ def test_a_convolution_without_a_bias_gets_one() -> None:
     before, after = (ReferenceEvaluator(m).run(None, {"frame": FRAME})[0] for m in (model, shifted))
     assert np.allclose((after - before)[0, :, 0, 0], np.arange(5), atol=1e-4)
     onnx.checker.check_model(shifted)
+
+
+def test_a_bias_that_two_convolutions_read_is_shifted_for_one_of_them() -> None:
+    model = chain(None)
+    b = next(node for node in model.graph.node if node.input[1] == "model.b.weight")
+    shared = numpy_helper.from_array(np.zeros(5, np.float32), "zeros")
+    model.graph.initializer.append(shared)
+    b.input.append("zeros")
+    twin = helper.make_node("Conv", [b.input[0], "model.c.weight", "zeros"], ["other"])
+    weights = next(t for t in model.graph.initializer if t.name == "model.b.weight")
+    third = numpy_helper.from_array(numpy_helper.to_array(weights), "model.c.weight")
+    model.graph.initializer.append(third)
+    model.graph.node.append(twin)
+    model.graph.output.append(helper.make_tensor_value_info("other", TensorProto.FLOAT, None))
+    shifted = shift_biases(model, {"model.b.weight": np.ones(5, np.float32)})
+    one, other = ReferenceEvaluator(shifted).run(["map", "other"], {"frame": FRAME})
+    assert np.allclose(one - other, 1, atol=1e-4)
 
 
 def test_grouped_convolutions_take_the_means_of_their_groups() -> None:
