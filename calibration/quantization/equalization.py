@@ -109,7 +109,7 @@ def _along(values: Float32, scale: Float32, axis: int) -> Float32:
 
 
 def _convolves(view: GraphView, node: NodeProto) -> bool:
-    """Whether it is a convolution with constants of its own: shared ones cannot be scaled for it."""
+    """Whether it is a convolution with constants of its own: shared ones are left alone."""
     return node.op_type == "Conv" and all(
         name in view.constants and len(view.readers[name]) == 1 for name in node.input[1:]
     )
