@@ -14,6 +14,7 @@ from edge.tiles.window import WINDOW_PX, PixelGrid
 from edge.types import Bool, Float32, FramePose, ReferenceFeature
 
 MOST_WINDOWS = 16  # tried for one frame
+TIGHT_EDGE_PX = 16  # the same, where it would draw a second window into a hurried frame
 EDGE_PX = 48  # a click that is expected nearer to the edge of a window belongs to the next one
 
 
@@ -90,9 +91,10 @@ class WindowChoice:
         if not together or len(apart) < 2:
             return found
         there = [p for p, k, at in zip(points, known.tolist(), found, strict=True) if k and at]
-        for place in (base, *self.places, *apart):
-            if all(_holds(place, point, base) for point in there):
-                return [None if at is None else place for at in found]
+        for edge_px in (EDGE_PX, TIGHT_EDGE_PX):
+            for place in (base, *self.places, *apart):
+                if all(_holds(place, point, base, edge_px) for point in there):
+                    return [None if at is None else place for at in found]
         return found
 
     def home(self, xy_px: Sequence[float], base: WindowPlace) -> WindowPlace | None:
@@ -110,12 +112,14 @@ class WindowChoice:
         return self._elsewhere((lon, lat))
 
 
-def _holds(place: WindowPlace, xy_px: Sequence[float], base: WindowPlace) -> bool:
-    """Whether a pixel of `base` lies well inside a window."""
+def _holds(
+    place: WindowPlace, xy_px: Sequence[float], base: WindowPlace, edge_px: float = EDGE_PX
+) -> bool:
+    """Whether a pixel of `base` lies inside a window, so far from its edge."""
     x = xy_px[0] + base.left_px - place.left_px
     y = xy_px[1] + base.top_px - place.top_px
-    across = EDGE_PX <= x <= place.width_px - EDGE_PX
-    return across and EDGE_PX <= y <= place.height_px - EDGE_PX
+    across = edge_px <= x <= place.width_px - edge_px
+    return across and edge_px <= y <= place.height_px - edge_px
 
 
 class WindowSupply(Protocol):

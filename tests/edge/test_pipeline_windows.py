@@ -81,6 +81,19 @@ def test_of_a_live_frame_one_window_that_holds_all_clicks_takes_them_all(parts, 
     assert aligned[0].xy_px.tolist() == [[700.0 - 512, 500.0], [984.0 - 512, 500.0]]
 
 
+@pytest.mark.parametrize(("right_px", "windows"), [(1000, 1), (1015, 2)])
+def test_a_hurried_frame_bears_a_click_nearer_to_the_edge(parts, right_px, windows):
+    """No window holds both by the usual margin; the aligned one does by a third of it."""
+    grid = parts.PlainGrid()
+    place = nearest(grid, grid.lon_lat_deg(1536, 1536))
+    clicks = (Click("a", 100, 500), Click("b", right_px, 500))
+    placer = FakePlacer(FakePlaced(place, (0.0, 0.0)))
+    pipeline, localizer = build(parts, {}, placer, grid, 25.0)
+    frame = parts.frame(wide=1024, high=1024)
+    pipeline.process(frame, clicks, FramePose(grid.lon_lat_deg(1536, 1536)))
+    assert len({window for window, _, _ in localizer.calls}) == windows
+
+
 def test_what_lies_off_the_map_draws_nothing_over(parts):
     grid = parts.PlainGrid(side_px=1024)
     place = nearest(grid, grid.lon_lat_deg(300, 300))
