@@ -55,8 +55,23 @@ def dequantized(tensors: Mapping[str, Array]) -> dict[str, Array]:
         if name.endswith(SCALE) and name.removesuffix(SCALE) in tensors:
             continue
         scale = tensors.get(name + SCALE)
-        # int8 times float16 is exact in float16 up to its own rounding: 127 has seven bits
-        made[name] = value if scale is None else value * scale[:, None, None]
+        made[name] = value if scale is None else _products(value, scale)
+    return made
+
+
+def _products(levels: Array, scale: Array) -> Array:
+    """Levels int8 [C, H, W] times scale float16 [C], rounded to float16 once.
+
+    Of each channel there are only 256 products. Looking them up takes a third of the time, since a
+    processor has no float16 to multiply in.
+    """
+    of_level = np.arange(256).astype(np.uint8).view(np.int8).astype(np.float16)
+    made = np.empty(levels.shape, np.float16)
+    with np.errstate(over="ignore"):  # of -128, which nothing was rounded to
+        products = of_level * scale[:, None]  # [C, 256] float16
+    for channel, out, product in zip(levels.view(np.uint8), made, products, strict=True):
+        # "wrap" because no uint8 is out of range: "raise" would go through a buffer
+        np.take(product, channel, out=out, mode="wrap")
     return made
 
 

@@ -54,6 +54,16 @@ def test_the_largest_value_is_not_clipped() -> None:
         assert np.abs(back - value.astype(np.float64)).max() <= float(largest) * 0.005
 
 
+def test_every_level_is_the_product_with_its_channels_scale() -> None:
+    """By float64, rounded once; of a view into a larger array too, as a store gives it."""
+    levels = np.arange(-LEVELS, LEVELS + 1).astype(np.int8).reshape(1, 5, 51)
+    stored = np.concatenate([levels, levels[:, ::-1], levels])
+    scale = np.array([3e-5, 0.0123, 510.0], np.float16)
+    back = dequantized({"v": stored[:, :, ::2], "v" + SCALE: scale})["v"]
+    wanted = stored.astype(np.float64) * scale.astype(np.float64)[:, None, None]
+    assert np.array_equal(back, wanted[:, :, ::2].astype(np.float16))
+
+
 @pytest.mark.parametrize("value", [np.zeros((3, 3), np.float16), np.zeros((1, 2, 2), np.int32)])
 def test_what_has_no_channels_or_is_no_float_is_refused(value) -> None:
     with pytest.raises(UsageError, match="cannot be stored in int8"):
