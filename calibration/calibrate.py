@@ -19,7 +19,12 @@ from calibration.judging.record import Judgement
 from calibration.judging.request import JudgeRequest
 from calibration.quantization.bias_correction import bias_shifts, channel_means
 from calibration.quantization.int8_graphs import KINDS, FloatGraphs, check_floats
-from calibration.ranges.bundle_observing import BundleOptions, feeds_of, observe_bundle
+from calibration.ranges.bundle_observing import (
+    BundleOptions,
+    feeds_of,
+    merge_bundle,
+    observe_bundle,
+)
 from calibration.ranges.finding import find_ranges
 from calibration.ranges.histogram_file import TensorHistograms
 from calibration.ranges.record import Ranges
@@ -109,15 +114,14 @@ def open_float(path: Path) -> Bundle:
     return bundle
 
 
-def observe(request: CalibrationRequest, bundle: Bundle, progress: Progress) -> Observations:
-    """Select pictures, and find the ranges of the bundle's activations on them.
+def selected(request: CalibrationRequest, bundle: Bundle, progress: Progress) -> SelectionFolder:
+    """Select pictures, or find those that were selected.
 
     Raises:
-        UsageError, SourceError, MapError, CalibrationError, OutputError: see `select` and
-            `observe_bundle`.
+        UsageError, SourceError, MapError, CalibrationError, OutputError: see `select`.
     """
     spec = bundle.manifest
-    folder = select(
+    return select(
         SelectionRequest(
             sources=request.frames,
             maps=request.maps,
@@ -133,14 +137,59 @@ def observe(request: CalibrationRequest, bundle: Bundle, progress: Progress) -> 
         lambda at: progress(_selecting(at)),
         _features(bundle, request.threads, progress),
     )
-    histograms = observe_bundle(
-        bundle,
-        folder,
-        FloatGraphs(bundle).observed,
-        request.work_folder / "ranges",
-        BundleOptions(seed=request.seed, threads=request.threads),
-        lambda kind, done, total: progress(Step(f"ranges of {kind}", done, total)),
+
+
+def histograms_of(
+    request: CalibrationRequest, bundle: Bundle, folder: SelectionFolder, progress: Progress
+) -> tuple[TensorHistograms, ...]:
+    """Histograms of the bundle's activations: of one shard, or of all pictures.
+
+    Raises:
+        CalibrationError, OutputError, ExecutorError, UsageError: see `observe_bundle` and
+            `merge_bundle`.
+    """
+    options = BundleOptions(
+        seed=request.seed,
+        shard=(request.shard or 0, request.shards),
+        threads=request.threads,
+        provider=request.provider,
     )
+    given = bundle, folder, FloatGraphs(bundle).observed, request.work_folder / "ranges", options
+    if request.shards > 1 and request.shard is None:
+        return merge_bundle(*given)
+    return observe_bundle(
+        *given, lambda kind, done, total: progress(Step(f"ranges of {kind}", done, total))
+    )
+
+
+def observe_shard(
+    request: CalibrationRequest, progress: Progress = lambda step: None
+) -> dict[str, int]:
+    """Observe one shard of the pictures and stop; how many it has, by graph.
+
+    Several processes, or machines with copies of the work folder, take one each. What they leave
+    in `work_folder / "ranges"` is merged by `calibrate` with the same number of shards.
+
+    Raises:
+        BundleError, UsageError, SourceError, MapError, CalibrationError, OutputError,
+            ExecutorError: see `calibrate`.
+    """
+    request.check()
+    bundle = open_float(request.bundle)
+    folder = selected(request, bundle, progress)
+    found = histograms_of(request, bundle, folder, progress)
+    return {one.identity.graph: len(one.images) for one in found}
+
+
+def observe(request: CalibrationRequest, bundle: Bundle, progress: Progress) -> Observations:
+    """Select pictures, and find the ranges of the bundle's activations on them.
+
+    Raises:
+        UsageError, SourceError, MapError, CalibrationError, OutputError, ExecutorError: see
+            `selected` and `histograms_of`.
+    """
+    folder = selected(request, bundle, progress)
+    histograms = histograms_of(request, bundle, folder, progress)
     ranges = {method: find_ranges(histograms, method) for method in request.methods}
     return Observations(folder, histograms, ranges)
 

@@ -79,6 +79,21 @@ SHOWN_TENSORS = 8
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
 @click.option(
+    "--provider",
+    type=click.Choice(("cpu", "cuda")),
+    default="cpu",
+    show_default=True,
+    help="Of ONNX Runtime, for the ranges.",
+)
+@click.option(
+    "--shards",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Spread the pictures over so many runs with --shard; the one without it merges them.",
+)
+@click.option("--shard", type=click.IntRange(0), help="Find ranges on this shard only, from 0.")
+@click.option(
     "--check", help="Only look whether the ranges of an INT8 bundle fit this flight; PATH."
 )
 def calibrate(
@@ -102,6 +117,9 @@ def calibrate(
     work: Path | None,
     seed: int,
     threads: int,
+    provider: str,
+    shards: int,
+    shard: int | None,
     check: str | None,
 ) -> None:
     """Make INT8 graphs of BUNDLE (the shipped one by default) from recorded flights.
@@ -141,7 +159,7 @@ def calibrate(
             found="no --out",
             do="name a new folder",
         )
-    from calibration.calibrate import Step
+    from calibration.calibrate import Step, observe_shard
     from calibration.calibrate import calibrate as run
     from calibration.request import CalibrationRequest
 
@@ -165,6 +183,9 @@ def calibrate(
         frames_per_window=frames_per_window,
         seed=seed,
         threads=threads,
+        provider=provider,
+        shards=shards,
+        shard=shard,
         work=work,
         command=shlex.join(["tilefix", *sys.argv[1:]]),
     )
@@ -173,6 +194,10 @@ def calibrate(
         def told(step: Step) -> None:
             progress(step.name, step.done, step.total)
 
+        if shard is not None:
+            for graph, count in observe_shard(request, told).items():
+                click.echo(f"{graph}: {count} pictures of shard {shard} of {shards}")
+            return
         made = run(request, told)
     _tell(made, request.work_folder)
 

@@ -41,6 +41,9 @@ class CalibrationRequest:
     frames_per_window: float = FRAMES_PER_WINDOW  # that one run of the encoder serves
     seed: int = 0
     threads: int = 2
+    provider: str = "cpu"  # of ONNX Runtime, for the ranges; or "cuda"
+    shards: int = 1  # that the pictures are spread over while ranges are found
+    shard: int | None = None  # observe this one alone; None: all there is, or merge the shards
     work: Path | None = None  # None: beside `out`
     command: str = ""  # as it was given, for the report
 
@@ -49,8 +52,9 @@ class CalibrationRequest:
 
         Raises:
             UsageError: a budget that is no number of points, labels that are not there, or a window
-                that serves less than a frame.
+                that serves less than a frame; a shard that cannot be.
         """
+        self._check_shards()
         check_frames_per_window(self.frames_per_window)
         if not 0 < self.budget_points < 100:
             raise UsageError(
@@ -70,6 +74,22 @@ class CalibrationRequest:
                     found="no such file or folder",
                     do="correct --samples or --pairs",
                 )
+
+    def _check_shards(self) -> None:
+        if self.shards < 1 or (self.shard is not None and not 0 <= self.shard < self.shards):
+            raise UsageError(
+                "there is no such shard",
+                expected="--shards N, and --shard from 0 to N - 1",
+                found=f"--shards {self.shards} --shard {self.shard}",
+                do="count the shards from 0",
+            )
+        if self.shards > 1 and self.equalise:
+            raise UsageError(
+                "equalised graphs are not observed in shards",
+                expected="--shards or --equalise",
+                found="both: every shard would write the equalised graphs anew",
+                do="leave --shards out",
+            )
 
     @property
     def work_folder(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -158,6 +159,23 @@ def test_the_killed_run_ended_with_the_graphs_of_one_that_was_not(calibrated, pl
     assert len(hashes) >= 4
 
 
+def test_shards_by_the_command_are_the_ranges_of_one_run(calibrated, places) -> None:
+    """Two runs over a copy of the selection, and the histograms that the whole one found."""
+    work = places / "sharded.work"
+    shutil.copytree(places / "int8.work" / "selection", work / "selection")
+    request = request_of(places, "sharded", shards=2)
+    bundle = open_float(request.bundle)
+    with pytest.raises(CalibrationError, match="holds no histograms"):
+        observe(request, bundle, lambda step: None)
+    for number in (1, 0):
+        more = ["--method=minmax", "--shards=2", f"--shard={number}"]
+        done = run(places, places / "sharded", *more)
+        assert f"localizer: {FRAMES // 2} pictures of shard {number} of 2" in done.output
+        assert not (places / "sharded").exists()
+    merged = observe(request, bundle, lambda step: None).ranges["minmax"]
+    assert merged == Ranges.read(calibrated[1].file(RANGES))
+
+
 def test_equalised_and_corrected_graphs_are_others_of_the_same_answers(calibrated, places) -> None:
     request = request_of(places, "int8", equalise=True, correct_bias=True)
     bundle = open_float(request.bundle)
@@ -210,6 +228,10 @@ def check_equalised(bundle: Bundle, source: Bundle, places: Path) -> None:
         (["--frames=black", "--tiles=map.mbtiles", "--out=x"], 15, "black"),
         (["--frames=flight", "--tiles=map.mbtiles", "--out=x", "--budget=-1"], 2, "budget"),
         (["--frames=flight", "--tiles=map.mbtiles", "--out=x", "--samples=none"], 2, "none"),
+        (["--frames=flight", "--out=x", "--shards=2", "--shard=2"], 2, "no such shard"),
+        (["--frames=flight", "--out=x", "--shards=2", "--equalise"], 2, "not observed in shards"),
+        (["--frames=flight", "--out=x", "--frames-per-window=0"], 2, "cannot serve"),
+        (["--frames=flight", "--tiles=map.mbtiles", "--out=x", "--provider=cuda"], 9, "provider"),
     ],
 )
 def test_refusals(places, words, code, text, monkeypatch, tmp_path) -> None:
