@@ -14,8 +14,8 @@ from edge.tiles.window import WINDOW_PX, PixelGrid
 from edge.types import Bool, Float32, FramePose, ReferenceFeature
 
 MOST_WINDOWS = 16  # tried for one frame
-TIGHT_EDGE_PX = 16  # the same, where it would draw a second window into a hurried frame
 EDGE_PX = 48  # a click that is expected nearer to the edge of a window belongs to the next one
+TIGHT_EDGE_PX = 16  # the same, where it would draw a second window into a hurried frame
 
 
 class WindowChoice:
