@@ -90,7 +90,9 @@ def main() -> None:
         print(line_of(each), flush=True)
     values = {
         "schema": "tilefix-quantizers/1",
-        "command": "python -m benchmarks.quantizer_comparison --selection DIR --modelopt PYTHON",
+        "command": "python -m benchmarks.quantizer_comparison --selection DIR "
+        f"--windows {given.windows} --judged-on {given.judged_on}"
+        + (" --modelopt PYTHON" if given.modelopt else ""),
         "environment": machine(),
         "date": time.strftime("%Y-%m-%d"),
         "windows": len(seen),
