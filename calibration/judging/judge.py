@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from collections.abc import Sequence
@@ -17,7 +16,13 @@ from calibration.judging.environment import environment
 from calibration.judging.latency import latency_ratio
 from calibration.judging.locating import INT8, answers_id
 from calibration.judging.priors import Progress
-from calibration.judging.real_frames import RememberedAligner, open_labelled, run_sites, score_real
+from calibration.judging.real_frames import (
+    RememberedAligner,
+    labels_id,
+    open_labelled,
+    run_sites,
+    score_real,
+)
 from calibration.judging.record import (
     AgreementScore,
     BlockSensitivity,
@@ -33,7 +38,7 @@ from calibration.judging.verdict import counted, method_sentence, outcome_of, re
 from calibration.quantization.int8_graphs import FloatGraphs
 from calibration.quantization.qdq import Form
 from calibration.ranges.record import Ranges
-from edge.bundle import Bundle, sha256_of
+from edge.bundle import Bundle
 from edge.scoring import JudgedClick
 from edge.sinks import write_whole
 
@@ -199,7 +204,7 @@ class _Judge:
             return None
         sites = open_labelled(request.bundle, request.pairs, request.images)
         aligner = RememberedAligner(request.bundle, request.work)
-        labels = hashlib.sha256("".join(map(sha256_of, request.pairs)).encode()).hexdigest()[:16]
+        labels = labels_id(request.bundle, sites)
         answers = []
         for bundle, precision in ((request.bundle, BASE), (candidate, FLIES.value)):
             path = request.work / f"real-{answers_id(bundle, precision)}-{labels}.json"

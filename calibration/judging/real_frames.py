@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +16,7 @@ from calibration.judging.line_file import LineFile
 from calibration.judging.priors import AlignedSample, Progress, priors_id
 from calibration.judging.record import ChangedVerdict, RealScore
 from edge.alignment import Aligner
-from edge.bundle import Bundle
+from edge.bundle import Bundle, sha256_of
 from edge.evaluation import Site, open_sites, run_site
 from edge.localizer import Localizer
 from edge.pairs import read_pairs
@@ -105,6 +106,23 @@ def open_labelled(bundle: Bundle, pairs: Sequence[Path], images: Path | None) ->
     """
     size = bundle.manifest.window
     return open_sites([read_pairs(path, images) for path in pairs], size.gsd_m, size.width_px)
+
+
+def labels_id(bundle: Bundle, sites: Sequence[Site]) -> str:
+    """What verdicts on labelled frames depend on beside graphs and alignment.
+
+    Labels, pictures, maps, and the bundle's acceptance: a file of answers to others is not read.
+
+    Raises:
+        PairsError: a frame that is not there.
+    """
+    digest = hashlib.sha256(msgspec.json.encode(bundle.manifest.acceptance))
+    for site in sites:
+        maps = sorted({each.window.map_id for each in site.windows})
+        frames = [site.pairs.locate(each.file) for each in site.pairs.frames if each.clicks]
+        parts = [sha256_of(site.pairs.path), *maps, *map(sha256_of, frames)]
+        digest.update(" ".join(parts).encode())
+    return digest.hexdigest()[:16]
 
 
 def run_sites(

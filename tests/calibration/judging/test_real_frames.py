@@ -86,3 +86,31 @@ def test_an_alignment_is_done_once_for_all_candidates_and_survives_a_kill(bundle
     assert ask(grey, clicks + 1).xy_px[0, 0] == np.float32(2 / 3)  # other clicks: asked again
     assert [ask(black).source for _ in range(2)] == [PriorSource.NONE] * 2
     assert FakeAligner.calls == 3
+
+
+def test_answers_to_other_pictures_maps_labels_or_acceptance_are_others(tmp_path):
+    """What a changed frame, a fitted acceptance or a new map would make of them is not known."""
+
+    def identity(labels=b"{}", frame=b"jpg", map_id="m", threshold=0.5):
+        (tmp_path / "pairs.json").write_bytes(labels)
+        (tmp_path / "a.jpg").write_bytes(frame)
+        frames = (
+            SimpleNamespace(file="a.jpg", clicks=(1,)),
+            SimpleNamespace(file="gone.jpg", clicks=()),  # is never opened
+        )
+        pairs = SimpleNamespace(
+            path=tmp_path / "pairs.json", frames=frames, locate=lambda file: tmp_path / file
+        )
+        window = SimpleNamespace(window=SimpleNamespace(map_id=map_id))
+        bundle = SimpleNamespace(manifest=SimpleNamespace(acceptance={"threshold": threshold}))
+        return real_frames.labels_id(bundle, [SimpleNamespace(pairs=pairs, windows=(window,))])
+
+    plain = identity()
+    assert identity() == plain
+    others = {
+        identity(labels=b"[]"),
+        identity(frame=b"png"),
+        identity(map_id="n"),
+        identity(threshold=0.6),
+    }
+    assert len(others) == 4 and plain not in others
