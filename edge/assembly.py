@@ -172,12 +172,13 @@ def assemble(
     choice = executor or ExecutorChoice()
     beside = threads_beside(choice.threads) if live else choice.threads
     aligner = _aligner(bundle, prior, beside)
+    crowded = live and aligner is not None and is_crowded(choice)
     chosen = choice.name, choice.precision, choice.threads, choice.device
-    localizer = Localizer.open(bundle, *chosen)
+    localizer = Localizer.open(bundle, *chosen, spinning=not crowded)
     describe = aligner.describe if aligner else None
     cache = FeatureCache(localizer, pictures, describe=describe, store=store)
     windows = supply(cache)
-    placer = _placer(aligner, live, choice)
+    placer = _placer(aligner, live, crowded)
     budget_ms = LIVE_BUDGET_MS if live and placer is not None else None
     pipeline = Pipeline(localizer, windows, placer, track=track, budget_ms=budget_ms)
     return Assembly(pipeline, localizer, windows, pictures, None, placer)
@@ -196,11 +197,15 @@ def _aligner(bundle: Bundle, prior: PriorChoice, threads: int) -> Aligner | None
     return Aligner.open(bundle, threads=threads)
 
 
-def _placer(aligner: Aligner | None, live: bool, executor: ExecutorChoice) -> FramePlacer | None:
+def is_crowded(executor: ExecutorChoice) -> bool:
+    """Whether the graphs take all cores, so that nothing beside them has one of its own."""
+    return executor.name not in ON_DEVICE and usable_cores() <= executor.threads
+
+
+def _placer(aligner: Aligner | None, live: bool, crowded: bool) -> FramePlacer | None:
     if aligner is None:
         return None
     if not live:
         return InlinePlacer(aligner)
-    crowded = executor.name not in ON_DEVICE and usable_cores() <= executor.threads
     patience_s = CROWDED_PATIENCE_S if crowded else 0.0
     return WorkerPlacer(AlignmentWorker(aligner), patience_s=patience_s)

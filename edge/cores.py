@@ -1,10 +1,12 @@
 """How a live run shares few cores: the frame path comes first, alignment takes what is left.
 
 A graph on two threads is as slow as the slower one, so a second thread of equal right on one of two
-cores costs the frame path more than half of its speed: measured, 50 ms become 150. Three things
-mend that. Alignment has a thread of low priority and no more threads than there are cores to spare;
-numpy's matrix products, which alignment makes, stay on that thread; and so does what OpenCV does,
-whose own threads would have the priority of the frame path.
+cores costs the frame path more than half of its speed: measured, 50 ms become 150. Alignment has a
+thread of low priority, then, and no more threads than there are cores to spare; numpy's matrix
+products, which alignment makes, stay on that thread, and so does what OpenCV does, whose own
+threads would have the priority of the frame path. In turn the threads of the localizer's graph do
+not wait in circles between two frames, which would leave alignment no core at all (see
+`edge.assembly.is_crowded`).
 """
 
 from __future__ import annotations

@@ -54,12 +54,13 @@ class Localizer:
         precision: str,
         threads: int,
         device: DeviceOptions | None = None,
+        spinning: bool = True,
     ) -> None:
         self.bundle = bundle
         self.model_id = bundle.encoder_id(precision)  # features must carry the same
-        self._opened_with = precision, threads, device
+        self._opened_with = precision, threads, device, spinning
         self.acceptance = AcceptanceModel.from_spec(bundle.manifest.acceptance)
-        self._executor = open_executor(executor, bundle, LOCALIZER, precision, threads, device)
+        self._executor = open_executor(executor, bundle, LOCALIZER, *self._opened_with)
         self.clock = self._executor.clock  # what the runs of the localizer graph took so far
         self._encoder: Executor | None = None
         self._bound: ReferenceFeature | None = None
@@ -74,17 +75,20 @@ class Localizer:
         precision: str = "fp32",
         threads: int = 2,
         device: DeviceOptions | None = None,
+        spinning: bool = True,
     ) -> Localizer:
         """Open a bundle, or the folder of one, in the named executor and precision, or not at all.
 
-        `device` says how an executor on a GPU uses it; None: by the defaults.
+        `device` says how an executor on a GPU uses it; None: by the defaults. See `open_executor`
+        for `spinning`.
 
         Raises:
             BundleError: a broken bundle, or one without that precision.
             ExecutorError: an executor that is not there, or that refuses the graph.
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        return Localizer(opened, executor, graph_precision(precision, executor), threads, device)
+        form = graph_precision(precision, executor)
+        return Localizer(opened, executor, form, threads, device, spinning)
 
     @property
     def executor(self) -> str:
@@ -111,11 +115,10 @@ class Localizer:
         wanted = size.height_px, size.width_px, 3
         if window.image.shape != wanted or window.image.dtype != np.uint8:
             high, wide = window.image.shape[:2]
-            found = f"{wide} x {high} px: {window.image.dtype.name} {list(window.image.shape)}"
             raise WindowError(
                 f"window {window.window_id} does not fit the bundle {self.bundle.manifest.name}",
                 expected=f"{size.width_px} x {size.height_px} px: uint8 {list(wanted)}",
-                found=found,
+                found=f"{wide} x {high} px: {window.image.dtype.name} {list(window.image.shape)}",
                 do="read the window with the width and height of the bundle's manifest",
             )
         if self._encoder is None:
@@ -171,15 +174,12 @@ class Localizer:
         feature: ReferenceFeature,
         prior: Prior | None = None,
     ) -> list[Fix]:
-        """Locate the clicks of a frame in an encoded window, on the Earth and with a verdict.
+        """Locate the clicks of a frame in a window, on the Earth, with a verdict, in their order.
 
         A fix that is not accepted still carries its box and position, the best guess, for display
         and for scoring: read its verdict first. Boxes may reach beyond the window (see
         `edge.placement.place`; `edge.centre_spread` states the error radius). Without a geometry
         there is no position, only pixels.
-
-        Returns:
-            One fix for each click, in their order.
 
         Raises:
             ClickError: no clicks, two of one id, not numbers, or outside the frame.

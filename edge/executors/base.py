@@ -96,6 +96,7 @@ def open_executor(
     precision: str = "fp32",
     threads: int = 2,
     device: DeviceOptions | None = None,
+    spinning: bool = True,
 ) -> Executor:
     """Open the graph `kind` of a bundle in the executor called `name`; never in another one.
 
@@ -106,6 +107,8 @@ def open_executor(
         precision: of the graph; "int8": in the form for this executor.
         threads: of the host that it may use.
         device: how the GPU is used; None: by the defaults.
+        spinning: on the CPU, idle threads of the graph keep their core for the next piece of work,
+            which is quicker unless somebody else has need of that core.
 
     Raises:
         ExecutorError: no such executor, its library is missing, or it refuses the graph.
@@ -127,7 +130,9 @@ def open_executor(
             found=str(device),
             do="leave --device-backend and --no-cuda-graphs out, or choose another --executor",
         )
-    options = (device,) if name in ON_DEVICE else ()
+    options: tuple[Any, ...] = (device,)
+    if name not in ON_DEVICE:
+        options = () if spinning else (False,)
     opened: Executor = executor.open(
         bundle, kind, graph_precision(precision, name), threads, *options
     )

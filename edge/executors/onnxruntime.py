@@ -16,6 +16,7 @@ from edge.executors.run_clock import RunClock
 from edge.types import Array
 
 PROVIDER = "CPUExecutionProvider"
+SPINNING = "session.intra_op.allow_spinning"
 # On x86-64 without VNNI its products of uint8 with int8 saturate in int16 unless told otherwise: a
 # bundle would answer differently on two machines. And a graph that is quantised for TensorRT shall
 # be computed as TensorRT does, in float between its Q/DQ: fused, ONNX Runtime 1.32 gets float16
@@ -48,7 +49,9 @@ class OnnxRuntimeExecutor:
     click_limit: int | None = None
     notes: tuple[str, ...] = ()
 
-    def __init__(self, graph: Path, precision: str, threads: int = 2) -> None:
+    def __init__(
+        self, graph: Path, precision: str, threads: int = 2, spinning: bool = True
+    ) -> None:
         try:
             import onnxruntime
             from onnxruntime.capi import onnxruntime_pybind11_state as state
@@ -71,6 +74,8 @@ class OnnxRuntimeExecutor:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors are raised; warnings about folding help nobody here
+        if not spinning:
+            options.add_session_config_entry(SPINNING, "0")
         for key, value in SETTINGS.get(precision, {}).items():
             options.add_session_config_entry(key, value)
         try:
@@ -96,9 +101,11 @@ class OnnxRuntimeExecutor:
         self._bound: dict[str, Array] = {}
 
     @classmethod
-    def open(cls, bundle: Bundle, kind: str, precision: str, threads: int) -> Executor:
-        """Load the graph `kind` of a bundle (see `Executor.open`)."""
-        return cls(bundle.graph(kind, precision), precision, threads)
+    def open(
+        cls, bundle: Bundle, kind: str, precision: str, threads: int, spinning: bool = True
+    ) -> Executor:
+        """Load the graph `kind` of a bundle (see `open_executor`)."""
+        return cls(bundle.graph(kind, precision), precision, threads, spinning)
 
     def bind(self, tensors: Mapping[str, Array]) -> None:
         """Hold these inputs for all following runs (see `Executor.bind`)."""

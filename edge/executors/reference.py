@@ -37,9 +37,11 @@ class ReferenceExecutor:
         self.outputs: tuple[TensorSpec, ...] = graph.outputs
 
     @classmethod
-    def open(cls, bundle: Bundle, kind: str, precision: str, threads: int) -> Executor:
-        """Load the graph and, for the localizer, its `head.npz` (see `Executor.open`)."""
-        graph = OnnxRuntimeExecutor(bundle.graph(kind, precision), precision, threads)
+    def open(
+        cls, bundle: Bundle, kind: str, precision: str, threads: int, spinning: bool = True
+    ) -> Executor:
+        """Load the graph and, for the localizer, its `head.npz` (see `open_executor`)."""
+        graph = OnnxRuntimeExecutor(bundle.graph(kind, precision), precision, threads, spinning)
         if kind != LOCALIZER:
             return graph
         return cls(graph, Head.load(bundle.file(f"graphs/{precision}/head.npz")))

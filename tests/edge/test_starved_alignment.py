@@ -7,7 +7,9 @@ import pytest
 
 import edge.assembly
 from edge.alignment_worker import AlignedFrame
-from edge.assembly import CROWDED_PATIENCE_S, ExecutorChoice
+from edge.assembly import CROWDED_PATIENCE_S, ExecutorChoice, PriorChoice, assemble
+from edge.bundle import LOCALIZER, Bundle, shipped_bundle_path
+from edge.executors.base import open_executor
 from edge.feature_cache import FeatureCache
 from edge.frame_placer import STARVED_S, WorkerPlacer
 from edge.tiles.lattice import WindowPlace
@@ -110,9 +112,51 @@ def test_patience_is_for_machines_whose_cores_are_all_taken(
     monkeypatch, cores, executor, patience_s
 ):
     monkeypatch.setattr(edge.assembly, "usable_cores", lambda: cores)
-    placer = edge.assembly._placer(object(), True, executor)
+    placer = edge.assembly._placer(object(), True, edge.assembly.is_crowded(executor))
     try:
         assert isinstance(placer, WorkerPlacer)
         assert placer._patience_s == patience_s
     finally:
         placer.close()
+
+
+SPINNING = "session.intra_op.allow_spinning"
+
+
+@pytest.mark.parametrize("executor", ["onnxruntime", "reference"])
+@pytest.mark.parametrize("spinning", [True, False])
+def test_idle_threads_of_a_graph_spin_unless_told_not_to(tiny_bundle, executor, spinning):
+    opened = open_executor(executor, tiny_bundle, LOCALIZER, spinning=spinning)
+    graph = opened if executor == "onnxruntime" else opened._graph
+    options = graph._session.get_session_options()
+    if spinning:
+        with pytest.raises(RuntimeError):  # the default: nothing is set
+            options.get_session_config_entry(SPINNING)
+    else:
+        assert options.get_session_config_entry(SPINNING) == "0"
+
+
+@pytest.mark.parametrize(
+    ("live", "prior", "cores", "spinning"),
+    [
+        (True, PriorChoice.ALIGNMENT, 2, False),
+        (True, PriorChoice.ALIGNMENT, 4, True),  # there is a core for alignment
+        (True, PriorChoice.NONE, 2, True),  # there is nothing beside
+        (False, PriorChoice.ALIGNMENT, 2, True),  # one after the other
+    ],
+)
+def test_they_do_not_where_alignment_has_no_core_of_its_own(
+    monkeypatch, live, prior, cores, spinning
+):
+    class OpenedError(Exception):
+        pass
+
+    def opened(bundle, *given, spinning):
+        raise OpenedError(spinning)
+
+    monkeypatch.setattr(edge.assembly, "usable_cores", lambda: cores)
+    monkeypatch.setattr(edge.assembly.Localizer, "open", opened)
+    bundle = Bundle.open(shipped_bundle_path())
+    with pytest.raises(OpenedError) as caught:
+        assemble(bundle, object(), lambda cache: cache, prior=prior, live=live)
+    assert caught.value.args == (spinning,)
