@@ -34,7 +34,13 @@ from calibration.judging.record import (
 from calibration.judging.request import JudgeRequest
 from calibration.judging.search import Found, search
 from calibration.judging.sensitivity import sensitivities
-from calibration.judging.verdict import counted, method_sentence, outcome_of, reasons_of
+from calibration.judging.verdict import (
+    counted,
+    method_sentence,
+    outcome_of,
+    reasons_of,
+    share_sentences,
+)
 from calibration.quantization.int8_graphs import FloatGraphs
 from calibration.quantization.qdq import Form
 from calibration.ranges.record import Ranges
@@ -107,6 +113,7 @@ class _Judge:
         in_cpu_form = self.score(on_cpu, ON_CPU, method, left)
         ratios = latency_ratio(request.bundle, on_cpu, progress=self.progress)
         outcome = outcome_of(found, real)
+        shares = {} if outcome is Outcome.REJECTED else int8_share(self.graphs, left)
         return self.judgement(
             base, [*floats, *self.scores, *stored, in_cpu_form[0]], blocks, found, real, outcome,
             reasons=(
@@ -114,8 +121,9 @@ class _Judge:
                     found, request.budget_points, self.scores, in_cpu_form, real
                 ),
                 method_sentence(self.likeness, method),
+                *share_sentences(shares),
             ),
-            method=method, left=left, ratios=ratios,
+            method=method, left=left, ratios=ratios, shares=shares,
         )  # fmt: skip
 
     def judgement(
@@ -131,6 +139,7 @@ class _Judge:
         method: str,
         left: tuple[str, ...],
         ratios: dict[str, float],
+        shares: dict[str, float],
     ) -> Judgement:
         request, hashes = self.request, {}
         kept = request.work / KEPT
@@ -150,7 +159,7 @@ class _Judge:
             agreement=tuple(self.agreement),
             real=real,
             latency_ratio=ratios,
-            int8_share_of_macs=int8_share(self.graphs, left),
+            int8_share_of_macs=shares,
             graph_sha256=hashes,
             samples=tuple(path.name for path in request.samples),
             environment=environment(),

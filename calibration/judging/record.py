@@ -118,7 +118,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     agreement: tuple[AgreementScore, ...]
     real: RealScore | None
     latency_ratio: dict[str, float]  # graph -> float32's time / INT8's, ONNX Runtime on this CPU
-    int8_share_of_macs: dict[str, float]  # graph -> of what was kept
+    int8_share_of_macs: dict[str, float]  # graph -> of what was kept; none: rejected
     graph_sha256: dict[str, str]  # "graphs/int8+fp32/localizer.onnx" -> sha256 of what was kept
     samples: tuple[str, ...]  # folders of rendered samples, by name
     environment: dict[str, str]

@@ -14,6 +14,8 @@ from calibration.judging.record import (
 )
 from calibration.judging.search import LEAST_GAIN, Found
 
+MOSTLY = 0.5  # of a graph's multiply-accumulates
+
 
 def outcome_of(found: Found, real: RealScore | None) -> Outcome:
     """What becomes of the graphs.
@@ -73,6 +75,24 @@ def method_sentence(likeness: Mapping[str, float], kept: str) -> str:
     order = sorted(likeness.items(), key=lambda each: -each[1])
     shown = ", ".join(f"{name} {value:.4f}" for name, value in order)
     return f"ranges by {kept}: mean IoU with float32's boxes on the trial samples: {shown}"
+
+
+def share_sentences(shares: Mapping[str, float]) -> tuple[str, ...]:
+    """How much of each graph's work is in INT8, and why the rest is not; none where none was kept.
+
+    Args:
+        shares: graph -> share of its multiply-accumulates.
+    """
+    if not shares:
+        return ()
+    parts = ", ".join(f"{share:.0%} of those of the {kind}" for kind, share in shares.items())
+    words = f"multiply-accumulates in INT8: {parts}"
+    if min(shares.values()) < MOSTLY:
+        words += (
+            "; the policy leaves attention, normalisation and all that follows the meeting of both "
+            "views in float16, which is most of the work there"
+        )
+    return (words,)
 
 
 def reasons_of(

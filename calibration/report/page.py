@@ -85,6 +85,8 @@ def _tiles(judgement: Judgement) -> str:
     if last is not None and judgement.base is not None and judgement.base.file_bytes:
         share = last.file_bytes / judgement.base.file_bytes
         shown.append(Tile(f"{share:.0%}", "of the float32 graphs' size"))
+    for graph, share in judgement.int8_share_of_macs.items():
+        shown.append(Tile(f"{share:.0%}", f"of the multiply-accumulates in INT8, {graph}"))
     for graph, ratio in judgement.latency_ratio.items():
         shown.append(Tile(f"{ratio:.2f}x", f"float32's time over INT8's, {graph}"))
     return tiles(shown)

@@ -109,7 +109,7 @@ def test_the_method_that_answers_most_like_float32_is_kept(asked):
     found = judge(asked.request(methods=tuple(asked.likeness)))
     assert found.method == "mse"
     assert asked.written[0][0] == "mse"
-    assert found.reasons[-1].endswith("mse 0.9700, minmax 0.9000, entropy 0.8000")
+    assert found.reasons[-2].endswith("mse 0.9700, minmax 0.9000, entropy 0.8000")
 
 
 def test_blocks_that_cost_too_much_stay_float16(asked):
@@ -128,6 +128,7 @@ def test_where_nothing_helps_no_graph_is_kept(asked):
     found = judge(asked.request())
     assert found.outcome is Outcome.REJECTED
     assert (found.left_float, found.graph_sha256, asked.written) == ((), {}, [])
+    assert found.int8_share_of_macs == {} and "in INT8:" not in " ".join(found.reasons)
     assert not (asked.work / KEPT).exists()
 
 
@@ -137,6 +138,19 @@ def test_without_samples_agreement_decides_and_the_verdict_says_so(asked):
     assert "rests on agreement with float32 alone: 0 labelled" in " ".join(found.reasons)
     asked.median = 0.5
     assert judge(asked.request(samples=())).outcome is Outcome.REJECTED
+
+
+def test_the_weight_of_the_encoder_reaches_the_search_and_the_record(asked, monkeypatch):
+    given = []
+    real = judging.search
+    monkeypatch.setattr(
+        judging, "search", lambda blocks, judge, frames: given.append(frames) or real(blocks, judge)
+    )
+    assert judge(asked.request(frames_per_window=4.0)).frames_per_window == 4.0
+    assert given == [4.0]
+    for odd in (0.0, 0.5, float("nan"), float("inf")):
+        with pytest.raises(UsageError, match="cannot serve so many frames"):
+            judge(asked.request(frames_per_window=odd))
 
 
 def test_a_judgement_can_be_written_and_read(asked):

@@ -8,6 +8,7 @@ from calibration.judging.verdict import (
     missing_sentence,
     outcome_of,
     reasons_of,
+    share_sentences,
 )
 
 LABELLED = score(regime(change=(-0.4, -0.9, 0.1)))
@@ -115,3 +116,14 @@ def test_the_methods_are_shown_best_first():
     sentence = method_sentence({"minmax": 0.91, "mse": 0.95}, "mse")
     assert sentence.endswith("mse 0.9500, minmax 0.9100")
     assert "only method" in method_sentence({"mse": 1.0}, "mse")
+
+
+def test_a_model_that_is_mostly_attention_is_said_to_stay_float16():
+    assert share_sentences({}) == ()  # rejected: nothing was kept
+    (plain,) = share_sentences({"reference_encoder": 1.0, "localizer": 0.964})
+    assert plain == (
+        "multiply-accumulates in INT8: 100% of those of the reference_encoder, "
+        "96% of those of the localizer"
+    )
+    (mostly,) = share_sentences({"reference_encoder": 0.98, "localizer": 0.21})
+    assert "21% of those of the localizer; the policy leaves attention" in mostly

@@ -62,6 +62,8 @@ def test_the_page_says_what_the_judgement_says(evidence: Evidence) -> None:
         "planter &lt;3&gt;",
         "accepted, right",
         "1.42x",
+        ">97%<",
+        "of the multiply-accumulates in INT8, localizer",
         "28%",
         "left in float16",
         "judged in 512 s",
