@@ -89,7 +89,7 @@ def _cells(peer: PeerLine, ours: PeerLine | None) -> Sequence[str]:
     return (
         peer.name,
         peer.runtime,
-        NOT_MEASURED if isinstance(peer.latency, Unknown) else _short(_median_ms(peer.latency)),
+        _frame(peer),
         _short(each) if isinstance(each, float) else NOT_MEASURED,
         ratio,
         f"{peak / 1e6:.0f}" if isinstance(peak, int) else NOT_MEASURED,
@@ -98,14 +98,17 @@ def _cells(peer: PeerLine, ours: PeerLine | None) -> Sequence[str]:
     )
 
 
+def _frame(peer: PeerLine) -> str:
+    if isinstance(peer.latency, Series):
+        return _short(float(np.median(unpack(peer.latency))) / 1e6)
+    each = peer.per_object_ms  # known where the frame is longer than a record keeps
+    return _short(each * peer.clicks) if isinstance(each, float) else NOT_MEASURED
+
+
 def _accuracy(value: float | Unknown) -> str:
     if isinstance(value, float):
         return f"{value:.2f}"
     return NO_ACCURACY if value.reason.startswith(NO_ACCURACY) else NOT_MEASURED
-
-
-def _median_ms(series: Series) -> float:
-    return float(np.median(unpack(series))) / 1e6
 
 
 def _short(value: float) -> str:

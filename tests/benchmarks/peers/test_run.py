@@ -158,6 +158,14 @@ def test_whole_forwards_are_timed_once_for_each_click(asked, monkeypatch):
     assert measure(peer, asked, RUN, quick=True).latency.count == 1 and len(calls) == 2
 
 
+def test_a_frame_that_is_longer_than_a_record_keeps(asked, monkeypatch):
+    monkeypatch.setattr(timing, "LIMIT_NS", 10_000_000)
+    peer = made(monkeypatch, Way(lambda query: time.sleep(0.01), "slow", whole=True))
+    line = measure(peer, asked, RUN, quick=False)
+    assert "longer than a record keeps" in line.latency.reason
+    assert line.per_object_ms >= 10 and line.peak_bytes > 0
+
+
 def test_frames_are_new_each_time_and_the_first_lap_warms_up(asked, monkeypatch):
     seen = []
     peer = made(monkeypatch, Way(seen.append, "frames"))

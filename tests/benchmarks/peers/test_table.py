@@ -76,6 +76,13 @@ def test_what_did_not_run_says_why():
     assert "* SIFT + LightGlue, ONNX Runtime: the package is not installed." in made
 
 
+def test_a_frame_too_long_for_a_record_is_still_stated():
+    too_long = Unknown("a frame takes 480 s, longer than a record keeps")
+    made = made_of(peer("lite", 32.0), peer("DetGeo", 60_000.0, latency=too_long))
+    assert cells(made, "DetGeo")[:3] == ["60,000", "7,500", "1,875x"]
+    assert "* DetGeo, ONNX Runtime: a frame takes 480 s, longer than a record keeps." in made
+
+
 def test_without_lite_there_is_no_ratio():
     assert cells(made_of(peer("OCGNet", 64.0)), "OCGNet")[2] == "not measured"
     made = made_of(peer("lite", None), peer("OCGNet", 64.0))
