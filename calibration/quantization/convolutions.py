@@ -81,6 +81,8 @@ class GraphView:
         if maker.op_type == "Clip":
             lowest = self.constants.get(maker.input[1]) if len(maker.input) > 1 else None
             return lowest is not None and float(numpy_helper.to_array(lowest)) >= 0
+        if maker.op_type == "Resize" and any(a.s == b"cubic" for a in maker.attribute):
+            return False  # a cubic overshoots on either side of an edge
         if maker.op_type == "Cast" or maker.op_type in KEEPS_SIGN:
             variable = [n for n in maker.input if n and n not in self.constants]
             return bool(variable) and all(self.not_negative(n) for n in variable)

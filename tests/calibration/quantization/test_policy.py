@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import helper
 
@@ -147,3 +149,24 @@ def test_the_number_of_clicks_is_no_meeting_of_the_views() -> None:
     )
     names = [each.name for each in sort_convolutions(model).eligible]
     assert names == [f"model.{name}.weight" for name in ELIGIBLE]
+
+
+@pytest.mark.parametrize(("mode", "kept"), [("linear", True), ("nearest", True), ("cubic", False)])
+def test_a_cubic_may_make_negative_numbers_of_none(mode: str, kept: bool) -> None:
+    """At an edge it overshoots: from zero upwards is no range for it."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["positive"]),
+        helper.make_node("Resize", ["positive", "", "scales"], ["larger"], mode=mode),
+    ]
+    scales = helper.make_tensor("scales", onnx.TensorProto.FLOAT, [4], [1.0, 1.0, 2.0, 2.0])
+    shapes = [("x", [1, 1, 6, 6]), ("larger", [1, 1, 12, 12])]
+    given, made = (
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in shapes
+    )
+    graph = helper.make_graph(nodes, "resized", [given], [made], [scales])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    assert GraphView(model).not_negative("larger") == kept
+    edge = np.zeros((1, 1, 6, 6), np.float32)
+    edge[..., 3:] = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    assert (session.run(None, {"x": edge})[0].min() >= 0) == kept
