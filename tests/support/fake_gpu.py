@@ -267,9 +267,7 @@ class FakeGpu:
     def capturing(self) -> bool:
         """Whether this thread captures."""
         own = threading.get_ident()
-        return any(
-            each.capture is not None and each.thread == own for each in self.streams.values()
-        )
+        return any(s.capture is not None and s.thread == own for s in self.streams.values())
 
     def assert_all_is_given_back(self) -> None:
         """At the end of a test: nothing leaked, and nothing ended in the wrong order."""
@@ -286,9 +284,7 @@ class FakeGpu:
 
     def _stream(self, handle: int) -> Stream:
         if handle not in self.streams:
-            raise BrokenRuleError(
-                f"there is no stream {handle:#x}; the default one is slow, and no use"
-            )
+            raise BrokenRuleError(f"no stream {handle:#x}; the default one is slow, and no use")
         return self.streams[handle]
 
     def _forbid_in_capture(self) -> None:
