@@ -6,11 +6,15 @@ import os
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
+import cv2
 import pytest
+from click.testing import CliRunner
 
 import edge.cores
 from edge.alignment_worker import AlignmentWorker
+from edge.commands.run import run
 from edge.cores import NICE, give_way, threads_beside
 from edge.types import ReferenceFeature
 
@@ -107,3 +111,29 @@ def test_matrix_products_stay_on_one_thread_unless_somebody_chose(given):
     assert variable == given.get("OPENBLAS_NUM_THREADS", "None"), "it does not stay"
     if not given:
         assert threads == "1"
+
+
+@pytest.mark.parametrize(("live", "threads"), [(True, 1), (False, 2)])
+def test_a_live_run_keeps_opencv_on_the_thread_that_calls_it(
+    monkeypatch, tmp_path, tiny_bundle, live, threads
+):
+    class StoppedError(Exception):
+        pass
+
+    def stop(*given, **named):
+        raise StoppedError(cv2.getNumThreads())
+
+    (tmp_path / "clicks.csv").write_text("frame,id,x,y\n0,a,1,2\n")
+    source = SimpleNamespace(live=live, close=lambda: None)
+    monkeypatch.setattr("edge.frames.open_source", lambda name: source)
+    monkeypatch.setattr("edge.assembly.assemble_on_map", stop)
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    options = ["--bundle", str(tiny_bundle.path), "--tiles", "map.mbtiles", "--source", "0"]
+    options += ["--clicks", str(tmp_path / "clicks.csv"), "--out", str(tmp_path / "out")]
+    try:
+        done = CliRunner().invoke(run, options)
+    finally:
+        cv2.setNumThreads(before)
+    assert isinstance(done.exception, StoppedError), done.output
+    assert done.exception.args == (threads,)
