@@ -11,6 +11,8 @@ from benchmarks.record.series import pack
 STAGES = ("capture", "window", "encode", "align", "preprocess", "copy", "engine", "postprocess")
 TOTAL, GPU, START_DELAY = "total", "gpu", "start delay"
 COLUMNS = (TOTAL, *STAGES, GPU, START_DELAY)
+_PLACES = {name: place for place, name in enumerate(COLUMNS)}
+_NO_STAGE = (-1,) * len(STAGES)
 ABSENT = -1  # this stage did not run for this query
 CAPACITY = 16_384  # queries; more double it
 Row = tuple[int, ...]  # nanoseconds in the order of COLUMNS
@@ -49,7 +51,7 @@ class Recorder:
 
 def row(total_ns: int, gpu_ns: int = ABSENT, start_delay_ns: int = ABSENT, **stages: int) -> Row:
     """A row of what was measured; stages by their names, what is left out did not run."""
-    found = [total_ns, *(ABSENT,) * len(STAGES), gpu_ns, start_delay_ns]
+    found = [total_ns, *_NO_STAGE, gpu_ns, start_delay_ns]
     for name, value in stages.items():
-        found[COLUMNS.index(name)] = value
+        found[_PLACES[name]] = value
     return tuple(found)
