@@ -7,7 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -104,6 +104,7 @@ def test_the_reference_for_gpus_is_the_reference(case):
 
 
 @settings(max_examples=20, deadline=None)
+@example(seed=3, batch=3, queries=2, keys=2, heads=3, head_width=12, positions="none", sharpness=30)
 @given(
     seed=st.integers(0, 10**6),
     batch=st.integers(1, 3),
@@ -120,7 +121,8 @@ def test_any_size(seed, batch, queries, keys, heads, head_width, positions, shar
     expected = case.expected()
     for found in (by_operator(case), by_function_body(case)):
         np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3)
-    low, high = (getattr(case.value, name)(1, keepdims=True) for name in ("min", "max"))
+    values = case.value.astype(np.float64)  # in float32 the 1e-9 below would be rounded away
+    low, high = (getattr(values, name)(1, keepdims=True) for name in ("min", "max"))
     assert ((expected >= low - 1e-9) & (expected <= high + 1e-9)).all(), "a mean of the values"
 
 
