@@ -34,7 +34,7 @@ main{max-width:1400px}
 h1 b.plain{color:var(--ink)}h1 b.good{color:var(--right)}h1 b.warn{color:var(--missed)}
 h1 b.bad{color:var(--wrong)}h3{font-size:15px;margin:0 0 8px;font-weight:600}
 .none{color:#6d7a8c}.scroll{max-height:none;overscroll-behavior-x:contain}
-.figures{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr))}
+.figures{display:grid;gap:16px;grid-template-columns:repeat(auto-fill,minmax(min(100%,480px),1fr))}
 .figure{background:var(--panel);border:1px solid var(--line);border-radius:12px;padding:16px;
 min-width:0}
 .figure svg text{stroke:none;font-weight:400}.figure svg text.b{font-weight:650}
