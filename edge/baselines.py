@@ -54,22 +54,7 @@ class SiftPredictor:
             found = _homography(of_frame, self._of_window(each))
             if found is not None and (best is None or found[0] > best[0]):
                 best = *found, each
-        if best is None:
-            return [Prediction(None, accepted=False) for _ in click_xy_px]
-        inliers, homography, each = best
-        points = np.asarray(click_xy_px, np.float64).reshape(-1, 1, 2)
-        projected = cv2.perspectiveTransform(points, homography).reshape(-1, 2)
-        return [self._answer(point, inliers, each) for point in projected]
-
-    def _answer(self, point: Array, inliers: int, each: MapWindow) -> Prediction:
-        if not np.isfinite(point).all():
-            return Prediction(None, accepted=False)
-        wide, high = self._box_wh_m
-        box = centred_box(np.asarray(point, np.float64), (wide / each.gsd_m, high / each.gsd_m))
-        x, y = (math.floor(value) for value in point.tolist())
-        height, width = each.window.valid.shape
-        on_map = 0 <= x < width and 0 <= y < height and bool(each.window.valid[y, x])
-        return Prediction(each.box_to_map(box), accepted=on_map, confidence=float(inliers))
+        return answers(click_xy_px, best, self._box_wh_m)
 
     def _of_frame(self, frame: Frame) -> _Keypoints:
         if self._last is None or self._last[0] is not frame:
@@ -146,3 +131,34 @@ def _homography(frame: _Keypoints, window: _Keypoints) -> tuple[int, Float64] | 
         return None
     inliers = int(np.count_nonzero(mask))
     return (inliers, np.asarray(homography, np.float64)) if inliers >= LEAST_INLIERS else None
+
+
+def answers(
+    click_xy_px: Float64, best: tuple[int, Float64, MapWindow] | None, box_wh_m: tuple[float, float]
+) -> list[Prediction]:
+    """What a homography of the whole frame says of its clicks.
+
+    Args:
+        click_xy_px: [N, 2], of the frame.
+        best: inliers, homography [3, 3] from frame to window, and that window; None: there is none.
+        box_wh_m: of every box, for a homography knows no sizes.
+    """
+    if best is None:
+        return [Prediction(None, accepted=False) for _ in click_xy_px]
+    inliers, homography, each = best
+    points = np.asarray(click_xy_px, np.float64).reshape(-1, 1, 2)
+    projected = cv2.perspectiveTransform(points, homography).reshape(-1, 2)
+    return [_answer(point, inliers, each, box_wh_m) for point in projected]
+
+
+def _answer(
+    point: Array, inliers: int, each: MapWindow, box_wh_m: tuple[float, float]
+) -> Prediction:
+    if not np.isfinite(point).all():
+        return Prediction(None, accepted=False)
+    wide, high = box_wh_m
+    box = centred_box(np.asarray(point, np.float64), (wide / each.gsd_m, high / each.gsd_m))
+    x, y = (math.floor(value) for value in point.tolist())
+    height, width = each.window.valid.shape
+    on_map = 0 <= x < width and 0 <= y < height and bool(each.window.valid[y, x])
+    return Prediction(each.box_to_map(box), accepted=on_map, confidence=float(inliers))

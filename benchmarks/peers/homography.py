@@ -6,7 +6,6 @@ window found once, plain RANSAC, at least 15 inliers, and the median labelled bo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,9 +13,15 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from edge.baselines import FRAME_SIDE_PX, KEPT_WINDOWS, LEAST_INLIERS, REPROJECTION_PX
+from edge.baselines import (
+    FRAME_SIDE_PX,
+    KEPT_WINDOWS,
+    LEAST_INLIERS,
+    REPROJECTION_PX,
+    answers,
+)
 from edge.pairs_images import MapWindow
-from edge.predictors import Prediction, centred_box
+from edge.predictors import Prediction
 from edge.types import Bool, Float64, Frame, Uint8
 
 
@@ -84,22 +89,7 @@ class HomographyPredictor:
             found = self._homography(of_frame, self._of_window(each), back)
             if found is not None and (best is None or found[0] > best[0]):
                 best = *found, each
-        if best is None:
-            return [Prediction(None, accepted=False) for _ in click_xy_px]
-        inliers, homography, each = best
-        points = np.asarray(click_xy_px, np.float64).reshape(-1, 1, 2)
-        projected = cv2.perspectiveTransform(points, homography).reshape(-1, 2)
-        return [self._answer(point, inliers, each) for point in projected]
-
-    def _answer(self, point: Float64, inliers: int, each: MapWindow) -> Prediction:
-        if not np.isfinite(point).all():
-            return Prediction(None, accepted=False)
-        wide, high = self._box_wh_m
-        box = centred_box(point, (wide / each.gsd_m, high / each.gsd_m))
-        x, y = (math.floor(value) for value in point.tolist())
-        height, width = each.window.valid.shape
-        on_map = 0 <= x < width and 0 <= y < height and bool(each.window.valid[y, x])
-        return Prediction(each.box_to_map(box), accepted=on_map, confidence=float(inliers))
+        return answers(click_xy_px, best, self._box_wh_m)
 
     def _of_window(self, each: MapWindow) -> Keypoints:
         key = each.window.map_id, each.window.window_id

@@ -2,48 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
+from fake_placing import FakePlaced, FakePlacer
 
 from edge.feature_cache import FeatureCache
 from edge.pipeline import Pipeline
-from edge.tiles.lattice import WindowPlace, nearest
-from edge.types import Click, FramePose, Prior, PriorSource, Verdict
+from edge.tiles.lattice import nearest
+from edge.types import Click, FramePose, Verdict
 from edge.window_choice import LatticeWindows
-
-
-@dataclass
-class FakePlaced:
-    """Puts the frame's pixel (x, y) at map pixel (x + dx, y + dy) with a known spread."""
-
-    place: WindowPlace
-    offset_px: tuple[float, float]  # of the frame in that window
-    inliers: int = 77
-    unknown: tuple[int, ...] = ()
-
-    def prior(self, clicks):
-        xy = np.asarray(clicks, np.float64) + self.offset_px
-        inv_var = np.full(len(xy), 0.25)
-        inv_var[list(self.unknown)] = 0.0
-        source = PriorSource.ALIGNMENT
-        return Prior(xy.astype(np.float32), inv_var.astype(np.float32), source, self.inliers)
-
-
-class FakePlacer:
-    """Returns what it is told to."""
-
-    note = ""
-
-    def __init__(self, answer=None):
-        self.answer = answer
-
-    def place(self, frame, pose, windows):
-        return self.answer
-
-    def close(self):
-        pass
 
 
 def build(parts, objects, placer, grid, budget_ms):
