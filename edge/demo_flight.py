@@ -14,11 +14,11 @@ from edge.assembly import Assembly, PriorChoice, assemble, assemble_on_map
 from edge.bundle import Bundle
 from edge.clicks import ClickSchedule
 from edge.errors import DataError
+from edge.frame_result import FrameResult
 from edge.frames import open_source
 from edge.pairs import PairsFrame, read_pairs
 from edge.pairs_grid import AllWindows, PairsGrid
 from edge.pairs_images import read_frame, read_map, window_for
-from edge.pipeline import FrameResult
 from edge.telemetry import Telemetry
 from edge.truth import Truth, by_geometry
 from edge.types import Click, Float64, Frame, FramePose

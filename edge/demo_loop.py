@@ -12,9 +12,9 @@ import numpy as np
 from edge.demo_flight import DemoFlight, Task
 from edge.demo_report import ShownFrame, merit
 from edge.film import encode_image, write_image
+from edge.frame_result import FrameResult
 from edge.graceful_stop import GracefulStop
 from edge.overlay import SIZE_PX, draw_overlay, outline_px
-from edge.pipeline import FrameResult
 from edge.sinks import FixLines, write_geojson
 from edge.truth import Box
 from edge.types import Uint8

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from edge.feature_cache import WindowReader
+from edge.frame_result import FrameResult
 from edge.labels import Labels
 from edge.matching import project
 from edge.palette import (
@@ -28,7 +29,6 @@ from edge.palette import (
     put_text,
     text_width_px,
 )
-from edge.pipeline import FrameResult
 from edge.strokes import cross, dashes, polygon, ring, sixteenths, wrapped
 from edge.tiles.lattice import WindowPlace
 from edge.types import Fix, Float64, Uint8, Verdict

@@ -8,52 +8,20 @@ tried, and for each click the best acceptance wins.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
 from edge.errors import WindowError
 from edge.frame_placer import PlacedFrame
-from edge.priors import Tracker, by_source, shifted, telemetry_prior
+from edge.frame_result import FrameResult, window_shown
+from edge.priors import shifted
 from edge.tiles.lattice import WindowPlace
-from edge.types import (
-    Click,
-    Fix,
-    Frame,
-    FramePose,
-    Prior,
-    PriorSource,
-    ReferenceFeature,
-    Timings,
-    Verdict,
-)
+from edge.types import Click, Fix, Frame, FramePose, Prior, Timings, Verdict
 from edge.window_choice import WindowChoice, WindowSupply
-
-
-class Locator(Protocol):
-    """The part of a `Localizer` that the pipeline needs."""
-
-    @property
-    def executor(self) -> str:
-        """Name of the executor."""
-        ...
-
-    @property
-    def precision(self) -> str:
-        """Precision of the graphs."""
-        ...
-
-    def localize(
-        self,
-        frame: Frame,
-        clicks: Sequence[Click],
-        feature: ReferenceFeature,
-        prior: Prior | None = None,
-    ) -> list[Fix]:
-        """Fixes of the clicks in one window."""
-        ...
+from edge.window_locator import Locator, Shares, WindowLocator
 
 
 class FramePlacer(Protocol):
@@ -71,31 +39,6 @@ class FramePlacer(Protocol):
     def close(self) -> None:
         """Let go of what it holds."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class FrameResult:
-    """What came of one frame."""
-
-    frame: Frame
-    clicks: tuple[Click, ...]
-    fixes: tuple[Fix, ...]  # in the order of the clicks
-    place: WindowPlace | None  # the window that most fixes lie in
-    feature: ReferenceFeature | None  # of that window
-    placed: PlacedFrame | None  # where the frame lies on the map
-    timings: Timings
-    note: str = ""  # on the windows, for people
-    place_note: str = ""  # why the frame is not aligned, for people
-    places: Mapping[str, WindowPlace] = field(default_factory=dict)  # of the windows of the fixes
-
-    def box_shown(self, fix: Fix) -> tuple[float, float, float, float] | None:
-        """The box of a fix in pixels of the window `place`, whichever window it was found in."""
-        own = self.places.get(fix.window_id or "")
-        if fix.box_xyxy_px is None or own is None or self.place is None:
-            return None
-        right, down = own.left_px - self.place.left_px, own.top_px - self.place.top_px
-        x1, y1, x2, y2 = fix.box_xyxy_px
-        return x1 + right, y1 + down, x2 + right, y2 + down
 
 
 class Pipeline:
@@ -120,11 +63,9 @@ class Pipeline:
             budget_ms: of a live frame without a place, after which no further window is tried; a
                 frame with one takes as few windows as will do. None: files, which can wait.
         """
-        self._locator = locator
+        self._locator = WindowLocator(locator, priors=placer is not None, track=track)
         self._windows = windows
         self._placer = placer
-        self._tracker = Tracker()
-        self._track = track
         self._budget_ms = budget_ms
 
     def process(self, frame: Frame, clicks: Sequence[Click], pose: FramePose) -> FrameResult:
@@ -159,9 +100,8 @@ class Pipeline:
             total_ms=1e3 * (time.perf_counter() - start_s),
         )
         fixes = [replace(fix, timings=timings) for fix in fixes]
-        if self._track and frame.timed:  # pictures of a folder may lie days apart
-            self._tracker.learn(fixes)
-        shown = _most_used(fixes, choice, placed.place if placed else None)
+        self._locator.learn(frame, fixes)
+        shown = window_shown(fixes, choice, placed.place if placed else None)
         return FrameResult(
             frame=frame,
             clicks=clicks,
@@ -182,7 +122,7 @@ class Pipeline:
         pose: FramePose,
         choice: WindowChoice,
         placed: PlacedFrame,
-    ) -> tuple[list[Fix], tuple[float, float]]:
+    ) -> tuple[list[Fix], Shares]:
         """Each click in the window that the alignment puts it in."""
         xy_px = np.array([(click.x_px, click.y_px) for click in clicks], np.float64)
         prior, aligned_in = placed.prior(xy_px.reshape(-1, 2)), placed.place
@@ -193,7 +133,7 @@ class Pipeline:
         for index, place in enumerate(homes):
             if place is None:
                 reason = "the alignment puts it outside the map"
-                outside[index] = self._no_window(frame, clicks[index], reason)
+                outside[index] = self._locator.without_window(frame, clicks[index], reason)
             else:
                 by_place.setdefault(place, []).append(index)
         found: dict[int, Fix] = dict(outside)
@@ -202,7 +142,7 @@ class Pipeline:
             own = Prior(prior.xy_px[indices], prior.inv_var[indices], prior.source, prior.inliers)
             left, top = place.left_px - aligned_in.left_px, place.top_px - aligned_in.top_px
             some = [clicks[index] for index in indices]
-            fixes, spent = self._locate(
+            fixes, spent = self._locator.locate(
                 frame, some, choice.feature(place), pose, shifted(own, left, top)
             )
             found.update(zip(indices, fixes, strict=True))
@@ -211,88 +151,29 @@ class Pipeline:
 
     def _try_all(
         self, frame: Frame, clicks: tuple[Click, ...], pose: FramePose, choice: WindowChoice
-    ) -> tuple[list[Fix], tuple[float, float]]:
+    ) -> tuple[list[Fix], Shares]:
         """The windows in turn; for each click the best acceptance wins, else the likelier one."""
         best: list[Fix] = []
         shares = [0.0, 0.0]
         for place in choice.places if clicks else ():
             if best and self._budget_ms is not None and sum(shares) > self._budget_ms:
                 break
-            fixes, spent = self._locate(frame, clicks, choice.feature(place), pose, None)
+            fixes, spent = self._locator.locate(frame, clicks, choice.feature(place), pose, None)
             pairs = zip(best, fixes, strict=True) if best else ()
             better = [new if _rank(new) > _rank(old) else old for old, new in pairs]
             best = better if best else fixes
             shares = [shares[0] + spent[0], shares[1] + spent[1]]
         return best, (shares[0], shares[1])
 
-    def _locate(
-        self,
-        frame: Frame,
-        clicks: Sequence[Click],
-        feature: ReferenceFeature,
-        pose: FramePose,
-        aligned: Prior | None,
-    ) -> tuple[list[Fix], tuple[float, float]]:
-        """The clicks in one window with the best prior of each; (preprocess, localize) ms."""
-        priors: list[Prior] = []
-        if self._placer is not None:
-            high, wide = frame.image.shape[:2]
-            priors = [aligned] if aligned is not None else []
-            priors.append(self._tracker.prior(clicks, feature, frame.time_s))
-            priors.append(telemetry_prior(clicks, (wide, high), feature, pose))
-        fixes: dict[int, Fix] = {}
-        preprocess_ms = localize_ms = 0.0
-        for indices, prior in by_source(len(clicks), priors):
-            some = [clicks[index] for index in indices]
-            known = prior if prior.source is not PriorSource.NONE else None
-            found = self._locator.localize(frame, some, feature, known)
-            fixes.update(zip(indices, found, strict=True))
-            preprocess_ms += found[0].timings.preprocess_ms or 0.0
-            localize_ms += found[0].timings.localize_ms or 0.0
-        return [fixes[index] for index in range(len(clicks))], (preprocess_ms, localize_ms)
-
     def _nowhere(
         self, frame: Frame, clicks: tuple[Click, ...], reason: str, start_s: float
     ) -> FrameResult:
         timings = Timings(total_ms=1e3 * (time.perf_counter() - start_s))
-        fixes = [self._no_window(frame, click, reason) for click in clicks]
+        fixes = [self._locator.without_window(frame, click, reason) for click in clicks]
         fixes = [replace(fix, timings=timings) for fix in fixes]
         return FrameResult(frame, clicks, tuple(fixes), None, None, None, timings, reason)
-
-    def _no_window(self, frame: Frame, click: Click, reason: str) -> Fix:
-        return Fix(
-            click_id=click.click_id,
-            click_xy_px=(click.x_px, click.y_px),
-            frame_index=frame.index,
-            frame_source=frame.source,
-            capture_time_s=frame.time_s,
-            window_id=None,
-            box_xyxy_px=None,
-            lon_lat_deg=None,
-            corners_lon_lat_deg=(),
-            error_radius_m=None,
-            acceptance_probability=0.0,
-            verdict=Verdict.NO_WINDOW,
-            reason=reason,
-            executor=self._locator.executor,
-            precision=self._locator.precision,
-        )
 
 
 def _rank(fix: Fix) -> tuple[int, float]:
     """A window without imagery says nothing: any other answer is better."""
     return int(fix.verdict is not Verdict.NO_COVERAGE), fix.acceptance_probability
-
-
-def _most_used(
-    fixes: Sequence[Fix], choice: WindowChoice, aligned_in: WindowPlace | None
-) -> WindowPlace | None:
-    """The window to show: that of most accepted fixes, else of most fixes, else the likeliest."""
-    score: dict[str, int] = {}
-    for fix in fixes:
-        if fix.window_id is not None:
-            weight = 100 if fix.verdict is Verdict.ACCEPTED else 1
-            score[fix.window_id] = score.get(fix.window_id, 0) + weight
-    if score:
-        return choice.used.get(max(score, key=lambda name: score[name]))
-    return aligned_in or (choice.places[0] if choice.places else None)

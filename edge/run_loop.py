@@ -14,10 +14,10 @@ from edge.assembly import Assembly
 from edge.clicks import ClickSchedule
 from edge.errors import ClickError
 from edge.film import OverlayFilm
+from edge.frame_result import FrameResult
 from edge.frames import FrameSource
 from edge.graceful_stop import GracefulStop
 from edge.overlay import draw_overlay
-from edge.pipeline import FrameResult
 from edge.run_summary import RunSummary
 from edge.sinks import FixLines, write_geojson
 from edge.stopwatch import stage_times

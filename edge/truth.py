@@ -10,9 +10,9 @@ from pathlib import PurePath
 
 import numpy as np
 
+from edge.frame_result import FrameResult
 from edge.geodesy import distance_m
 from edge.pairs import Pairs, PairsClick
-from edge.pipeline import FrameResult
 from edge.scoring import RIGHT_IOU, iou
 from edge.types import Click, Fix, Float64, Frame, ReferenceFeature, Verdict
 

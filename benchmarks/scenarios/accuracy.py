@@ -16,8 +16,8 @@ from edge.assembly import ALIGNMENT_GRAPH, ExecutorChoice, PriorChoice
 from edge.bundle import Bundle
 from edge.evaluation import FrameResult as EvaluatedFrame
 from edge.evaluation import open_sites, run_site
+from edge.frame_result import FrameResult
 from edge.localizer import Localizer
-from edge.pipeline import FrameResult
 from edge.predictors import LitePredictor
 from edge.scoring import JudgedClick, score
 from edge.truth import Truth, by_geometry

@@ -24,9 +24,9 @@ from benchmarks.scenarios.recorder import ABSENT, START_DELAY, TOTAL, Recorder, 
 from benchmarks.scenarios.rules import Rules
 from edge.errors import ExecutorError
 from edge.executors.run_clock import RunClock
+from edge.frame_result import FrameResult
 from edge.graceful_stop import GracefulStop
 from edge.live import LiveSource
-from edge.pipeline import FrameResult
 from edge.types import Click, Frame, FramePose
 
 NAME = "scheduled camera"
