@@ -30,6 +30,7 @@ CUT_SHORT = (
     "not aligned, and not searched in full: an earlier search there failed, so the rest is spread "
     "over the frames (--telemetry with yaw_deg and gsd_m makes it short)"
 )
+LATE = "not aligned in time: a live frame does not wait for its place on the map"
 _NOWHERE_PX = -1e6
 
 
@@ -136,8 +137,6 @@ class InlinePlacer:
 class WorkerPlacer:
     """Aligns in another thread. A frame waits for it only where the thread would starve."""
 
-    note = ""  # a live frame without an alignment may have one yet to come
-
     def __init__(self, worker: AlignerThread, *, patience_s: float = 0.0) -> None:
         """Take a running thread.
 
@@ -152,6 +151,7 @@ class WorkerPlacer:
         self._fed_s: float | None = None  # capture time of the last frame that was finished
         self._motion = FrameMotion()
         self._places: dict[str, WindowPlace] = {}
+        self.note = ""  # of the last frame
 
     def place(self, frame: Frame, pose: FramePose, windows: WindowChoice) -> PlacedFrame | None:
         """Offer the frame, and carry the newest alignment to it; None: there is none that reaches.
@@ -159,6 +159,11 @@ class WorkerPlacer:
         Raises:
             FeatureStoreError: the windows were stored without local features.
         """
+        placed = self._carried(frame, pose, windows)
+        self.note = LATE if placed is None else ""
+        return placed
+
+    def _carried(self, frame: Frame, pose: FramePose, windows: WindowChoice) -> PlacedFrame | None:
         self._motion.add(frame)
         features = tuple(windows.feature(place) for place in windows.places[:MOST_ALIGNED])
         self._places.update(windows.used)

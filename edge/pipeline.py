@@ -23,6 +23,8 @@ from edge.types import Click, Fix, Frame, FramePose, Prior, Timings, Verdict
 from edge.window_choice import WindowChoice, WindowSupply
 from edge.window_locator import Locator, Shares, WindowLocator
 
+HURRIED = "a live frame without a place has little time: only its likeliest windows were tried"
+
 
 class FramePlacer(Protocol):
     """Lays frames on windows: inline, or beside the frame path."""
@@ -82,13 +84,15 @@ class Pipeline:
             choice = self._windows.choose(pose)
         except WindowError as error:
             return self._nowhere(frame, clicks, f"{error.what}: {error.found}", start_s)
-        placed, align_ms = None, None
+        placed, align_ms, notes = None, None, [choice.note]
         if self._placer is not None:
             align_s = time.perf_counter()
             placed = self._placer.place(frame, pose, choice)
             align_ms = 1e3 * (time.perf_counter() - align_s) - choice.fetch_ms
         if placed is None:
-            fixes, shares = self._try_all(frame, clicks, pose, choice)
+            fixes, shares, tried = self._try_all(frame, clicks, pose, choice)
+            if clicks and tried < len(choice.places):
+                notes.append(HURRIED)
         else:
             fixes, shares = self._go_there(frame, clicks, pose, choice, placed)
         timings = Timings(
@@ -110,7 +114,7 @@ class Pipeline:
             feature=choice.feature(shown) if shown is not None else None,
             placed=placed,
             timings=timings,
-            note=choice.note,
+            note="; ".join(note for note in notes if note),
             place_note=self._placer.note if self._placer is not None else "",
             places=choice.used,
         )
@@ -151,10 +155,14 @@ class Pipeline:
 
     def _try_all(
         self, frame: Frame, clicks: tuple[Click, ...], pose: FramePose, choice: WindowChoice
-    ) -> tuple[list[Fix], Shares]:
-        """The windows in turn; for each click the best acceptance wins, else the likelier one."""
+    ) -> tuple[list[Fix], Shares, int]:
+        """The windows in turn; for each click the best acceptance wins, else the likelier one.
+
+        Also what it took, and how many windows were tried.
+        """
         best: list[Fix] = []
         shares = [0.0, 0.0]
+        tried = 0
         for place in choice.places if clicks else ():
             if best and self._budget_ms is not None and sum(shares) > self._budget_ms:
                 break
@@ -163,7 +171,8 @@ class Pipeline:
             better = [new if _rank(new) > _rank(old) else old for old, new in pairs]
             best = better if best else fixes
             shares = [shares[0] + spent[0], shares[1] + spent[1]]
-        return best, (shares[0], shares[1])
+            tried += 1
+        return best, (shares[0], shares[1]), tried
 
     def _nowhere(
         self, frame: Frame, clicks: tuple[Click, ...], reason: str, start_s: float

@@ -15,6 +15,7 @@ from edge.feature_cache import FeatureCache
 from edge.frame_motion import FrameMotion
 from edge.frame_placer import (
     CUT_SHORT,
+    LATE,
     SEARCHED,
     STEP_SIGMA_PX,
     InlinePlacer,
@@ -257,11 +258,12 @@ def test_live_a_frame_never_waits_for_its_alignment_and_gets_an_earlier_one(part
                 placer.place(seen_by(camera(index), index, 0.1 * index), FramePose(), choice)
                 is None
             )
+            assert placer.note == LATE
         assert time.monotonic() - start_s < 1.5
         aligner.may_finish.set()
         placer._worker.wait(5)
         placed = placer.place(seen_by(camera(3), 3, 0.3), FramePose(), choice)
-        assert placed.place == choice.places[0]
+        assert placed.place == choice.places[0] and placer.note == ""
         assert placed.steps == 1  # of the frames that waited only the newest was aligned
         spots = np.array([[320.0, 240.0]])
         true = project(np.linalg.inv(camera(2)) @ camera(3), spots)
@@ -298,3 +300,4 @@ def test_old_unknown_or_foreign_alignments_are_not_carried(
     placer.place(seen_by(camera(0), 0, 0.0), FramePose(), choice)
     placed = placer.place(seen_by(camera(1), 1, 0.1), FramePose(), choice)
     assert (placed is not None) is found
+    assert placer.note == ("" if found else LATE)

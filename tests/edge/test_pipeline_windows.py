@@ -7,10 +7,10 @@ import pytest
 from fake_placing import FakePlaced, FakePlacer
 
 from edge.feature_cache import FeatureCache
-from edge.pipeline import Pipeline
+from edge.pipeline import HURRIED, Pipeline
 from edge.tiles.lattice import nearest
 from edge.types import Click, FramePose, Verdict
-from edge.window_choice import LatticeWindows
+from edge.window_choice import MOST_WINDOWS, LatticeWindows
 
 
 def build(parts, objects, placer, grid, budget_ms):
@@ -83,8 +83,24 @@ def test_a_frame_without_a_place_tries_windows_as_long_as_its_budget_lasts(
     pipeline = Pipeline(localizer, supply, FakePlacer(), budget_ms=budget_ms)
     position = grid.lon_lat_deg(1780, 1530)
     pose = FramePose(position, sigma_m=40)
-    pipeline.process(parts.frame(), CLICKS, pose)
+    result = pipeline.process(parts.frame(), CLICKS, pose)
     tried = list(dict.fromkeys(window for window, _, _ in localizer.calls))
     assert len(tried) == windows
+    assert result.note == ("" if windows == 6 else HURRIED)  # all six, or it says so
     first = supply.choose(pose).places[0]
     assert tried[0] == grid.window_id(first.left_px, first.top_px)
+
+
+def test_a_hurried_frame_without_clicks_left_nothing_out(parts):
+    grid = parts.PlainGrid()
+    pipeline, _ = build(parts, {}, FakePlacer(), grid, 0.5)
+    pose = FramePose(grid.lon_lat_deg(1780, 1530), sigma_m=40)
+    assert pipeline.process(parts.frame(), (), pose).note == ""
+
+
+def test_both_notes_on_the_windows_of_a_hurried_frame_are_said(parts):
+    grid = parts.PlainGrid()
+    pipeline, _ = build(parts, {}, FakePlacer(), grid, 0.5)
+    pose = FramePose(grid.lon_lat_deg(2000, 2000), sigma_m=300)
+    note = pipeline.process(parts.frame(), CLICKS, pose).note
+    assert note.endswith(f"the nearest {MOST_WINDOWS} tried; {HURRIED}")
