@@ -23,6 +23,7 @@ from edge.localizer import Localizer
 from edge.machine import usable_cores
 from edge.pipeline import FramePlacer, Pipeline
 from edge.precisions import graph_precision
+from edge.read_ahead import ReadAhead
 from edge.tiles.opening import open_map
 from edge.tiles.window import TileMap
 from edge.window_choice import LatticeWindows, WindowSupply
@@ -62,11 +63,14 @@ class Assembly:
     tiles: TileMap | None
     placer: FramePlacer | None
     store: FeatureStore | None = None
+    ahead: ReadAhead | None = None  # of a live run with a store
 
     def close(self) -> None:
-        """Let go of the worker thread, the store and the map."""
+        """Let go of the threads, the store and the map."""
         if self.placer is not None:
             self.placer.close()
+        if self.ahead is not None:
+            self.ahead.close()
         if self.store is not None:
             self.store.close()
         if self.tiles is not None:
@@ -98,7 +102,7 @@ def assemble_on_map(
         map_path: MBTiles, PMTiles, XYZ folder or GeoTIFF.
         store_path: folder of encoded windows of that map; None: encode on demand.
         prior: see PriorChoice.
-        live: alignment runs beside the frame path instead of in it.
+        live: alignment, and reading of stored windows to come, run beside the frame path.
         executor: what runs the graphs; None: ONNX Runtime in fp32.
 
     Raises:
@@ -160,7 +164,7 @@ def assemble(
         supply: offers the windows of a frame, out of the cache that it is given.
         store: windows encoded before.
         prior: see PriorChoice.
-        live: alignment runs beside the frame path instead of in it.
+        live: alignment, and reading of stored windows to come, run beside the frame path.
         track: an accepted fix is a prior for the next click of its id.
         executor: what runs the graphs; None: ONNX Runtime in fp32. Alignment is always its.
 
@@ -176,12 +180,13 @@ def assemble(
     chosen = choice.name, choice.precision, choice.threads, choice.device
     localizer = Localizer.open(bundle, *chosen, spinning=not crowded)
     describe = aligner.describe if aligner else None
-    cache = FeatureCache(localizer, pictures, describe=describe, store=store)
+    ahead = ReadAhead(store) if live and store is not None else None
+    cache = FeatureCache(localizer, pictures, describe=describe, store=ahead or store, ahead=ahead)
     windows = supply(cache)
     placer = _placer(aligner, live, crowded)
     budget_ms = LIVE_BUDGET_MS if live and placer is not None else None
     pipeline = Pipeline(localizer, windows, placer, track=track, budget_ms=budget_ms)
-    return Assembly(pipeline, localizer, windows, pictures, None, placer)
+    return Assembly(pipeline, localizer, windows, pictures, None, placer, ahead=ahead)
 
 
 def _aligner(bundle: Bundle, prior: PriorChoice, threads: int) -> Aligner | None:

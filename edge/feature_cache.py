@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -29,6 +29,14 @@ class StoredFeatures(Protocol):
 
     def read(self, window_id: str) -> ReferenceFeature:
         """A stored window."""
+        ...
+
+
+class ReadsAhead(Protocol):
+    """The part of a `ReadAhead` that is needed here."""
+
+    def expect(self, window_ids: Iterable[str]) -> None:
+        """Windows that may be asked for soon."""
         ...
 
 
@@ -66,6 +74,7 @@ class FeatureCache:
         *,
         describe: Callable[[ReferenceWindow], Mapping[str, Array]] | None = None,
         store: StoredFeatures | None = None,
+        ahead: ReadsAhead | None = None,
         capacity: int = CAPACITY,
     ) -> None:
         """Keep features of one grid.
@@ -75,12 +84,14 @@ class FeatureCache:
             grid: where windows are read.
             describe: adds the `align_*` tensors to a window encoded here; None: no alignment.
             store: is asked first.
+            ahead: is told which stored windows may come next; None: nobody reads ahead.
             capacity: how many to keep in memory.
         """
         self._grid = grid
         self._encoder = encoder
         self._describe = describe
         self._store = store
+        self._ahead = ahead
         self._capacity = capacity
         self._held: OrderedDict[WindowPlace, ReferenceFeature] = OrderedDict()
 
@@ -107,6 +118,12 @@ class FeatureCache:
         while len(self._held) > self._capacity:
             self._held.popitem(last=False)
         return PlacedFeature(place, feature, window_ms, encode_ms)
+
+    def expect(self, places: Iterable[WindowPlace]) -> None:
+        """Places that may be asked for soon; those that are not at hand are read ahead."""
+        if self._ahead is not None:
+            absent = (place for place in places if place not in self._held)
+            self._ahead.expect(self._grid.window_id(at.left_px, at.top_px) for at in absent)
 
     def forget(self, place: WindowPlace) -> None:
         """Let go of the feature of a place, if it is held."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
 
 from edge.errors import WindowError
 from edge.feature_cache import FeatureCache, PlacedFeature
-from edge.tiles.lattice import WindowPlace, all_windows, count_windows, nearest, within
+from edge.tiles.lattice import WindowPlace, all_windows, around, count_windows, nearest, within
 from edge.tiles.window import WINDOW_PX, PixelGrid
 from edge.types import Bool, Float32, FramePose, ReferenceFeature
 
 MOST_WINDOWS = 16  # tried for one frame
+MOST_AHEAD = 12  # expected after it: those around four windows in a square
 EDGE_PX = 48  # a click that is expected nearer to the edge of a window belongs to the next one
 TIGHT_EDGE_PX = 16  # the same, where it would draw a second window into a hurried frame
 
@@ -166,9 +168,9 @@ class LatticeWindows:
             places = within(self._grid, position, pose.sigma_m, size_px=self._size_px)
             if len(places) > MOST_WINDOWS:
                 note = f"{len(places)} windows within two sigma, the nearest {MOST_WINDOWS} tried"
-        return WindowChoice(
-            places[:MOST_WINDOWS], self._cache, elsewhere=self._elsewhere, note=note
-        )
+        places = places[:MOST_WINDOWS]
+        self._cache.expect(islice(around(self._grid, places), MOST_AHEAD))
+        return WindowChoice(places, self._cache, elsewhere=self._elsewhere, note=note)
 
     def _elsewhere(self, lon_lat_deg: tuple[float, float]) -> WindowPlace | None:
         try:

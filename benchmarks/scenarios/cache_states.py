@@ -51,6 +51,10 @@ class StatedCache:
             self._hold(place, self._most)
         return self._cache.get(place)
 
+    def expect(self, places: Iterable[WindowPlace]) -> None:
+        """See `FeatureCache.expect`."""
+        self._cache.expect(places)
+
     def fill(self, places: Iterable[WindowPlace]) -> None:
         """Encode windows before anything is measured, unless none is ever at hand."""
         if self._hit_rate > 0:

@@ -1,8 +1,8 @@
 """What the periodic scenario needs before its first frame: store, pipeline, clicks.
 
 Warm, the windows of the flight were encoded into a store before, as they are before a real one, and
-are loaded from it where the flight comes to a new window. Cold and mixed have no store: a window
-that is not at hand is encoded in the midst of the flight.
+are read from it ahead of the flight, beside the frame path (`edge.read_ahead`). Cold and mixed have
+no store: a window that is not at hand is encoded in the midst of the flight.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ def fly_periodic(
         try:
             if not stored:
                 made[0].fill(places)
-            beside = (("alignment",) if aligned else ()) + (("window loading",) if stored else ())
+            ahead = assembly.ahead is not None  # of the windows to come, in the store
+            beside = (("alignment",) if aligned else ()) + (("window loading",) if ahead else ())
             clock = assembly.localizer.clock
             calm_opencv()  # as a live run does
             return fly(

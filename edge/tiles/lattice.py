@@ -8,8 +8,8 @@ whose cell holds it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -124,6 +124,18 @@ def count_windows(grid: PixelGrid, size_px: int = WINDOW_PX) -> int:
     """How many windows `all_windows` gives, without walking over them."""
     left, top, right, bottom = grid.extent_px
     return len(_inner(left, right, size_px)) * len(_inner(top, bottom, size_px))
+
+
+def around(grid: PixelGrid, places: Sequence[WindowPlace]) -> Iterator[WindowPlace]:
+    """The windows of the map one step away from some of its windows, and none of these, once."""
+    seen = set(places)
+    for place in places:
+        for down in (-STEP_PX, 0, STEP_PX):
+            for right in (-STEP_PX, 0, STEP_PX):
+                near = replace(place, left_px=place.left_px + right, top_px=place.top_px + down)
+                if near not in seen and _touches(grid, near):
+                    seen.add(near)
+                    yield near
 
 
 def _cover(

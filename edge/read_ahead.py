@@ -1,0 +1,106 @@
+"""Stored windows read before they are needed, in a thread of low priority beside the frame path.
+
+Reading one takes milliseconds: its pages come from the disk, its checksum is counted, and what is
+int8 in the store becomes float16. A flight comes to new windows at its own pace, and the next ones
+lie around those of the frame at hand. A window that was not read in time, as those of the first
+frame, is read by the frame that needs it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable
+from typing import Protocol
+
+from edge.cores import give_way
+from edge.errors import TilefixError
+from edge.types import ReferenceFeature
+
+
+class Stored(Protocol):
+    """The part of a `FeatureStore` that is needed here; read by two threads."""
+
+    def __contains__(self, window_id: str) -> bool: ...
+
+    def read(self, window_id: str) -> ReferenceFeature:
+        """A stored window."""
+        ...
+
+
+class ReadAhead:
+    """Stands before a store and reads what is expected to be asked for. Close it after use."""
+
+    def __init__(self, store: Stored) -> None:
+        self._store = store
+        self._changed = threading.Condition()
+        self._expected: tuple[str, ...] = ()
+        self._read: dict[str, ReferenceFeature] = {}
+        self._refused: set[str] = set()
+        self._busy = self._closing = False
+        self._thread = threading.Thread(target=self._run, name="read ahead", daemon=True)
+        self._thread.start()
+
+    def __contains__(self, window_id: str) -> bool:
+        return window_id in self._store
+
+    def read(self, window_id: str) -> ReferenceFeature:
+        """A stored window: the one read ahead, which is let go of, else read at once.
+
+        Raises:
+            FeatureStoreError: see `FeatureStore.read`.
+        """
+        with self._changed:
+            ready = self._read.pop(window_id, None)
+            self._expected = tuple(name for name in self._expected if name != window_id)
+        return ready if ready is not None else self._store.read(window_id)
+
+    def expect(self, window_ids: Iterable[str]) -> None:
+        """Windows that may be asked for soon, in place of those expected before. At once."""
+        wanted = tuple(name for name in window_ids if name in self._store)
+        with self._changed:
+            if wanted != self._expected:
+                self._expected = wanted
+                self._read = {name: self._read[name] for name in wanted if name in self._read}
+                self._changed.notify_all()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until all that is expected was read; for tests. False: timed out."""
+        with self._changed:
+            return self._changed.wait_for(self._idle, timeout_s)
+
+    def close(self) -> None:
+        """Let the window at work finish, end the thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _idle(self) -> bool:
+        return not self._busy and self._next() is None
+
+    def _next(self) -> str | None:
+        done = self._read.keys() | self._refused
+        return next((name for name in self._expected if name not in done), None)
+
+    def _run(self) -> None:
+        give_way()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or self._next() is not None)
+                name = self._next()
+                if self._closing or name is None:
+                    return
+                self._busy = True
+            found = None
+            with contextlib.suppress(
+                TilefixError
+            ):  # the frame that needs it meets it too: it says so
+                found = self._store.read(name)
+            with self._changed:
+                self._busy = False
+                if found is None:
+                    self._refused.add(name)
+                elif name in self._expected:
+                    self._read[name] = found
+                self._changed.notify_all()
