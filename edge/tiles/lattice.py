@@ -122,8 +122,8 @@ def all_windows(grid: PixelGrid, size_px: int = WINDOW_PX) -> Iterator[WindowPla
 
 def count_windows(grid: PixelGrid, size_px: int = WINDOW_PX) -> int:
     """How many windows `all_windows` gives, without walking over them."""
-    left, top, right, bottom = grid.extent_px
-    return len(_inner(left, right, size_px)) * len(_inner(top, bottom, size_px))
+    columns, rows = _columns_and_rows(grid, grid.extent_px, size_px)
+    return len(columns) * len(rows)
 
 
 def around(grid: PixelGrid, places: Sequence[WindowPlace]) -> Iterator[WindowPlace]:
@@ -141,11 +141,29 @@ def around(grid: PixelGrid, places: Sequence[WindowPlace]) -> Iterator[WindowPla
 def _cover(
     grid: PixelGrid, box: tuple[float, float, float, float], size_px: int
 ) -> Iterator[WindowPlace]:
-    for row in _inner(box[1], box[3], size_px):
-        for column in _inner(box[0], box[2], size_px):
-            place = _place(column, row, size_px)
-            if _touches(grid, place):
-                yield place
+    columns, rows = _columns_and_rows(grid, box, size_px)
+    for row in rows:
+        for column in columns:
+            yield _place(column, row, size_px)
+
+
+def _columns_and_rows(
+    grid: PixelGrid, box: tuple[float, float, float, float], size_px: int
+) -> tuple[range, range]:
+    """Indices of the cells that meet a box and whose windows touch the map.
+
+    A window smaller than the step lies amid its cell, which may meet the map where it does not.
+    """
+    left, top, right, bottom = grid.extent_px
+    across = _touching(_inner(box[0], box[2], size_px), left, right, size_px)
+    return across, _touching(_inner(box[1], box[3], size_px), top, bottom, size_px)
+
+
+def _touching(indices: range, first_px: int, behind_px: int, size_px: int) -> range:
+    """Those of a row of indices whose windows hold a pixel of [first_px, behind_px)."""
+    lowest = math.floor((first_px - size_px) / STEP_PX) + 1
+    highest = math.ceil(behind_px / STEP_PX) - 1
+    return range(max(indices.start, lowest), min(indices.stop, highest + 1))
 
 
 def _box_px(

@@ -162,6 +162,30 @@ def test_a_map_smaller_than_a_window():
     assert 1 <= len(places) <= 4
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    corner=st.tuples(st.integers(-1500, 1500), st.integers(-1500, 1500)),
+    wide=st.integers(1, 2500),
+    high=st.integers(1, 2500),
+    size_px=st.integers(1, 1600),
+)
+def test_the_count_is_that_of_the_windows_whatever_their_size(corner, wide, high, size_px):
+    """Against all places whose cell meets the map and whose window holds a pixel of it."""
+    left, top = LEFT + corner[0], TOP + corner[1]
+    small = Plane((left, top, left + wide, top + high))
+
+    def along(first, behind):
+        starts = range((first // STEP_PX - 9) * STEP_PX, behind + 9 * STEP_PX, STEP_PX)
+        middles = [(at, at + size_px / 2) for at in starts if at < behind and at + size_px > first]
+        half = STEP_PX / 2
+        return [at for at, amid in middles if amid - half < behind and amid + half > first]
+
+    expected = {(x, y) for x in along(left, left + wide) for y in along(top, top + high)}
+    places = list(all_windows(small, size_px))
+    assert {(place.left_px, place.top_px) for place in places} == expected
+    assert len(places) == len(expected) == count_windows(small, size_px)
+
+
 @pytest.mark.parametrize("size_px", [256, 512, 768, 2048])
 def test_other_window_sizes(size_px):
     places = list(all_windows(TOWN, size_px))
