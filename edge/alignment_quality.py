@@ -14,7 +14,7 @@ MOST_ANISOTROPY = 4.0  # of the local scale; a camera 75 degrees off the vertica
 MOST_ZOOM_CHANGE = 16.0  # of the local area, between the inliers
 LEAST_HULL_SHARE = 0.02  # of the frame, covered by the inliers
 LEAST_HULL_PX2 = 32.0**2  # of the window
-# Fitted on real frames by benchmarks/alignment_study.py: residuals of neighbouring matches are not
+# Fitted on real frames by benchmarks.studies.alignment: residuals of neighbouring matches are not
 # independent (relief, lens), so the covariance of least squares is too small by this factor.
 INFLATION = 3.0
 FLOOR_PX = 0.5  # window pixels: relief and the map's own distortion

@@ -94,7 +94,7 @@ def take_look(
         window_size_px: width, height of the window.
         to_window: [3, 3], working frame -> window; with `anywhere` only its turn and zoom count.
         anywhere: match against the whole window, not only around the footprint.
-        match: pairs the features; benchmarks/matcher_study.py weighs another one.
+        match: pairs the features; benchmarks/studies/matcher.py weighs another one.
 
     Returns:
         None where fewer than `LEAST_SUPPORT` matches agree, or nothing of the frame is inside.

@@ -13,7 +13,6 @@ import pytest
 import torch
 from quick_weights import quick_random_weights
 
-from benchmarks import gpu_acceptance, tile_attention_trial
 from benchmarks.acceptance_record import (
     Requirement,
     Skip,
@@ -23,8 +22,10 @@ from benchmarks.acceptance_record import (
     record,
     write_record,
 )
-from benchmarks.model_trial import MODELS, halves_of
-from benchmarks.tile_attention_trial import check, compare
+from benchmarks.gpu import acceptance as gpu_acceptance
+from benchmarks.gpu import tile_attention_trial
+from benchmarks.gpu.model_trial import MODELS, halves_of
+from benchmarks.gpu.tile_attention_trial import check, compare
 from edge.errors import UsageError
 from export.plugin import cuda_op
 from export.plugin.random_cases import random_case

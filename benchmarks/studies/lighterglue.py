@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.alignment_tally import Took
+from benchmarks.studies.alignment_tally import Took
 from edge.local_features import LocalFeatures
 from edge.types import Float64
 

@@ -1,7 +1,7 @@
 """The README's table of what was measured on GPUs, from the records of `gpu_acceptance`.
 
-    python -m benchmarks.gpu_table            prints it
-    python -m benchmarks.gpu_table --write    puts it between the two markers in README.md
+    python -m benchmarks.gpu.table            prints it
+    python -m benchmarks.gpu.table --write    puts it between the two markers in README.md
 
 One column for each GPU, of its newest record in benchmarks/results. What no record holds is "not
 measured"; where there is no record at all, only what is asked for is listed.
@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.model_trial import ATTENDING, MODELS
+from benchmarks.gpu.model_trial import ATTENDING, MODELS
 from benchmarks.readme_table import Marks
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 README = ROOT / "README.md"
-BEGIN = "<!-- table of benchmarks.gpu_table -->"
-END = "<!-- end of the table of benchmarks.gpu_table -->"
+BEGIN = "<!-- table of benchmarks.gpu.table -->"
+END = "<!-- end of the table of benchmarks.gpu.table -->"
 MARKS = Marks(BEGIN, END, "the table of GPUs")
 KIND = "gpu_acceptance"
 NOT_MEASURED = "not measured"
@@ -190,7 +190,7 @@ def table(records: Sequence[Record]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table, or write it; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="benchmarks.gpu_table", description=__doc__)
+    parser = argparse.ArgumentParser(prog="benchmarks.gpu.table", description=__doc__)
     parser.add_argument("--write", action="store_true", help="into README.md")
     given = parser.parse_args(arguments)
     made = table(read_records())

@@ -1,6 +1,6 @@
 """Does the choice by coverage see more of the range than the first N frames, or N at random?
 
-    python -m benchmarks.selection_study [--scratch DIR] [--counts 16 32 64]
+    python -m benchmarks.studies.selection [--scratch DIR] [--counts 16 32 64]
 
 Of each flight every second frame is a candidate and the others are held out, then the other way
 round. Every way of choosing
@@ -29,7 +29,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.acceptance_record import machine, write_record
-from benchmarks.selection_flights import Recorded, real, rendered
+from benchmarks.studies.selection_flights import Recorded, real, rendered
 from calibration.selection.candidate import Candidate, seen, vectors
 from calibration.selection.coverage import balanced_blocks, choose
 from calibration.selection.look import BLOCKS, look_at
@@ -41,7 +41,7 @@ from edge.bundle import LOCALIZER, Bundle, shipped_bundle_path
 from edge.letterbox import letterbox
 from edge.types import Float32, Float64, Uint8
 
-RECORD = Path(__file__).parent / "records" / "selection.json"
+RECORD = Path(__file__).parent.parent / "records" / "selection.json"
 SEED, DRAWS = 40, 200
 SEEDS = 20  # of the choice by coverage: its first frame is drawn
 Choice = list[int]
@@ -60,7 +60,7 @@ def main() -> None:
         flights = [rendered(given.scratch or Path(temporary), SEED), real()]
     record: dict[str, Any] = {
         "schema": "tilefix-selection-study/1",
-        "command": shlex.join(["python", "-m", "benchmarks.selection_study", *_shown(sys.argv)]),
+        "command": shlex.join(["python", "-m", "benchmarks.studies.selection", *_shown(sys.argv)]),
         "environment": machine(),
         "date": time.strftime("%Y-%m-%d"),
         "bundle": f"{bundle.manifest.name} {bundle.manifest.version}",

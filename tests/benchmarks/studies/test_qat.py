@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.qat_study import FLOAT, INT8, TUNED_INT8, plan, summary
+from benchmarks.studies.qat import FLOAT, INT8, TUNED_INT8, plan, summary
 
 
 def row(model: str, sample: int, iou: list[float], **more: object) -> dict[str, object]:

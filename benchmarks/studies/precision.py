@@ -1,6 +1,6 @@
 """What another precision of a bundle costs in boxes, accuracy and verdicts.
 
-    python -m benchmarks.precision_study --samples DIR ... [--precision fp16] [--pairs FILE ...]
+    python -m benchmarks.studies.precision --samples DIR ... [--precision fp16] [--pairs FILE ...]
 
 Rendered held-out samples (`tilefix datasets render --window-px 1024`) are located by the float32
 graphs and by the other precision, each with features of its own encoder, without a prior and with
@@ -38,7 +38,7 @@ from edge.bundle import ENCODER, LOCALIZER, Bundle
 
 BASE = "fp32"
 GRAPHS = (ENCODER, LOCALIZER)
-RECORD = Path(__file__).parent / "records" / "precision.json"
+RECORD = Path(__file__).parent.parent / "records" / "precision.json"
 CLOSE_IOU = 0.99
 
 
@@ -63,7 +63,7 @@ def main() -> None:
             [
                 "python",
                 "-m",
-                "benchmarks.precision_study",
+                "benchmarks.studies.precision",
                 *(Path(x).name if Path(x).is_absolute() else x for x in sys.argv[1:]),
             ]
         ),

@@ -1,4 +1,4 @@
-"""The flights that `benchmarks.selection_study` chooses from: one made of sections, and real ones.
+"""The flights that the study of selection chooses from: one made of sections, and real ones.
 
 The rendered flight has long sections of one light and place and short ones of others, as recorded
 flights have: whoever takes its first frames knows nothing of what comes later.

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.selection_flights import Recorded
-from benchmarks.selection_study import choices_of, coverage, spread, study
+from benchmarks.studies.selection import choices_of, coverage, spread, study
+from benchmarks.studies.selection_flights import Recorded
 from calibration.selection.candidate import Candidate, seen
 from calibration.selection.look import look_at
 
@@ -72,7 +72,7 @@ def test_a_study_of_made_up_magnitudes():
     assert ways["first"]["repetitions"] == 2
 
 
-RECORDS = Path(__file__).resolve().parents[2] / "benchmarks/records"
+RECORDS = Path(__file__).resolve().parents[3] / "benchmarks/records"
 RECORD = json.loads((RECORDS / "selection.json").read_text())
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.acceptance_record import Requirement
-from benchmarks.gpu_clock import graph_us, in_graph, median_us
+from benchmarks.gpu.clock import graph_us, in_graph, median_us
 
 Kernels = Any  # export.plugin.launcher.KernelLibrary; imported on call, as torch is
 Case = Any  # export.plugin.random_cases.TileCase

@@ -1,9 +1,9 @@
 """The measurements that chose the design of frame alignment, and those that judge it.
 
-Run it: `python -m benchmarks.alignment_study [--quick]`; it needs the data of
-`benchmarks.alignment_data` and writes `benchmarks/records/alignment.json`. Frames are 640 px wide,
-maps are resampled to 0.3 m/px in the middle of a window of 1024 px; "padded" windows are empty
-around the map, "crowded" ones hold other imagery there, as a window amid a large map would.
+Run it: `python -m benchmarks.studies.alignment [--quick]`; it needs the data of
+`benchmarks.studies.alignment_data` and writes `benchmarks/records/alignment.json`. Frames are 640
+px wide, maps are resampled to 0.3 m/px in the middle of a window of 1024 px; "padded" windows are
+empty around the map, "crowded" ones hold other imagery there, as a window amid a large map would.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.alignment_data import (
+from benchmarks.studies.alignment_data import (
     SITES,
     Site,
     TrueFrame,
@@ -28,7 +28,7 @@ from benchmarks.alignment_data import (
     read_crowd,
     read_site,
 )
-from benchmarks.alignment_tally import RIGHT_M, Recorder, Tally, Took, quantiles, rounded
+from benchmarks.studies.alignment_tally import RIGHT_M, Recorder, Tally, Took, quantiles, rounded
 from edge.alignment import GRAPH_FILE, LEAST_INLIERS, Aligner
 from edge.alignment_quality import pose_of
 from edge.bundle import shipped_bundle_path
@@ -36,7 +36,7 @@ from edge.local_features import FeatureExtractor
 from edge.pose_search import YAW_STEP_DEG, PoseHypothesis, pose_hypotheses
 from edge.types import FramePose, ReferenceFeature
 
-RECORD = Path(__file__).parent / "records" / "alignment.json"
+RECORD = Path(__file__).parent.parent / "records" / "alignment.json"
 OFFSETS = ((0.0, 1.0), (20.0, 1.3), (-20.0, 0.75))  # of yaw and zoom from the truth
 MOSTLY_ON_MAP = 0.5
 
@@ -189,7 +189,7 @@ def main() -> None:
     crowd = read_crowd(folder)
     record: dict[str, Any] = {
         "schema": "tilefix-alignment-study/1",
-        "command": "python -m benchmarks.alignment_study" + (" --quick" if quick else ""),
+        "command": "python -m benchmarks.studies.alignment" + (" --quick" if quick else ""),
         "machine": f"{platform.machine()}, 2 threads, ONNX Runtime CPU",
         "date": time.strftime("%Y-%m-%d"),
         "graph_bytes": graph.stat().st_size,

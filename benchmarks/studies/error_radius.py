@@ -1,6 +1,6 @@
 """Do the 90 % circles of accepted right fixes hold 90 % of their errors?
 
-Run it: `python -m benchmarks.error_radius_study [--bundle DIR] [--held-out DIR ...]`. It locates
+Run it: `python -m benchmarks.studies.error_radius [--bundle DIR] [--held-out DIR ...]`. It locates
 the clicks of the demo flight and, where `TILEFIX_DATA` names the folder of `benchmarks/pairs`'
 images, those of the two labelled sites, prints how many of the errors lie inside the stated circle,
 and writes `benchmarks/records/error_radius.json`. Nothing of these sets was used to fit the radius.
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.alignment_data import data_folder
+from benchmarks.studies.alignment_data import data_folder
 from edge.assembly import PriorChoice, open_bundle
 from edge.bundle import Bundle
 from edge.centre_spread import FittedSpread, open_spread
@@ -29,7 +29,7 @@ from edge.demo_flight import DemoFlight, bundled_flight, pairs_flight
 from edge.scoring import RESAMPLES, SEED, Bootstrap, Scores
 from edge.truth import JudgedFix, Outcome
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent.parent
 RECORD = HERE / "records" / "error_radius.json"
 SITES = ("brighton", "caliterra")
 
@@ -105,7 +105,7 @@ def main() -> None:
     spread = open_spread(bundle, "fp32")
     record: dict[str, Any] = {
         "schema": "tilefix-error-radius/1",
-        "command": "python -m benchmarks.error_radius_study",
+        "command": "python -m benchmarks.studies.error_radius",
         "machine": platform.machine(),
         "date": time.strftime("%Y-%m-%d"),
         "bundle": f"{bundle.manifest.name} {bundle.manifest.version}",

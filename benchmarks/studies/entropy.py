@@ -1,6 +1,6 @@
 """Why ranges by entropy spoil `lite`: which tensors they cut, and what is left without these.
 
-    python -m benchmarks.entropy_study --selection WORK/selection --histograms WORK/ranges
+    python -m benchmarks.studies.entropy --selection WORK/selection --histograms WORK/ranges
 
 WORK is the work folder of `tilefix calibrate` with the shipped bundle. The encoder is quantised by
 each method for all tensors, and by entropy for all but those of which it cuts more than half a per
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.acceptance_record import machine, write_record
-from benchmarks.quantizer_comparison import cosine
+from benchmarks.studies.quantizers import cosine
 from calibration.judging.sensitivity import spread_over
 from calibration.quantization.int8_graphs import FloatGraphs
 from calibration.quantization.qdq import Form, quantize_graph
@@ -35,7 +35,7 @@ from calibration.selection.record import SelectionFolder
 from edge.bundle import ENCODER, Bundle, shipped_bundle_path
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
 
-RECORD = Path(__file__).parent / "records" / "int8" / "entropy.json"
+RECORD = Path(__file__).parent.parent / "records" / "int8" / "entropy.json"
 CUT = 0.005  # of the values, by entropy
 WINDOWS = 3
 
@@ -59,7 +59,7 @@ def main() -> None:
     }
     record: dict[str, Any] = {
         "schema": "tilefix-entropy-study/1",
-        "command": shlex.join(["python", "-m", "benchmarks.entropy_study", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "benchmarks.studies.entropy", *sys.argv[1:]]),
         "environment": machine(),
         "date": time.strftime("%Y-%m-%d"),
         "images": len(seen.images),

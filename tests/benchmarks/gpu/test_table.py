@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import gpu_table
 from benchmarks.acceptance_record import Requirement, Trial, record, write_record
-from benchmarks.gpu_table import BEGIN, END, NOT_MEASURED, read_records, rows, table
+from benchmarks.gpu import table as gpu_table
+from benchmarks.gpu.table import BEGIN, END, NOT_MEASURED, read_records, rows, table
 from edge.errors import OutputError
 
-ROOT = Path(__file__).resolve().parents[2]  # of the checkout, whatever is installed
+ROOT = Path(__file__).resolve().parents[3]  # of the checkout, whatever is installed
 
 
 def made_record(gpu: str, day: int, ratio: float = 4.0) -> dict:
@@ -43,7 +43,7 @@ def test_the_readme_states_the_records():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     made = text.split(BEGIN)[1].split(END)[0].strip("\n")
     assert made == table(read_records(ROOT / "benchmarks/results")), (
-        "run: python -m benchmarks.gpu_table --write"
+        "run: python -m benchmarks.gpu.table --write"
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.alignment_data import Site, TrueFrame, errors_px
+from benchmarks.studies.alignment_data import Site, TrueFrame, errors_px
 from edge.alignment import PLENTY_INLIERS, Aligner, Alignment
 from edge.frame_look import Look, WorkingFrame
 from edge.local_features import FeatureExtractor

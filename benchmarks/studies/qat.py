@@ -1,6 +1,6 @@
 """What fine-tuning with the roundings of INT8 gave: float and INT8, before and after, one subset.
 
-    python -m benchmarks.qat_study --held held_ortho --held held_scenes --ranges ranges.json \
+    python -m benchmarks.studies.qat --held held_ortho --held held_scenes --ranges ranges.json \
         --tuned runs/qat/last.safetensors --count 24 --out benchmarks/records/qat/qat.json
 
 INT8 is the torch model with fake quantisation, which a test holds equal to the graphs of

@@ -1,6 +1,6 @@
 """The designs of frame alignment that were weighed, by their first look at crowded windows.
 
-Run it: `python -m benchmarks.alignment_alternatives`; it writes
+Run it: `python -m benchmarks.studies.alignment_alternatives`; it writes
 `benchmarks/records/alignment_alternatives.json`. A look is right when its similarity puts the
 middle of the frame's grid within 8 m. Searching rotations by turning the frame costs a network pass
 per rotation and frame; describing the window in eight rotations costs eight times the store.
@@ -18,10 +18,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.alignment_data import SITES, Site, TrueFrame, data_folder, grid_px, read_crowd
-from benchmarks.alignment_data import read_site as read
-from benchmarks.alignment_study import RECORD, feature_of, on_map, true_pose
-from benchmarks.alignment_tally import Took, rounded
+from benchmarks.studies.alignment import RECORD, feature_of, on_map, true_pose
+from benchmarks.studies.alignment_data import (
+    SITES,
+    Site,
+    TrueFrame,
+    data_folder,
+    grid_px,
+    read_crowd,
+)
+from benchmarks.studies.alignment_data import read_site as read
+from benchmarks.studies.alignment_tally import Took, rounded
 from edge import frame_look, window_features
 from edge.alignment import GRAPH_FILE, Aligner
 from edge.bundle import shipped_bundle_path
@@ -184,7 +191,7 @@ def main() -> None:
     aligner, extractor = Aligner.from_graph(graph), FeatureExtractor(graph)
     record: dict[str, Any] = {
         "schema": "tilefix-alignment-alternatives/1",
-        "command": "python -m benchmarks.alignment_alternatives",
+        "command": "python -m benchmarks.studies.alignment_alternatives",
         "machine": f"{platform.machine()}, 2 threads, ONNX Runtime CPU",
         "date": time.strftime("%Y-%m-%d"),
     }

@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.precision_study import shown_real, summary
+from benchmarks.studies.precision import shown_real, summary
 from calibration.judging.real_frames import score_real
 from calibration.judging.scores import LocatedClick
 from edge.scoring import JudgedClick

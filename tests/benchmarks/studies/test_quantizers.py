@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from benchmarks import quantizer_comparison as comparison
+from benchmarks.studies import quantizers as comparison
 from calibration.quantization.policy import sort_convolutions
 from calibration.quantization.qdq import Form, quantize_graph
 from tests.support.small_networks import observed_amax, small_network

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_histograms import histogram_of
 
-from benchmarks.entropy_study import shown
+from benchmarks.studies.entropy import shown
 from calibration.ranges.record import METHODS
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.acceptance_record import Requirement, Skip
-from benchmarks.gpu_clock import in_graph, median_us
+from benchmarks.gpu.clock import in_graph, median_us
 
 Kernels = Any  # export.plugin.launcher.KernelLibrary; imported on call, as torch is
 CrossKernels = Any  # export.plugin.cross_attention_launcher.CrossAttentionLibrary

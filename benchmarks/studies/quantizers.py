@@ -1,6 +1,6 @@
 """Our Q/DQ beside ready tools': accuracy, time, memory and layers, on the shipped encoder.
 
-    python -m benchmarks.quantizer_comparison --selection DIR --modelopt PYTHON
+    python -m benchmarks.studies.quantizers --selection DIR --modelopt PYTHON
 
 Every tool gets the same windows of a selection folder (`tilefix calibrate` leaves one in its work
 folder) and TensorRT's rules: symmetric int8, weights per channel, convolutions only. What they make
@@ -29,7 +29,7 @@ from calibration.selection.record import SelectionFolder
 from edge.bundle import ENCODER, Bundle, shipped_bundle_path
 from edge.types import Uint8
 
-RECORD = Path(__file__).parent / "records" / "quantizers.json"
+RECORD = Path(__file__).parent.parent / "records" / "quantizers.json"
 OUR_METHODS = ("minmax", "percentile", "mse", "entropy")
 ORT_METHODS = ("MinMax", "Percentile", "Entropy")
 MODELOPT_METHODS = ("max", "entropy")
@@ -90,7 +90,7 @@ def main() -> None:
         print(line_of(each), flush=True)
     values = {
         "schema": "tilefix-quantizers/1",
-        "command": "python -m benchmarks.quantizer_comparison --selection DIR "
+        "command": "python -m benchmarks.studies.quantizers --selection DIR "
         f"--windows {given.windows} --judged-on {given.judged_on}"
         + (" --modelopt PYTHON" if given.modelopt else ""),
         "environment": machine(),
@@ -114,7 +114,7 @@ def compare(
     images = scratch / "images.npy"
     np.save(images, np.stack(seen))
     before = answers(source, judged)
-    own = [sys.executable, "-m", "benchmarks.quantizer_comparison", "--selection", ".", "--one"]
+    own = [sys.executable, "-m", "benchmarks.studies.quantizers", "--selection", ".", "--one"]
     jobs: list[tuple[str, str, list[str]]] = [
         *(("tilefix", m, [*own, "ours", m]) for m in OUR_METHODS),
         *(("onnxruntime.quantization", m, [*own, "ort", m]) for m in ORT_METHODS),

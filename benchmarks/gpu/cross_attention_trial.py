@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.acceptance_record import Requirement
-from benchmarks.gpu_clock import graph_us, in_graph, median_us
+from benchmarks.gpu.clock import graph_us, in_graph, median_us
 
 Kernels = Any  # export.plugin.cross_attention_launcher.CrossAttentionLibrary; imported on call
 Case = Any  # export.plugin.cross_attention_cases.CrossCase

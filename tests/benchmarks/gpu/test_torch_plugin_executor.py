@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.torch_plugin_executor import NAME, TorchPluginExecutor, offer
+from benchmarks.gpu.torch_plugin_executor import NAME, TorchPluginExecutor, offer
 from edge.bundle import ENCODER, LOCALIZER, Bundle, shipped_bundle_path
 from edge.errors import ClickError, ExecutorError
 from edge.executors.base import EXECUTORS, open_executor

@@ -1,0 +1,222 @@
+"""Does everything that needs a GPU, in one command and under 8 minutes, and writes one record.
+
+    python -m benchmarks.gpu_acceptance --out DIR
+
+It needs torch with CUDA, numpy, and nvcc or a library built before (`--library`); no network, no
+TensorRT. The plugin's own interface is tested where TensorRT's headers are: set
+TENSORRT_INCLUDE_DIR, or build the library elsewhere (`tilefix plugin build --arch 90 --out build`)
+and give it by `--library`. Where the checkout has no .git, `--commit` names the commit. The exit
+status is 0 when every part that could run passed, 1 when one failed, 2 without a CUDA device.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.acceptance_record import (
+    RECORD_FILE,
+    Requirement,
+    Skip,
+    Trial,
+    Verdict,
+    machine,
+    record,
+    said,
+    write_record,
+)
+from benchmarks.gpu import cross_attention_trial as cross
+from benchmarks.gpu.clock import copy_gb_per_s
+from benchmarks.gpu.model_trial import MODELS, time_model
+from benchmarks.gpu.tile_attention_trial import check, check_graph, time_kernel, time_rivals
+
+NO_DEVICE = 2
+Kernels = Any  # export.plugin.launcher.KernelLibrary; imported on call, as torch is
+CrossKernels = Any  # export.plugin.cross_attention_launcher.CrossAttentionLibrary
+Check = Callable[..., tuple[dict[str, Any], list[Requirement]]]
+BUDGET_S = 460.0
+SANITIZER = "compute-sanitizer"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run all parts; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="benchmarks.gpu_acceptance", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the record")
+    parser.add_argument("--library", type=Path, help="libtilefix_plugin.so, built before")
+    parser.add_argument("--seeds", type=int, default=12, help="of the full-size checks")
+    parser.add_argument("--commit", help="of this checkout, where git does not say")
+    parser.add_argument("--budget-s", type=float, default=BUDGET_S)
+    parser.add_argument("--check-only", action="store_true", help="small checks, no record")
+    given = parser.parse_args(arguments)
+    missing = no_device()
+    if missing:
+        print(f"gpu_acceptance: no CUDA device: {missing}", file=sys.stderr)
+        return NO_DEVICE
+    if given.check_only:
+        tile_kernels, cross_kernels = opened(given.library)
+        _, requirements = check(tile_kernels, 1, sizes="small")
+        requirements += cross.check(cross_kernels, 1, sizes="small")[1]
+        return int(not all(r.met for r in requirements))
+    environment = machine() | gpu() | ({"git_commit": given.commit} if given.commit else {})
+    command = "python -m benchmarks.gpu_acceptance " + " ".join(arguments or sys.argv[1:])
+
+    def say(line: str) -> None:
+        """Show the line and write what there is: a run that is cut off leaves a record."""
+        print(line, flush=True)
+        write_record(record(trial, environment, command), given.out)
+
+    trial = Trial(given.budget_s, say)
+    run_parts(trial, given)
+    print(f"{trial.verdict().value}: {given.out / RECORD_FILE}")
+    return int(trial.verdict() is not Verdict.PASSED)
+
+
+def run_parts(trial: Trial, given: argparse.Namespace) -> None:
+    """Everything, the most telling parts first."""
+    folder = given.out / "plugin"
+    made: dict[str, Any] = {}
+
+    def build() -> tuple[dict[str, Any], list[Requirement]]:
+        path, values = build_library(folder) if given.library is None else (given.library, {})
+        made["library"] = opened(path)
+        return {"library": str(path), **values}, []
+
+    trial.run("build", 150, build)
+    if "library" not in made:
+        return
+    library, cross_library = made["library"]
+
+    def bandwidth() -> tuple[dict[str, Any], list[Requirement]]:
+        made["copy"] = copy_gb_per_s()
+        return {"copy_gb_per_s": made["copy"]}, []
+
+    def sanitize() -> tuple[dict[str, Any], list[Requirement]]:
+        return run_sanitizer(library.path, trial.left_s())
+
+    def plugin(check: Check, kernels: Any) -> tuple[dict[str, Any], list[Requirement]]:
+        if not kernels.has_plugin:
+            raise Skip("the library has no TensorRT plugin: its headers were not there")
+        return check(kernels, 1, through_plugin=True, sizes="small")
+
+    trial.run("copy bandwidth", 10, bandwidth)
+    trial.run("tile attention: right", 60, lambda: check(library, given.seeds))
+    trial.run("tile attention: CUDA graph", 10, lambda: check_graph(library))
+    trial.run("tile attention: plugin interface", 15, lambda: plugin(check, library))
+    if "copy" in made:
+        trial.run("tile attention: time", 40, lambda: time_kernel(library, made["copy"]))
+    trial.run(
+        "cross attention: right", 40, partial(cross.check, cross_library, max(1, given.seeds // 3))
+    )
+    trial.run("cross attention: CUDA graph", 10, lambda: cross.check_graph(cross_library))
+    trial.run("cross attention: plugin interface", 15, lambda: plugin(cross.check, cross_library))
+    if "copy" in made:
+        trial.run(
+            "cross attention: time", 30, lambda: cross.time_kernel(cross_library, made["copy"])
+        )
+    for name in MODELS:
+        trial.run(f"model: {name}", 30, partial(time_model, name, library, cross_library))
+    trial.run("tile attention: rivals", 90, lambda: time_rivals(library))
+    trial.run("cross attention: rivals", 60, lambda: cross.time_rivals(cross_library))
+    trial.run("compute-sanitizer", 90, sanitize)
+
+
+def build_library(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Compile for this GPU: with the plugin's shell where headers are, else the kernels alone."""
+    import torch
+
+    from edge.errors import MissingLibraryError
+    from export.plugin.build import build_plugin
+    from export.plugin.toolchain import tensorrt_headers
+
+    major, minor = torch.cuda.get_device_capability()
+    try:
+        tensorrt_headers()
+        without = ""
+    except MissingLibraryError as error:
+        without = str(error)
+    manifest = build_plugin(folder, (10 * major + minor,), shell=not without)
+    values = {"sha256": manifest.library_sha256, "nvcc": manifest.nvcc_release}
+    return folder / manifest.library, {**values, "headers": manifest.tensorrt_headers or without}
+
+
+def opened(path: Path | None) -> tuple[Kernels, CrossKernels]:
+    """The library, ready, once for each kernel."""
+    from edge.errors import UsageError
+    from export.plugin.cross_attention_launcher import CrossAttentionLibrary
+    from export.plugin.launcher import KernelLibrary
+
+    if path is None:
+        raise UsageError(
+            "there is no library to check",
+            expected="--library PATH with --check-only",
+            found="no path",
+            do="build one: tilefix plugin build --out DIR",
+        )
+    return KernelLibrary(path), CrossAttentionLibrary(path)
+
+
+def run_sanitizer(library: Path, left_s: float) -> tuple[dict[str, Any], list[Requirement]]:
+    """The small checks again, every access watched, in the time that is left."""
+    tool = shutil.which(SANITIZER)
+    if tool is None:
+        raise Skip(f"{SANITIZER} is not installed")
+    here = [sys.executable, "-m", "benchmarks.gpu_acceptance", "--check-only", "--out", "."]
+    values: dict[str, Any] = {}
+    kinds = ("memcheck", "racecheck")
+    for kind in kinds:
+        try:
+            done = subprocess.run(
+                [tool, "--tool", kind, "--error-exitcode", "9", *here, "--library", str(library)],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=left_s / len(kinds),
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Skip(f"{kind} took more than the {error.timeout:.0f} s that were left") from error
+        values[kind] = done.stdout.strip().splitlines()[-1:]
+        if done.returncode:
+            raise RuntimeError(f"{kind} ended with {done.returncode}: {done.stdout[-600:]}")
+    return values, []
+
+
+def no_device() -> str:
+    """Why there is no CUDA device; empty where there is one."""
+    try:
+        import torch
+    except ImportError as error:
+        return str(error)
+    if torch.cuda.is_available():
+        return ""
+    return (
+        f"torch {torch.__version__} finds none (nvidia-smi: {said('nvidia-smi', '-L') or 'none'})"
+    )
+
+
+def gpu() -> dict[str, Any]:
+    """The GPU and its software."""
+    import numpy as np
+    import torch
+
+    properties = torch.cuda.get_device_properties(0)
+    driver = said("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
+    return {
+        "gpu": properties.name,
+        "compute_capability": f"{properties.major}.{properties.minor}",
+        "gpu_memory_bytes": properties.total_memory,
+        "multiprocessors": properties.multi_processor_count,
+        "driver": driver or "unknown",
+        "torch": torch.__version__,
+        "cuda_of_torch": torch.version.cuda,
+        "numpy": np.__version__,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
