@@ -8,7 +8,7 @@ import msgspec
 
 from calibration.quantization.equalization import equalise, equalising_scales
 from calibration.quantization.int8_graphs import KINDS, check_floats
-from edge.bundle import Bundle, write_bundle
+from edge.bundle import FRAME_PART, LOCALIZER, WINDOW_PART, Bundle, write_bundle
 
 
 def equalised_bundle(bundle: Bundle, folder: Path) -> tuple[Bundle, int]:
@@ -25,12 +25,13 @@ def equalised_bundle(bundle: Bundle, folder: Path) -> tuple[Bundle, int]:
         BundleError: something else is in the folder.
     """
     from export.shared_weights import WEIGHTS_FILE, whole_graph
+    from export.window_part import localizer_parts
 
     check_floats(bundle)
     files: dict[str, bytes | Path] = {
         name: bundle.file(name)
         for name in bundle.manifest.files
-        if not name.endswith(f"/{WEIGHTS_FILE}")
+        if Path(name).name != WEIGHTS_FILE and Path(name).stem not in (WINDOW_PART, FRAME_PART)
     }
     pairs = 0
     for kind in KINDS:
@@ -39,9 +40,10 @@ def equalised_bundle(bundle: Bundle, folder: Path) -> tuple[Bundle, int]:
         pairs += len(scales)
         for precision in bundle.precisions:
             model = whole_graph(bundle.graph(kind, precision))
-            files[f"graphs/{precision}/{kind}.onnx"] = equalise(model, scales).SerializeToString(
-                deterministic=True
-            )
+            graph = equalise(model, scales).SerializeToString(deterministic=True)
+            files[f"graphs/{precision}/{kind}.onnx"] = graph
+            if kind == LOCALIZER and bundle.in_two_parts(precision):
+                files |= localizer_parts(graph, precision)
     origin = f"{bundle.manifest.origin}; weights equalised for calibration"
     manifest = msgspec.structs.replace(bundle.manifest, origin=origin)
     return write_bundle(folder, manifest, files, replace=folder.exists()), pairs

@@ -22,6 +22,7 @@ from export.centre_fit import fit_centre
 from export.graphs import PRECISIONS, export_precisions
 from export.radius_fit import fit_radius_factor
 from export.shared_weights import share_weights
+from export.window_part import FOR_CPU, localizer_parts
 from training.checkpoints.weights import load_weights
 from training.datasets.pair_folder import PairFolder
 from training.models import Model, name_of
@@ -177,6 +178,8 @@ def graph_files(
         shared = share_weights([paths[kind] for kind in (ENCODER, LOCALIZER)])
         for path in (*paths.values(), *([shared] if shared is not None else [])):
             files[f"graphs/{precision}/{path.name}"] = path
+        if precision == FOR_CPU and isinstance(model, Lite):
+            files |= localizer_parts(paths[LOCALIZER].read_bytes(), precision)
     return files
 
 

@@ -15,13 +15,14 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from edge.bundle import LOCALIZER, Bundle, write_bundle
+from edge.bundle import FRAME_PART, LOCALIZER, WINDOW_PART, Bundle, write_bundle
 from edge.errors import BundleError, UsageError
 from edge.manifest import Manifest
 from export.bundle_weights import lite_from_bundle
 from export.graph_writing import PRECISIONS
 from export.graphs import export_precisions
 from export.shared_weights import WEIGHTS_SHA256
+from export.window_part import FOR_CPU, localizer_parts
 from training.models.lite import Lite
 
 STEP_PX = 32  # the coarsest stride of the backbone
@@ -52,14 +53,17 @@ def resize_frame(source: Path, out: Path, frame_px: int) -> Bundle:
     files: dict[str, bytes | Path] = {
         name: bundle.file(name)
         for name in bundle.manifest.files
-        if not name.endswith(f"/{LOCALIZER}.onnx")
+        if Path(name).stem not in (LOCALIZER, WINDOW_PART, FRAME_PART)
     }
     with tempfile.TemporaryDirectory() as scratch:
         folders = {precision: Path(scratch, precision) for precision in bundle.precisions}
         graphs = export_precisions(resized.eval(), folders, kinds=(LOCALIZER,))
         for precision, paths in graphs.items():
             old = bundle.graph(LOCALIZER, precision)
-            files[f"graphs/{precision}/{old.name}"] = _with_weights_of(old, paths[LOCALIZER])
+            new = _with_weights_of(old, paths[LOCALIZER])
+            files[f"graphs/{precision}/{old.name}"] = new
+            if precision == FOR_CPU:
+                files |= localizer_parts(new, precision)
     return write_bundle(out, _resized(bundle.manifest, frame_px), files, replace=out.exists())
 
 

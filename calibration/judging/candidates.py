@@ -37,7 +37,7 @@ def write_candidate(
     """A bundle with the INT8 graphs of one form, and all that locating with them takes.
 
     TensorRT's form is written into a float32 graph by default. On a CPU float16 is emulated: slow,
-    and what it changes in the answers (`benchmarks.precision_study`) is a twentieth of what INT8
+    and what it changes in the answers (`benchmarks.studies.precision`) is a twentieth of what INT8
     does. An engine's answers are checked against these once there is one.
 
     Args:
@@ -53,7 +53,7 @@ def write_candidate(
     """
     made = int8_graphs(graphs, thresholds(ranges), left_float, [form], emulate_half)
     with TemporaryDirectory() as scratch:  # stored as it is shipped: its size is in the report
-        written = _write_shared(made, Path(scratch))
+        written = _write_shared(made, Path(scratch), graphs.parts_as_well)
         files: dict[str, bytes | Path] = {name: path.read_bytes() for name, path in written.items()}
     listed = graphs.bundle.manifest.files
     kept = [name for name in listed if name.startswith("graphs/fp32/") or name == GRAPH_FILE]
@@ -76,12 +76,19 @@ def write_kept(
     """
     forms = [f for f in Form if f is Form.ONNXRUNTIME or "fp16" in graphs.bundle.precisions]
     made = int8_graphs(graphs, thresholds(ranges), left_float, forms)
-    return {name: sha256_of(path) for name, path in _write_shared(made, folder).items()}
+    written = _write_shared(made, folder, graphs.parts_as_well)
+    return {name: sha256_of(path) for name, path in written.items()}
 
 
-def _write_shared(models: Mapping[str, ModelProto], folder: Path) -> dict[str, Path]:
-    """Write graphs and the weights that those of one precision share; all files by their names."""
+def _write_shared(
+    models: Mapping[str, ModelProto], folder: Path, parts_as_well: bool
+) -> dict[str, Path]:
+    """Write graphs and the weights that those of one precision share; all files by their names.
+
+    `parts_as_well`: the localizer of ONNX Runtime is written cut in two as well.
+    """
     from export.shared_weights import share_weights
+    from export.window_part import localizer_parts
 
     together: dict[Path, list[Path]] = {}
     for name, model in models.items():
@@ -89,6 +96,11 @@ def _write_shared(models: Mapping[str, ModelProto], folder: Path) -> dict[str, P
         together.setdefault((folder / name).parent, []).append(folder / name)
     for paths in together.values():
         share_weights(paths)
+    cpu = folder / "graphs" / Form.ONNXRUNTIME.value
+    if parts_as_well and cpu.is_dir():
+        whole = (cpu / f"{LOCALIZER}.onnx").read_bytes()
+        for name, part in localizer_parts(whole, cpu.name).items():
+            write_whole(folder / name, part)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path for path in files}
 

@@ -11,6 +11,7 @@ import numpy as np
 from calibration.judging.priors import Progress
 from calibration.quantization.qdq import Form
 from edge.bundle import ENCODER, LOCALIZER, Bundle
+from edge.executors.base import Executor
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
 from edge.types import Array
 
@@ -33,10 +34,10 @@ def latency_ratio(
     ratios = {}
     for number, kind in enumerate((ENCODER, LOCALIZER)):
         pair = [
-            OnnxRuntimeExecutor(base.graph(kind), "fp32", threads=1),
-            OnnxRuntimeExecutor(candidate.graph(kind, precision), precision, threads=1),
+            OnnxRuntimeExecutor.open(base, kind, "fp32", threads=1),
+            OnnxRuntimeExecutor.open(candidate, kind, precision, threads=1),
         ]
-        inputs = noise_inputs(pair[0])
+        inputs = noise_inputs(pair[0])  # one window for all runs, as for the frames of a flight
         runs = [partial(each.run, inputs) for each in pair]
         ratios[kind] = median_ratio(runs[0], runs[1], repeats)
         if progress:
@@ -61,7 +62,7 @@ def median_ratio(
     return float(np.median(spent[0]) / np.median(spent[1]))
 
 
-def noise_inputs(executor: OnnxRuntimeExecutor) -> Mapping[str, Array]:
+def noise_inputs(executor: Executor) -> Mapping[str, Array]:
     """Inputs of the right shapes; what is in them does not change the time."""
     draw = np.random.default_rng(0)
     made: dict[str, Array] = {}

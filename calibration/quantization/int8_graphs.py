@@ -49,6 +49,11 @@ class FloatGraphs:
             for precision in sorted({*FLOAT_OF.values()} & {*self.bundle.precisions})
         }
 
+    @property
+    def parts_as_well(self) -> bool:
+        """Whether the float localizer is there cut in two, as INT8's shall be then."""
+        return self.bundle.in_two_parts("fp32")
+
     @cached_property
     def sorted(self) -> dict[str, Sorted]:
         """The convolutions of each graph by the policy."""

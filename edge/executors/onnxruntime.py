@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.bundle import Bundle
+from edge.bundle import LOCALIZER, Bundle
 from edge.errors import ExecutorError
 from edge.executors.base import Executor, TensorSpec, check_tensors
 from edge.executors.run_clock import RunClock
@@ -98,13 +98,18 @@ class OnnxRuntimeExecutor:
             )
         self.inputs = tuple(map(_spec, self._session.get_inputs()))
         self.outputs = tuple(map(_spec, self._session.get_outputs()))
+        self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self._bound: dict[str, Array] = {}
 
     @classmethod
     def open(
         cls, bundle: Bundle, kind: str, precision: str, threads: int, spinning: bool = True
     ) -> Executor:
-        """Load the graph `kind` of a bundle (see `open_executor`)."""
+        """Load the graph `kind` of a bundle, cut in two where it is (see `open_executor`)."""
+        if kind == LOCALIZER and bundle.in_two_parts(precision):
+            from edge.executors.window_part import TwoPartLocalizer
+
+            return TwoPartLocalizer.open(bundle, kind, precision, threads, spinning)
         return cls(bundle.graph(kind, precision), precision, threads, spinning)
 
     def bind(self, tensors: Mapping[str, Array]) -> None:

@@ -1,0 +1,149 @@
+"""The localizer in two parts: once per window, once per frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge.bundle import LOCALIZER, WINDOW_PART, Bundle, write_bundle
+from edge.errors import BundleError, ClickError, ExecutorError
+from edge.executors.base import open_executor
+from edge.executors.onnxruntime import OnnxRuntimeExecutor
+from edge.executors.window_part import KEPT_WINDOWS, TwoPartLocalizer
+from export.window_part import localizer_parts
+
+FEATURES = ("v", "u")
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_bundle, tmp_path_factory) -> Bundle:
+    """The tiny bundle, its localizer in two parts as well."""
+    files = {name: tiny_bundle.file(name) for name in tiny_bundle.manifest.files}
+    files |= localizer_parts(tiny_bundle.graph(LOCALIZER).read_bytes(), "fp32")
+    return write_bundle(tmp_path_factory.mktemp("parts") / "tiny", tiny_bundle.manifest, files)
+
+
+@pytest.fixture
+def executor(bundle) -> TwoPartLocalizer:
+    opened = open_executor("onnxruntime", bundle, LOCALIZER, threads=1)
+    assert isinstance(opened, TwoPartLocalizer)
+    return opened
+
+
+@pytest.fixture
+def window_runs(executor, monkeypatch) -> list[int]:
+    """One entry per run of the window's part."""
+    runs: list[int] = []
+    inner = executor._window.run
+    monkeypatch.setattr(executor._window, "run", lambda x: runs.append(1) or inner(x))
+    return runs
+
+
+def window_of(executor, seed: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    shapes = {spec.name: spec.shape for spec in executor.inputs if spec.name in FEATURES}
+    return {name: rng.normal(size=shape).astype(np.float16) for name, shape in shapes.items()}
+
+
+def frame_of(executor, clicks: int = 2) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(99)
+    shape = next(spec.shape for spec in executor.inputs if spec.name == "frame")
+    return {
+        "frame": rng.integers(0, 256, shape, np.uint8),
+        "frame_affine": np.eye(2, 3, dtype=np.float32),
+        "click_xy_px": rng.uniform(0, 60, (clicks, 2)).astype(np.float32),
+        "prior_xy_px": np.full((clicks, 2), 50, np.float32),
+        "prior_inv_var": np.zeros(clicks, np.float32),
+    }
+
+
+def test_it_answers_as_the_whole_graph_for_every_window(bundle, executor):
+    whole = OnnxRuntimeExecutor(bundle.graph(LOCALIZER), "fp32", threads=1)
+    frame = frame_of(executor)
+    for seed in (1, 2, 1):
+        window = window_of(executor, seed)
+        whole.bind(window)
+        executor.bind(window)
+        wanted, found = whole.run(frame), executor.run(frame)
+        for name, value in wanted.items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_features_count_whether_bound_or_given(executor):
+    window, frame = window_of(executor, 1), frame_of(executor)
+    bare = executor.run({**frame, **window})
+    executor.bind({"v": window["v"]})
+    half = executor.run({**frame, "u": window["u"]})
+    for name, value in bare.items():
+        np.testing.assert_array_equal(half[name], value)
+
+
+def test_a_window_is_worked_on_once_however_many_frames_look_into_it(executor, window_runs):
+    windows = [window_of(executor, seed) for seed in range(KEPT_WINDOWS)]
+    for _ in range(3):
+        for window in windows:
+            executor.bind(window)
+            executor.run(frame_of(executor))
+    assert len(window_runs) == KEPT_WINDOWS
+
+
+def test_the_window_that_was_not_looked_into_for_longest_is_forgotten(executor, window_runs):
+    frame = frame_of(executor)
+    windows = [window_of(executor, seed) for seed in range(KEPT_WINDOWS + 1)]
+    for window in windows:  # the last one takes the place of the first
+        executor.run({**frame, **window})
+    executor.run({**frame, **windows[1]})
+    assert len(window_runs) == KEPT_WINDOWS + 1
+    executor.run({**frame, **windows[0]})
+    assert len(window_runs) == KEPT_WINDOWS + 2
+    assert len(executor._kept) == KEPT_WINDOWS
+
+
+def test_other_arrays_are_another_window_even_where_memory_is_used_again(executor):
+    """Arrays are told apart by identity: one that is gone must not lend its own to a new one."""
+    frame, answers = frame_of(executor), []
+    for seed in range(12):
+        window = window_of(executor, seed % 3)
+        answers.append(executor.run({**frame, **window})["attention"])
+        del window
+    for first, second in zip(answers, answers[3:], strict=False):
+        np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(answers[0], answers[1])
+
+
+def test_time_spent_on_a_window_counts_in_the_frame_that_waits_for_it(executor, window_runs):
+    assert executor.clock is executor._window.clock is executor._frame.clock
+    executor.run({**frame_of(executor), **window_of(executor, 1)})
+    assert executor.clock.engine_ns > 0
+
+
+def test_what_it_refuses_is_named_as_by_the_whole(executor):
+    window, frame = window_of(executor, 1), frame_of(executor)
+    with pytest.raises(ExecutorError, match="no input 'w'"):
+        executor.bind({"w": window["v"]})
+    with pytest.raises(ExecutorError, match="input 'v' does not fit"):
+        executor.bind({"v": window["v"].astype(np.float32)})
+    with pytest.raises(ExecutorError, match="input 'v' is missing"):
+        executor.run({**frame, "u": window["u"]})
+    executor.bind(window)
+    with pytest.raises(ClickError, match="zero clicks"):
+        executor.run(frame_of(executor, clicks=0))
+
+
+def test_parts_of_another_localizer_are_refused(bundle, tiny, tmp_path):
+    other = tiny.write_tiny_bundle(tmp_path / "other", seed=5)
+    files = {name: bundle.file(name) for name in bundle.manifest.files}
+    files[f"graphs/fp32/{LOCALIZER}.onnx"] = other.graph(LOCALIZER)
+    mixed = write_bundle(tmp_path / "mixed", bundle.manifest, files)
+    with pytest.raises(BundleError, match="is of another localizer") as caught:
+        open_executor("onnxruntime", mixed, LOCALIZER)
+    assert mixed.manifest.files[f"graphs/fp32/{LOCALIZER}.onnx"] in caught.value.expected
+    assert bundle.manifest.files[f"graphs/fp32/{LOCALIZER}.onnx"] in caught.value.found
+    assert WINDOW_PART in caught.value.what
+
+
+def test_one_part_alone_is_no_localizer_in_two_parts(bundle, tmp_path):
+    files = {name: bundle.file(name) for name in bundle.manifest.files if WINDOW_PART not in name}
+    half = write_bundle(tmp_path / "half", bundle.manifest, files)
+    with pytest.raises(BundleError, match=f"no file graphs/fp32/{WINDOW_PART}"):
+        open_executor("onnxruntime", half, LOCALIZER)
