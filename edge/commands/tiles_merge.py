@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -25,14 +26,15 @@ def merge(shards: tuple[Path, ...], store: Path) -> None:
     from edge.feature_merge import merge_shards
 
     try:
-        with progress_bar("windows") as bar:
-            task = bar.add_task(store.name, total=None)
-            merged = merge_shards(
-                shards,
-                store,
-                resume_command=command_line(),
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-            )
+        with ExitStack() as shown:
+            bar = progress_bar("windows")
+
+            def step(done: int, total: int) -> None:
+                if not bar.tasks:  # shards that are refused are an error without a bar above it
+                    shown.enter_context(bar).add_task(store.name, total=total)
+                bar.update(bar.tasks[0].id, completed=done)
+
+            merged = merge_shards(shards, store, resume_command=command_line(), progress=step)
     except KeyboardInterrupt:
         click.echo("stopped: nothing was written", err=True)
         sys.exit(INTERRUPTED)

@@ -222,6 +222,17 @@ def test_shards_of_different_areas(town, tiny_bundle, tmp_path):
     assert caught.value.expected == "area whole map"
 
 
+def test_no_bar_stands_above_a_refusal(town, tiny_bundle, tmp_path):
+    merge = ["tiles", "merge", str(tmp_path / "none"), "--store", str(tmp_path / "m")]
+    refused = CliRunner().invoke(tilefix, merge)
+    assert isinstance(refused.exception, FeatureStoreError) and refused.output == ""
+    call(*words(town, tiny_bundle, tmp_path / "s", "--shard", "1/1"))
+    merge[2] = str(tmp_path / "s" / "shard-1-of-1")
+    done = CliRunner().invoke(tilefix, merge)
+    windows = int(re.search(r"(\d+) windows of 1 shards", done.output)[1])
+    assert f"{windows}/{windows} windows" in done.output, "the bar of what was merged"
+
+
 def test_merge_stopped(town, tiny_bundle, tmp_path, monkeypatch):
     call(*words(town, tiny_bundle, tmp_path / "s", "--shard", "1/1"))
     monkeypatch.setattr("edge.feature_merge.append_line", stop)
