@@ -83,6 +83,7 @@ class BoxReplay(Record, frozen=True, kw_only=True):
     iou_median: float
     close_share: float  # of clicks whose boxes overlap by IoU >= 0.9
     judged_iou_median: float = 1.0  # the same of the INT8 graphs in ONNX Runtime; 1: not known
+    encoder_sha256: str = ""  # of the encoder's engine; empty: not known
 
     @property
     def least_iou(self) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.bundle import LOCALIZER, Bundle
+from edge.bundle import ENCODER, LOCALIZER, Bundle
 from edge.devices.base import DeviceFacts
 from edge.engine_command import build_command, rebuild_command, replay_command
 from edge.engine_manifest import (
@@ -23,7 +23,7 @@ from edge.engine_manifest import (
     parse_manifest,
     read_engine,
 )
-from edge.engine_search import Difference, differences, find_engine, list_engines
+from edge.engine_search import Difference, Listing, differences, find_engine, list_engines
 from edge.precisions import TENSORRT_FORM
 
 
@@ -71,24 +71,10 @@ def choose_engine(
     build = build_command(
         bundle.path, precision, toolkit=toolkit, capabilities=(facts.compute_capability,)
     )
-    fitting: list[tuple[bool, int, float, Path]] = []  # of another GPU, clicks, age; best first
-    nearest: tuple[list[Difference], EngineKey] | None = None
     listing = list_engines(folder)
-    for path, key in listing.keys:
-        if key.kind != kind:
-            continue
-        wanted = _as_built(needed, key)
-        unlike = differences(wanted, key)
-        if all(each.field == "gpu_name" for each in unlike):
-            clicks, time_s = (
-                max(key.click_buckets, default=0),
-                (path / MANIFEST_FILE).stat().st_mtime,
-            )
-            fitting.append((bool(unlike), -clicks, -time_s, path))
-        elif nearest is None or len(unlike) < len(nearest[0]):
-            nearest = unlike, wanted
+    fitting, nearest = _fitting(needed, listing)
     if not fitting:
-        chosen = find_engine(folder, needed if nearest is None else nearest[1], build)
+        chosen = find_engine(folder, nearest, build)
         fitting.append((False, 0, 0.0, chosen))  # one that appeared just now
     of_another_gpu, _, _, chosen = min(fitting)
     key = parse_manifest(chosen / MANIFEST_FILE).key
@@ -102,19 +88,60 @@ def choose_engine(
         )
     manifest = read_engine(chosen, rebuild)
     if kind == LOCALIZER and precision == TENSORRT_FORM:  # whose boxes are those of both
-        notes += _not_replayed(bundle, manifest, chosen)
+        sha256 = bundle.manifest.files[f"graphs/{precision}/{ENCODER}.onnx"]
+        beside = msgspec.structs.replace(needed, kind=ENCODER, onnx_sha256=sha256)
+        encoders, _ = _fitting(beside, listing)
+        notes += _not_replayed(bundle, manifest, chosen, min(encoders)[3] if encoders else None)
     return ChosenEngine(chosen, manifest, rebuild, tuple(notes))
 
 
-def _not_replayed(bundle: Bundle, manifest: EngineManifest, folder: Path) -> list[str]:
+# Whether it was built on another GPU, minus the clicks that it takes, minus its time, its folder.
+Rank = tuple[bool, int, float, Path]
+
+
+def _fitting(needed: EngineKey, listing: Listing) -> tuple[list[Rank], EngineKey]:
+    """The engines that run where `needed` is, the least is the best; and what the nearest is asked.
+
+    The key is that of `needed`, with what only a build decides as in the engine that differs least.
+    """
+    fitting: list[Rank] = []
+    nearest: tuple[list[Difference], EngineKey] | None = None
+    for path, key in listing.keys:
+        if key.kind != needed.kind:
+            continue
+        wanted = _as_built(needed, key)
+        unlike = differences(wanted, key)
+        if all(each.field == "gpu_name" for each in unlike):
+            clicks, time_s = (
+                max(key.click_buckets, default=0),
+                (path / MANIFEST_FILE).stat().st_mtime,
+            )
+            fitting.append((bool(unlike), -clicks, -time_s, path))
+        elif nearest is None or len(unlike) < len(nearest[0]):
+            nearest = unlike, wanted
+    return fitting, needed if nearest is None else nearest[1]
+
+
+def _not_replayed(
+    bundle: Bundle, manifest: EngineManifest, folder: Path, encoder: Path | None
+) -> list[str]:
     """A warning of boxes in INT8 that were not compared on a device, or are not those of float32.
 
     What a calibration promises was computed by ONNX Runtime, and this engine's kernels are others.
+    A comparison holds for the encoder that it was made with: `encoder` is the folder of the one
+    that would run now; None: there is none.
     """
     replay = manifest.replay
     command = replay_command(bundle.path, manifest.key, folder)
     if replay is None:
         return [f"boxes of this engine in INT8 were not compared with float32's yet: {command}"]
+    if replay.encoder_sha256 and encoder is not None:
+        found = parse_manifest(encoder / MANIFEST_FILE).engine_sha256
+        if found != replay.encoder_sha256:
+            return [
+                "boxes of this engine in INT8 were compared with float32's behind another encoder, "
+                f"which was built again since: {command}"
+            ]
     if replay.iou_median >= replay.least_iou:
         return []
     return [

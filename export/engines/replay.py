@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edge.bundle import Bundle
+from edge.bundle import ENCODER, Bundle
 from edge.engine_manifest import LEAST_IOU, BoxReplay
 from edge.errors import ExecutorError, UsageError
 from edge.precisions import INT8, INT8_FORMS
@@ -117,10 +117,17 @@ def replay(
         iou_median=round(agreement.iou_median, 4),
         close_share=round(tally.share_at(LEAST_IOU), 4),
         judged_iou_median=round(expected, 4),
+        encoder_sha256=_encoder_sha256(engines),
     )
     for each in engines:
         renewed(bundle, each, msgspec.structs.replace(each.manifest, replay=record))
     return record
+
+
+def _encoder_sha256(engines: Sequence[BuiltEngine]) -> str:
+    """Which encoder the boxes rest on; one that is built again may give others."""
+    found = [each.manifest for each in engines if each.manifest.key.kind == ENCODER]
+    return found[0].engine_sha256 if found else ""
 
 
 def told(record: BoxReplay) -> str:
