@@ -26,12 +26,13 @@ from calibration.ranges.record import Ranges
 from calibration.request import CalibrationRequest
 from calibration.selection.record import SelectionFolder
 from calibration.selection.request import ImageSource
-from edge.bundle import ENCODER, Bundle, shipped_bundle_path
+from edge.bundle import ENCODER, LOCALIZER, Bundle, shipped_bundle_path
 from edge.cli import tilefix
 from edge.errors import CalibrationError
 from edge.executors.base import open_executor
 from edge.localizer import Localizer
 from edge.types import ReferenceWindow
+from export.window_part import localizer_parts
 from tests.support.made_flights import make_flight, make_map, texture
 from tests.support.settled_lite import (
     FRAME_PX,
@@ -50,7 +51,9 @@ FRAMES, WINDOWS = 32, 16
 def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """bundle/, flight/ and map.mbtiles."""
     home = tmp_path_factory.mktemp("calibrate")
-    settled_bundle(dict(float_graphs(settled_lite(), home / "graphs")), home / "bundle")
+    graphs: dict[str, bytes | Path] = dict(float_graphs(settled_lite(), home / "graphs"))
+    whole = Path(graphs[f"graphs/fp32/{LOCALIZER}.onnx"]).read_bytes()
+    settled_bundle({**graphs, **localizer_parts(whole, "fp32")}, home / "bundle")
     make_flight(home / "flight", FRAMES + 4)
     make_map(home / "map.mbtiles", side_tiles=7)
     return home
@@ -93,6 +96,7 @@ def calibrated(places: Path):
 def test_the_bundle_has_both_forms_and_the_proof(calibrated, places) -> None:
     done, bundle = calibrated
     assert bundle.precisions == ("fp16", "fp32", "int8+fp16", "int8+fp32")
+    assert bundle.in_two_parts("int8+fp32") and not bundle.in_two_parts("int8+fp16")
     for name in (RANGES, JUDGEMENT, REPORT):
         assert name in bundle.manifest.files
     judgement = json.loads(bundle.file(JUDGEMENT).read_bytes())
@@ -181,6 +185,8 @@ def test_equalised_and_corrected_graphs_are_others_of_the_same_answers(calibrate
     bundle = open_float(request.bundle)
     source, words = float_source(request, bundle)
     assert int(words.split()[0]) >= 1 and "pairs of convolutions equalised" in words
+    assert source.in_two_parts("fp32"), "INT8 of an equalised bundle is cut in two as well"
+    assert open_executor("onnxruntime", source, LOCALIZER, "fp32", 1), "parts of its own localizer"
     assert float_source(request, bundle)[0].manifest == source.manifest, "made once"
     window = np.ascontiguousarray(texture(7, (WINDOW_PX, WINDOW_PX)))
     answers = [
