@@ -19,7 +19,7 @@ def sift(request: PeerRequest) -> Way:
     """`edge.baselines.SiftPredictor`, all of it OpenCV."""
     cv2.setNumThreads(request.threads)
     predictor = SiftPredictor(median_box_m([request.scene.site]))
-    return _way(predictor, f"up to {MOST_KEYPOINTS} keypoints")
+    return _way(predictor, f"up to {MOST_KEYPOINTS} keypoints, the frame as it comes")
 
 
 def xfeat(request: PeerRequest) -> Way:
@@ -57,15 +57,13 @@ def _threads(request: PeerRequest) -> None:
 def _learned(name: str, matching: Matching, request: PeerRequest, most: tuple[int, int]) -> Way:
     box_wh_m = median_box_m([request.scene.site])
     predictor = HomographyPredictor(f"{name} + homography", matching, box_wh_m, *most)
-    return _way(predictor, f"up to {most[0]} keypoints of the frame, {most[1]} of the window")
+    note = f"up to {most[0]} keypoints of the frame, {most[1]} of the window"
+    return _way(predictor, f"{note}, the frame turned north up by its telemetry")
 
 
 def _way(predictor: Predictor, note: str) -> Way:
     def locate(query: PeerQuery) -> object:
         return predictor.predict(query.frame, query.click_xy_px, [query.window])
 
-    note += (
-        ", keypoints of the window found beforehand; the frame as it comes, not turned by"
-        " telemetry; the box has the median labelled size"
-    )
+    note += ", keypoints of the window found beforehand; the box has the median labelled size"
     return Way(locate, note, predictor=predictor)

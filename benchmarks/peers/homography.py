@@ -2,6 +2,8 @@
 
 Like `edge.baselines.SiftPredictor`, with the same numbers: the frame at 800 px, the keypoints of a
 window found once, plain RANSAC, at least 15 inliers, and the median labelled box around the place.
+Learned descriptors, unlike SIFT's, bear little rotation: frames are turned north up first, as far
+as they know their yaw.
 """
 
 from __future__ import annotations
@@ -81,8 +83,9 @@ class HomographyPredictor:
         """See `edge.predictors.Predictor.predict`."""
         shrink = min(1.0, FRAME_SIDE_PX / max(frame.image.shape[:2]))
         small = cv2.resize(frame.image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-        image = np.asarray(small, np.uint8)
-        back = np.array(frame.image.shape[1::-1]) / image.shape[1::-1]
+        image, turned = north_up(np.asarray(small, np.uint8), frame.pose.yaw_deg)
+        grown = np.diag([*(np.array(frame.image.shape[1::-1]) / small.shape[1::-1]), 1])
+        back = grown @ np.linalg.inv(turned)
         of_frame = self._matching.describe(image, self._most[0])
         best: tuple[int, Float64, MapWindow] | None = None
         for each in windows:
@@ -114,9 +117,34 @@ class HomographyPredictor:
         rows, others = self._matching.match(frame, window)
         if len(rows) < LEAST_INLIERS:
             return None
-        source, target = frame.xy_px[rows] * back, window.xy_px[others]
+        source = frame.xy_px[rows] @ back[:2, :2].T + back[:2, 2]
+        target = window.xy_px[others]
         cv2.setRNGSeed(0)
         homography, mask = cv2.findHomography(source, target, cv2.RANSAC, REPROJECTION_PX)
         if homography is None or np.count_nonzero(mask) < LEAST_INLIERS:
             return None
         return int(np.count_nonzero(mask)), np.asarray(homography, np.float64)
+
+
+def north_up(image: Uint8, yaw_deg: float | None) -> tuple[Uint8, Float64]:
+    """A picture turned until north is up, on a canvas that holds all of it.
+
+    Args:
+        image: [H, W, 3].
+        yaw_deg: clockwise from north to the top of the picture; None: unknown, it stays as it is.
+
+    Returns:
+        The picture, black around, and the matrix [3, 3] from the given one to it (corners of pixels
+        on integers).
+    """
+    if yaw_deg is None:
+        return image, np.eye(3)
+    high, wide = image.shape[:2]
+    cos, sin = np.cos(np.radians(yaw_deg)), np.sin(np.radians(yaw_deg))
+    size = np.ceil([wide * abs(cos) + high * abs(sin), wide * abs(sin) + high * abs(cos)])
+    turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])  # clockwise, as y points down
+    turn[:2, 2] = size / 2 - turn[:2, :2] @ (wide / 2, high / 2)
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # OpenCV counts from pixels' centres
+    warp = (np.linalg.inv(half) @ turn @ half)[:2]
+    turned = cv2.warpAffine(image, warp, size.astype(int).tolist(), flags=cv2.INTER_LINEAR)
+    return np.asarray(turned, np.uint8), turn

@@ -9,7 +9,7 @@ import pytest
 from made_scene import CORNERS, write_scene
 
 from benchmarks.peers.classical import sift
-from benchmarks.peers.homography import HomographyPredictor, Keypoints
+from benchmarks.peers.homography import HomographyPredictor, Keypoints, north_up
 from benchmarks.peers.scene import PeerScene, read_scene
 from benchmarks.peers.way import PeerRequest
 from edge.evaluation import median_box_m
@@ -125,3 +125,39 @@ def test_sift_finds_frames_that_are_cut_out_of_the_map(tmp_path, tiny_bundle):
                 centre = (x1 + x2) / 2, (y1 + y2) / 2
                 found += centre == pytest.approx(tuple(click + np.array([left, top])), abs=1.0)
     assert found >= 3
+
+
+@pytest.mark.parametrize("yaw_deg", [0.0, 90.0, 180.0, -90.0, 30.0])
+def test_a_frame_is_turned_until_north_is_up(yaw_deg):
+    """A dot north of the middle, seen by a camera whose top points along yaw, is up again."""
+    image = np.zeros((81, 121, 3), np.uint8)
+    away = np.radians(-yaw_deg)  # of north, clockwise from the top of the frame
+    dot = np.array([60.5, 40.5]) + 30 * np.array([np.sin(away), -np.cos(away)])
+    column, row = np.floor(dot).astype(int)
+    image[row, column] = 255
+    turned, matrix = north_up(image, yaw_deg)
+    rows, columns = np.nonzero(turned[..., 0] > 40)
+    high, wide = turned.shape[:2]
+    seen = np.array([columns.mean() + 0.5, rows.mean() + 0.5])
+    assert seen == pytest.approx((wide / 2, high / 2 - 30), abs=1.2)
+    assert seen == pytest.approx((matrix @ (column + 0.5, row + 0.5, 1))[:2], abs=0.6)
+    corners = np.array([(0, 0, 1), (121, 0, 1), (0, 81, 1), (121, 81, 1)]) @ matrix.T
+    assert corners.min() >= -1e-9 and (corners[:, :2] <= np.array([wide, high]) + 1e-9).all()
+
+
+def test_a_frame_of_unknown_yaw_stays_as_it_is():
+    image = np.zeros((4, 6, 3), np.uint8)
+    turned, matrix = north_up(image, None)
+    assert turned is image and np.array_equal(matrix, np.eye(3))
+
+
+def test_clicks_of_a_turned_frame_come_out_at_the_same_place(scene):
+    """Matched after a quarter turn, the frame's own clicks still go to their places on the map."""
+    query = scene.queries[0]
+    pose = dataclasses.replace(query.frame.pose, yaw_deg=90.0)
+    frame = dataclasses.replace(query.frame, pose=pose)  # 96 x 96: turned, (x, y) -> (96 - y, x)
+    predictor = HomographyPredictor("turned", KnownMatches((16, 24)), (3.0, 6.0), 10, 20)
+    answers = predictor.predict(frame, query.click_xy_px, [query.window])
+    for (x, y), answer in zip(query.click_xy_px, answers, strict=True):
+        x1, y1, x2, y2 = query.window.box_to_window(answer.box_xyxy_px)
+        assert ((x1 + x2) / 2, (y1 + y2) / 2) == pytest.approx((96 - y + 16, x + 24), abs=0.01)
