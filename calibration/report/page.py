@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from calibration.judging.record import CandidateScore, Judgement, Outcome, RegimeScore
+from calibration.quantization.qdq import Form
 from calibration.ranges.histogram_file import TensorHistograms
 from calibration.ranges.record import Ranges
 from calibration.report.charts import (
@@ -21,6 +22,7 @@ from calibration.report.charts import (
     scatter,
 )
 from calibration.report.tables import agreement_table, real_table, score_table
+from edge.bundle import LOCALIZER
 from edge.page_parts import Tile, document, footer, items, section, tiles
 
 MORE_STYLE = """
@@ -96,14 +98,13 @@ def _scores(judgement: Judgement) -> str:
     parts = []
     if judgement.base is not None:
         parts.append(score_table((judgement.base, *judgement.candidates)))
-        charts = [
-            scatter(
-                _points((judgement.base, *judgement.candidates), regime.regime),
-                "size of both graphs, MB",
-                f"acc@0.25 in %, {regime.regime}",
-            )
-            for regime in judgement.base.regimes
-        ]
+        charts = []
+        for regime in judgement.base.regimes:
+            label = f"acc@0.25 in %, {regime.regime}"
+            points = _points((judgement.base, *judgement.candidates), regime.regime)
+            charts.append(scatter(points, "size of both graphs, MB", label))
+            points = _timed_points(judgement, regime.regime)
+            charts.append(scatter(points, "localizer's time on this CPU, float32 = 1", label))
         parts.append(f'<div class="pad two">{"".join(f"<div>{x}</div>" for x in charts)}</div>')
     if judgement.agreement:
         parts.append(agreement_table(judgement.agreement))
@@ -129,6 +130,16 @@ def _points(candidates: Sequence[CandidateScore], regime: str) -> list[Point]:
             )
         )
     return points
+
+
+def _timed_points(judgement: Judgement, regime: str) -> list[Point]:
+    """Float32 and ONNX Runtime's form, the two whose time was measured."""
+    ratio = judgement.latency_ratio.get(LOCALIZER)
+    if judgement.base is None or not ratio:
+        return []
+    timed = [(judgement.base, 1.0)]
+    timed += [(x, 1 / ratio) for x in judgement.candidates if x.precision == Form.ONNXRUNTIME.value]
+    return [replace(point, x=share) for each, share in timed for point in _points((each,), regime)]
 
 
 def _sensitivity(judgement: Judgement) -> str:
