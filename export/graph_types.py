@@ -19,3 +19,15 @@ def element_types(model: onnx.ModelProto) -> dict[str, int]:
     for source in (graph.value_info, graph.input, graph.output):
         types.update({v.name: int(v.type.tensor_type.elem_type) for v in source})
     return types
+
+
+def static_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Shape of every value that is known before a run, as stated or inferred."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    found = {}
+    for value in (*graph.value_info, *graph.input, *graph.output):
+        tensor = value.type.tensor_type
+        sides = tensor.shape.dim
+        if tensor.HasField("shape") and all(side.HasField("dim_value") for side in sides):
+            found[value.name] = tuple(int(side.dim_value) for side in sides)
+    return found

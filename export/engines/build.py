@@ -171,7 +171,8 @@ def check_graphs(
 
 def _limit_memory(facts: GraphFacts, settings: BuildSettings) -> int | None:
     name = settings.target.toolkit.name
-    return limit_memory(name, facts.size_bytes, build_memory_bytes(), settings.memory_mb)
+    have_bytes, asked_mb = build_memory_bytes(), settings.memory_mb
+    return limit_memory(name, facts.size_bytes, have_bytes, asked_mb, facts.depthwise_elements)
 
 
 def write_built(

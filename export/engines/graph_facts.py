@@ -6,6 +6,8 @@ DequantizeLinear shall run in INT8, one over float16 tensors in FP16. `layer_che
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from edge.errors import BundleError, ExecutorError
 from export.engines.toolkit import Toolkit
-from export.graph_types import CONVOLUTIONS, HEAVY, PRODUCTS, element_types
+from export.graph_types import CONVOLUTIONS, HEAVY, PRODUCTS, element_types, static_shapes
 
 DOMAIN = "tilefix"  # of the nodes that the plugin implements
 # ONNX's element types as TensorRT's layer tables write them.
@@ -40,6 +42,7 @@ class GraphFacts:
     convolutions: dict[str, str]  # node -> the type that it shall run in
     products: dict[str, str]
     reads: dict[str, str]  # convolution or product -> its first operand
+    depthwise_elements: int = 0  # of the inputs of depthwise convolutions in INT8, each shape once
 
     @property
     def custom_operators(self) -> tuple[str, ...]:
@@ -70,6 +73,11 @@ def read_graph(path: Path) -> tuple[ModelProto, GraphFacts]:
     made_by = {name: node for node in model.graph.node for name in node.output}
     nodes = {node_name(node): node for node in model.graph.node}
     products = {name: node for name, node in nodes.items() if node.op_type in PRODUCTS}
+    convolutions = {
+        name: _promised(node, types, made_by)
+        for name, node in nodes.items()
+        if node.op_type in CONVOLUTIONS
+    }
     return model, GraphFacts(
         path=path,
         size_bytes=model.ByteSize(),  # with weights that lie beside the file
@@ -77,17 +85,16 @@ def read_graph(path: Path) -> tuple[ModelProto, GraphFacts]:
             f"{node.op_type} {name}" for name, node in nodes.items() if node.domain == DOMAIN
         ),
         operators={name: node.op_type for name, node in nodes.items()},
-        convolutions={
-            name: _promised(node, types, made_by)
-            for name, node in nodes.items()
-            if node.op_type in CONVOLUTIONS
-        },
+        convolutions=convolutions,
         products={name: _promised(node, types, made_by) for name, node in products.items()},
         reads={
             name: _stored(node.input[0], made_by)
             for name, node in nodes.items()
             if node.op_type in HEAVY
         },
+        depthwise_elements=_depthwise_elements(
+            model, [nodes[name] for name, dtype in convolutions.items() if dtype == "Int8"]
+        ),
     )
 
 
@@ -120,6 +127,20 @@ def _promised(node: NodeProto, types: dict[str, str], made_by: dict[str, NodePro
         codes = {types.get(each.input[0], UNKNOWN) for each in quantised if each is not None}
         return codes.pop() if len(codes) == 1 else UNKNOWN
     return types.get(operands[0], UNKNOWN)
+
+
+def _depthwise_elements(model: ModelProto, convolutions: Sequence[NodeProto]) -> int:
+    """Elements of the inputs of those convolutions that have a group for each channel."""
+    inputs = {node.input[0]: _groups(node) for node in convolutions if _groups(node) > 1}
+    shapes = static_shapes(model) if inputs else {}
+    found = {
+        shapes[name] for name, groups in inputs.items() if shapes.get(name, ())[1:2] == (groups,)
+    }
+    return sum(math.prod(shape) for shape in found)
+
+
+def _groups(node: NodeProto) -> int:
+    return next((each.i for each in node.attribute if each.name == "group"), 1)
 
 
 def _stored(name: str, made_by: dict[str, NodeProto]) -> str:

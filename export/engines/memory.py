@@ -33,7 +33,11 @@ def workspace_mib(total_bytes: int | None) -> int:
 
 
 def limit_memory(
-    toolkit: str, graph_bytes: int, available_bytes: int | None, asked_mb: int | None = None
+    toolkit: str,
+    graph_bytes: int,
+    available_bytes: int | None,
+    asked_mb: int | None = None,
+    depthwise_elements: int = 0,
 ) -> int | None:
     """How many bytes the process of a build may take; None: unknown, so there is no limit.
 
@@ -42,6 +46,7 @@ def limit_memory(
         graph_bytes: size of the ONNX file.
         available_bytes: `edge.machine.build_memory_bytes()`.
         asked_mb: the user's own limit, in place of what is available.
+        depthwise_elements: see `edge.machine.build_need_bytes`.
 
     Raises:
         UsageError: a limit that is none.
@@ -63,11 +68,14 @@ def limit_memory(
         limit, do = build_limit_bytes(available_bytes), ADVICE
         found = f"{limit // MIB} MB, {BUILD_SHARE:.0%} of the {available_bytes // MIB} MB "
         found += "of memory and free swap"
-    need = build_need_bytes(toolkit, graph_bytes)
+    need = build_need_bytes(toolkit, graph_bytes, depthwise_elements)
     if need > limit:
+        depthwise = need - build_need_bytes(toolkit, graph_bytes)
+        of_which = f", {depthwise // MIB} MB of it for depthwise convolutions in INT8"
         raise ExecutorError(
             "too little memory to build an engine",
-            expected=f"about {need // MIB} MB for a graph of {graph_bytes / 1e6:.0f} MB",
+            expected=f"about {need // MIB} MB for a graph of {graph_bytes / 1e6:.0f} MB"
+            + (of_which if depthwise else ""),
             found=found,
             do=do,
         )
