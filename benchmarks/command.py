@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from benchmarks.finite import Finite
 from edge.commands.executor_options import executor_options
 from edge.cores import import_numpy_on_one_thread
 from edge.errors import UsageError
@@ -74,14 +75,14 @@ class LazySubcommands(click.Group):
 @click.option("--clicks", type=click.IntRange(1), default=8, show_default=True)
 @click.option(
     "--rate-hz",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     default=30.0,
     show_default=True,
     help="Of the camera in `periodic`.",
 )
 @click.option(
     "--hit-rate",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     default=0.9,
     show_default=True,
     help="How often `mixed` finds its window encoded.",
@@ -98,12 +99,12 @@ class LazySubcommands(click.Group):
 @click.option("--cross-check", is_flag=True, help="Compare the engine's time with trtexec's.")
 @click.option(
     "--minutes",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     help="Of each measurement but `soak`, in place of the rules.",
 )
 @click.option(
     "--soak-minutes",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     default=10.0,
     show_default=True,
     help="Of `soak`.",

@@ -162,18 +162,9 @@ def _check_room(out: Path, size_bytes: int, resume: str) -> None:
 def _beside(out: Path) -> Iterator[Path]:
     """A folder beside `out` that is gone afterwards, unless renamed; one merge at a time."""
     lock = out.with_name(f".{out.name}.merge-lock")
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = _locked(lock, out)
     partial = out.with_name(f".{out.name}.merging")
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise FeatureStoreError(
-                f"another process is merging into {out}",
-                expected="one merge at a time",
-                found=f"a lock on {lock}",
-                do="wait until it ends, or stop it",
-            ) from error
         shutil.rmtree(partial, ignore_errors=True)  # of a merge that was killed
         partial.mkdir()
         try:
@@ -182,4 +173,34 @@ def _beside(out: Path) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
             lock.unlink()
     finally:
+        os.close(descriptor)
+
+
+def _locked(lock: Path, out: Path) -> int:
+    """A descriptor of the lock file, locked.
+
+    The merge before removes the file as it ends: what was opened before that and locked after it
+    is a file without a name, which the next merge would not see. Then it is opened anew.
+
+    Raises:
+        FeatureStoreError: another merge holds it.
+    """
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), lock.stat()):
+                    return descriptor
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise FeatureStoreError(
+                f"another process is merging into {out}",
+                expected="one merge at a time",
+                found=f"a lock on {lock}",
+                do="wait until it ends, or stop it",
+            ) from error
+        except OSError:  # a drive that knows no locks
+            os.close(descriptor)
+            raise
         os.close(descriptor)

@@ -7,6 +7,7 @@ midst of it leaves a last line without its newline, which the next opening cuts 
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,9 +76,10 @@ class RecordFile:
         """Write one line, and see it on the disk.
 
         Raises:
+            BenchmarkError: it could not be read again; nothing is written.
             OutputError: it cannot be written; nothing of it stays in the file.
         """
-        data = msgspec.json.encode(line) + b"\n"
+        data = _encode(line)
         size = os.fstat(self._descriptor).st_size
         try:
             while data:  # once; a full disk takes what fits, and refuses the rest
@@ -160,6 +162,40 @@ def lines(path: Path) -> Iterator[Line]:
             found=f"{type(error).__name__}: {error.strerror}",
             do="measure first: tilefix bench --out DIR",
         ) from error
+
+
+def _encode(line: Line) -> bytes:
+    """A line as it is written, once it is known that it can be read again.
+
+    JSON has no nan and no infinity; `null` in their place is no number, and a file with such a line
+    in it could never be used again.
+    """
+    data = msgspec.json.encode(line) + b"\n"
+    lost = next(_not_finite("", msgspec.to_builtins(line)), None)
+    try:
+        msgspec.json.decode(data, type=Line)
+    except msgspec.MsgspecError as error:
+        lost = lost or str(error)
+    if lost is not None:
+        raise BenchmarkError(
+            "a line cannot be kept in the record",
+            expected="fields of their kind, and finite numbers in them",
+            found=lost,
+            do="report this, with the command that you ran; the record is as it was",
+        )
+    return data
+
+
+def _not_finite(name: str, value: object) -> Iterator[str]:
+    """The fields that are nan or infinite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{name} is {value}"
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _not_finite(f"{name}.{key}" if name else str(key), each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _not_finite(name, each)
 
 
 def _decode(path: Path, number: int, text: bytes) -> Line:

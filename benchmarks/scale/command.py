@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from benchmarks.finite import Finite
+
 if TYPE_CHECKING:
     from benchmarks.scale.text import ScaleReport
 
@@ -28,10 +30,10 @@ SIGMAS_M = (5.0, 20.0, 100.0, 500.0)
 @click.option("--tiles", "map_path", type=ANY_PATH, help="Map to sample; default: the demo's.")
 @click.option("--sample", type=click.IntRange(1), default=8, show_default=True, help="Windows.")
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
-@click.option("--gsd-m", type=float, help="Metres per pixel; default: that of the bundle.")
+@click.option("--gsd-m", type=Finite(), help="Metres per pixel; default: that of the bundle.")
 @click.option(
     "--latitude",
-    type=float,
+    type=Finite(),
     help="Of the area, degrees: counts in pixels of the nearest zoom of a tile map there.",
 )
 @click.option(
@@ -52,7 +54,7 @@ SIGMAS_M = (5.0, 20.0, 100.0, 500.0)
 )
 @click.option(
     "--kept-share",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Finite(0, 1, min_open=True),
     default=0.3,
     show_default=True,
     help="Of the windows, where an object can be: an assumption, for the sparse store.",
@@ -60,7 +62,7 @@ SIGMAS_M = (5.0, 20.0, 100.0, 500.0)
 @click.option(
     "--sigma-m",
     "sigmas",
-    type=click.FloatRange(0),
+    type=Finite(0),
     multiple=True,
     default=SIGMAS_M,
     show_default=True,

@@ -12,6 +12,7 @@ import pytest
 from made_shards import make_shard, record
 from stored_features import check, feature, fill, header, reader, refused
 
+from edge import feature_merge
 from edge.feature_header import write_header
 from edge.feature_merge import merge_shards
 from edge.feature_shard import begin_shard, read_shard, write_shard
@@ -227,6 +228,26 @@ def test_one_merge_at_a_time(shards, tmp_path):
         assert "another process is merging" in error.what
 
     assert merge_shards(shards, tmp_path / "out", progress=again).windows == 6
+
+
+def test_a_lock_that_the_merge_before_took_away_is_none(shards, tmp_path, monkeypatch):
+    """Opened before the merge before removed it, locked after: the next merge would not see it."""
+    flock, calls = feature_merge.fcntl.flock, []
+
+    def late(descriptor, operation):
+        if not calls:
+            (tmp_path / ".out.merge-lock").unlink()  # as the merge before does at its end
+        calls.append(descriptor)
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(feature_merge.fcntl, "flock", late)
+
+    def again(done, total):
+        error = refused(merge_shards, shards, tmp_path / "out")
+        assert "another process is merging" in error.what
+
+    assert merge_shards(shards, tmp_path / "out", progress=again).windows == 6
+    assert not list(tmp_path.glob(".out*"))
 
 
 def test_a_folder_keeps_to_its_shard(tmp_path):

@@ -207,3 +207,26 @@ def test_warmth_and_load_make_no_other_run(tmp_path):
     with RecordFile(path) as file:
         later = run_line(temperatures_deg_c=(("tj-thermal", 70.0),), load_average=2.0)
         assert file.earlier(later) == run_line()
+
+
+# --- what no record can hold ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (run_line(rate_hz=float("inf")), "settings.rate_hz is inf"),
+        (run_line(minutes=float("nan")), "settings.minutes is nan"),  # null would read as "none"
+        (run_line(clocks_mhz=(("cpu0", float("nan")),)), "environment.clocks_mhz is nan"),
+        (measurement_line(duration_s=None), "Expected `float`, got `null`"),
+    ],
+)
+def test_a_line_that_could_not_be_read_again_is_not_written(tmp_path, line, found):
+    path = write_record(tmp_path / "bench.jsonl", run_line())
+    before = path.read_bytes()
+    with RecordFile(path) as file:
+        with pytest.raises(BenchmarkError, match="cannot be kept") as caught:
+            file.append(line)
+        assert found in caught.value.found and path.read_bytes() == before
+        file.append(measurement_line())
+    assert list(lines(path)) == [run_line(), measurement_line()]

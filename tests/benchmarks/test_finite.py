@@ -1,0 +1,44 @@
+"""No option of the benchmarks takes nan or infinity: a record with it could not be read again."""
+
+from __future__ import annotations
+
+import math
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.command import bench
+from benchmarks.finite import Finite
+from benchmarks.scale.command import scale
+
+NUMBERS = [
+    (command, option.opts[-1])
+    for command in (bench, scale)
+    for option in command.params
+    if isinstance(option.type, click.types.FloatParamType)
+]
+
+
+def test_the_options_that_take_a_number_are_known():
+    names = {name for _, name in NUMBERS}
+    assert {"--rate-hz", "--hit-rate", "--minutes", "--soak-minutes", "--kept-share"} <= names
+    assert {"--sigma-m", "--gsd-m", "--latitude"} <= names
+
+
+@pytest.mark.parametrize(("command", "name"), NUMBERS)
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
+def test_what_is_not_finite_is_a_usage_error(tmp_path, monkeypatch, command, name, value):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(command, [f"{name}={value}"])
+    assert done.exit_code == 2 and "Invalid value" in done.output
+    assert not list(tmp_path.iterdir()), "before anything is written"
+
+
+def test_finite_numbers_pass_and_bounds_hold():
+    wanted = Finite(0, 1, min_open=True)
+    assert wanted.convert("0.25", None, None) == 0.25
+    for value in ("0", "1.5", "x"):
+        with pytest.raises(click.BadParameter):
+            wanted.convert(value, None, None)
+    assert math.isfinite(Finite().convert("-3e8", None, None))
