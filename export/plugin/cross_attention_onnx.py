@@ -9,8 +9,9 @@ from __future__ import annotations
 import onnx
 from onnx import AttributeProto, FunctionProto, NodeProto, TensorProto, helper
 
-from edge.errors import ExecutorError
+from export.plugin import function_bodies
 from export.plugin.cross_attention_op import NODE
+from export.plugin.function_bodies import BodyRule
 
 OPSET = 18
 DOMAIN, NAME = NODE.split("::")
@@ -67,25 +68,22 @@ def cross_attention_body(positions: bool) -> FunctionProto:
     )
 
 
-def add_bodies(model: onnx.ModelProto) -> int:
-    """Put the body beside the nodes that need it, in place.
+RULE = BodyRule(
+    node=NODE,
+    ends=lambda node: len(node.input),
+    counted="inputs",
+    most=len(INPUTS),
+    body=cross_attention_body,
+    what="a graph has cross attentions with positions and without them",
+    expected=f"all of them with {len(INPUTS)} inputs, or all with {len(INPUTS) - 2}",
+    do="give those without positions rows of zeros, [1, D]",
+)
 
-    Returns:
-        The number of CrossAttention nodes.
+
+def add_bodies(model: onnx.ModelProto) -> int:
+    """Put the body beside the CrossAttention nodes, in place; returns how many these are.
 
     Raises:
-        ExecutorError: nodes with positions and nodes without: one body cannot be both.
+        ExecutorError: nodes with positions and nodes without.
     """
-    nodes = [n for n in model.graph.node if n.domain == DOMAIN and n.op_type == NAME]
-    counts = {len(node.input) for node in nodes}
-    if len(counts) > 1:
-        raise ExecutorError(
-            "a graph has cross attentions with positions and without them",
-            expected="all of them with 5 inputs, or all with 3",
-            found=", ".join(f"{node.name}: {len(node.input)} inputs" for node in nodes),
-            do="give those without positions rows of zeros, [1, D]",
-        )
-    known = any(body.domain == DOMAIN and body.name == NAME for body in model.functions)
-    if nodes and not known:
-        model.functions.append(cross_attention_body(counts == {len(INPUTS)}))
-    return len(nodes)
+    return function_bodies.add_bodies(model, RULE)

@@ -10,7 +10,8 @@ import onnx
 from onnx import AttributeProto, FunctionProto, NodeProto, TensorProto, helper
 
 from edge.decoding import LEAK, PEAK_RADIUS_CELLS, RANGE_FLOOR
-from edge.errors import ExecutorError
+from export.plugin import function_bodies
+from export.plugin.function_bodies import BodyRule
 from export.plugin.tile_attention import LENGTH_FLOOR, OUTPUTS
 from export.plugin.tile_attention_op import NODE
 
@@ -179,25 +180,22 @@ def tile_attention_body(attention: bool) -> FunctionProto:
     )
 
 
-def add_bodies(model: onnx.ModelProto) -> int:
-    """Put the body beside the nodes that need it, in place.
+RULE = BodyRule(
+    node=NODE,
+    ends=lambda node: len(node.output),
+    counted="outputs",
+    most=len(OUTPUTS),
+    body=tile_attention_body,
+    what="a graph has tile attentions with the map and without it",
+    expected="all of them with attention=1, or all with attention=0",
+    do="construct every TileAttention of a graph with the same `attention`",
+)
 
-    Returns:
-        The number of TileAttention nodes.
+
+def add_bodies(model: onnx.ModelProto) -> int:
+    """Put the body beside the TileAttention nodes, in place; returns how many these are.
 
     Raises:
-        ExecutorError: nodes with the attention map and nodes without it: one body cannot be both.
+        ExecutorError: nodes with the attention map and nodes without it.
     """
-    nodes = [n for n in model.graph.node if n.domain == DOMAIN and n.op_type == NAME]
-    counts = {len(node.output) for node in nodes}
-    if len(counts) > 1:
-        raise ExecutorError(
-            "a graph has tile attentions with the map and without it",
-            expected="all of them with attention=1, or all with attention=0",
-            found=", ".join(f"{node.name}: {len(node.output)} outputs" for node in nodes),
-            do="construct every TileAttention of a graph with the same `attention`",
-        )
-    known = any(body.domain == DOMAIN and body.name == NAME for body in model.functions)
-    if nodes and not known:
-        model.functions.append(tile_attention_body(counts == {len(OUTPUTS)}))
-    return len(nodes)
+    return function_bodies.add_bodies(model, RULE)
