@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from calibration.judging.search import FRAMES_PER_WINDOW
 from calibration.request import CANDIDATES
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 SHOWN_TENSORS = 8
+READ_BY_CHECK = ("bundle", "check", "tiles", "seed", "threads")
 
 
 @click.command()
@@ -138,13 +140,7 @@ def calibrate(
     path = bundle or shipped_bundle_path()
     maps = tuple(parse_source(text) for text in tiles)
     if check is not None:
-        if frames or out is not None:
-            raise UsageError(
-                "--check only compares, so there is nothing to make",
-                expected="--check FLIGHT BUNDLE, with --tiles where the map is new too",
-                found="--frames" if frames else "--out",
-                do="leave it out, or leave --check out",
-            )
+        _refuse_unread()
         from calibration.flight_check import FlightCheck, check_flight
 
         with shown_progress() as progress:
@@ -200,6 +196,29 @@ def calibrate(
             return
         made = run(request, told)
     _tell(made, request.work_folder)
+
+
+def _refuse_unread() -> None:
+    """Refuse options that --check would not read; it looks at the whole flight, in one run.
+
+    Raises:
+        UsageError: one was given.
+    """
+    context = click.get_current_context()
+    given = [
+        each.opts[0]
+        for each in context.command.params
+        if each.name not in READ_BY_CHECK
+        and context.get_parameter_source(each.name or "") is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise UsageError(
+            "--check only compares, so there is nothing to make",
+            expected="--check FLIGHT BUNDLE, with --tiles where the map is new too, --seed, "
+            "--threads",
+            found=", ".join(given),
+            do="leave it out, or leave --check out",
+        )
 
 
 def _tell(made: Calibrated, work: Path) -> None:
