@@ -1,7 +1,8 @@
 """The lines of a benchmark's record: `tilefix-bench/1`, JSON lines, only ever appended to.
 
-A file holds `run` lines and what belongs to them by `run_id`: `accuracy`, `measurement`, `roofline`
-and `peer` lines. What could not be had is an `Unknown` with its reason, never 0 and never left out.
+A file holds `run` lines and what belongs to them by `run_id`: `accuracy`, `measurement`,
+`roofline`, `peer` and `cross-check` lines. What could not be had is an `Unknown` with its reason,
+never 0 and never left out. Fields that came later have a default: older records are still read.
 """
 
 from __future__ import annotations
@@ -9,6 +10,19 @@ from __future__ import annotations
 from enum import Enum
 
 import msgspec
+
+from benchmarks.record.observed import (
+    Energy,
+    FlownAccuracy,
+    Heat,
+    Memory,
+    ProcessorTime,
+    Punctuality,
+    Series,
+    Stability,
+    Stage,
+    Unknown,
+)
 
 SCHEMA = "tilefix-bench/1"
 
@@ -29,74 +43,6 @@ class CacheState(str, Enum):
     COLD = "cold"  # never: encode and localise
     WARM = "warm"  # always: localise
     MIXED = "mixed"  # with probability `hit_rate`
-
-
-class Unknown(msgspec.Struct, frozen=True, tag=True):
-    """Something that could not be measured or read."""
-
-    reason: str  # for people: "no INA3221 under /sys/bus/i2c"
-
-
-class Series(msgspec.Struct, frozen=True, tag=True):
-    """Every value of one quantity in order, compressed (see `benchmarks.record.series`)."""
-
-    count: int
-    packed: str  # base64 of zlib of little-endian uint32: nanoseconds / 100
-
-
-class Stage(msgspec.Struct, frozen=True):
-    """One part of the path of a frame."""
-
-    name: str  # capture, window, encode, preprocess, copy, engine, postprocess
-    times: Series | Unknown
-
-
-class Memory(msgspec.Struct, frozen=True, tag=True):
-    """Resident memory of the process, read from /proc/self at the first query and the last."""
-
-    start_bytes: int
-    end_bytes: int
-    peak_bytes: int
-
-
-class Punctuality(msgspec.Struct, frozen=True):
-    """What an open loop at a fixed rate did: time counts from the scheduled arrival."""
-
-    rate_hz: float
-    scheduled: int  # frames that the camera gave
-    missed: int  # not done within one period of their scheduled arrival, or replaced by a newer one
-    age: Series  # from the scheduled arrival to the fixes
-    start_delay: Series  # from the scheduled arrival to the start (its spread is the jitter)
-    beside: tuple[str, ...]  # what ran beside: "alignment", "window loading"
-    aligned: int = 0  # of the frames that were done, those that alignment gave a place on the map
-
-
-class Energy(msgspec.Struct, frozen=True, tag=True):
-    """Power over the measurement, idle subtracted."""
-
-    rail: str  # "VDD_IN", "GPU0 (NVML)"
-    idle_w: float
-    mean_w: float
-    joule_per_frame: float  # (mean - idle) * duration / frames
-    samples: int
-    rate_hz: float  # of sampling
-
-
-class Heat(msgspec.Struct, frozen=True, tag=True):
-    """Temperatures and throttling over the measurement."""
-
-    hottest_zone: str
-    start_deg_c: float
-    max_deg_c: float
-    throttled: bool | None  # None: this machine does not say
-
-
-class Stability(msgspec.Struct, frozen=True, tag=True):
-    """First against last tenth of the queries, by their medians."""
-
-    first_ms: float
-    last_ms: float
-    stable: bool  # within 5 %
 
 
 class BundleFacts(msgspec.Struct, frozen=True):
@@ -171,9 +117,9 @@ class AccuracyLine(msgspec.Struct, frozen=True, tag="accuracy", tag_field="line"
     run_id: str
     prior: str  # "alignment" or "none"
     clicks: int
-    acc25: float
-    acc50: float
-    coverage: float
+    acc25: float | Unknown  # Unknown: no object of the pairs is in the map
+    acc50: float | Unknown
+    coverage: float | Unknown  # Unknown: nothing was clicked
     wrong_rate: float | Unknown  # of what is accepted; Unknown: nothing was accepted
 
 
@@ -197,6 +143,9 @@ class MeasurementLine(msgspec.Struct, frozen=True, tag="measurement", tag_field=
     energy: Energy | Unknown
     heat: Heat | Unknown
     harness_us: float  # median cost of the harness itself per query, microseconds
+    processor: ProcessorTime | Unknown | None = None  # None: an older record
+    # Of an open loop's own fixes; None: another scenario, whose worth is the AccuracyLine "none".
+    accuracy: FlownAccuracy | Unknown | None = None
 
 
 class RooflineLine(msgspec.Struct, frozen=True, tag="roofline", tag_field="line"):
@@ -231,6 +180,21 @@ class PeerLine(msgspec.Struct, frozen=True, tag="peer", tag_field="line"):
     acc25: float | Unknown  # on the pairs file of the run; random weights have none
     acc50: float | Unknown
     note: str
+    # 0: with all others; each time that some are measured again, with ours beside them, one more.
+    round: int = 0
 
 
-Line = RunLine | AccuracyLine | MeasurementLine | RooflineLine | PeerLine
+class CrossCheckLine(msgspec.Struct, frozen=True, tag="cross-check", tag_field="line"):
+    """The engine's time of a run against that of the toolkit's own program."""
+
+    run_id: str
+    graph: str  # "localizer"
+    clicks: int  # 0 for the encoder
+    tool: str  # "trtexec"
+    ours_ms: float | Unknown  # medians
+    theirs_ms: float | Unknown  # Unknown: why there is none, such as a time-out
+    tolerance: float  # that they may be apart, as a share of theirs
+    passed: bool
+
+
+Line = RunLine | AccuracyLine | MeasurementLine | RooflineLine | PeerLine | CrossCheckLine

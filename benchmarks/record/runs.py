@@ -9,6 +9,8 @@ from benchmarks.record.file import FILE_NAME, lines
 from benchmarks.record.lines import (
     AccuracyLine,
     CacheState,
+    CrossCheckLine,
+    Line,
     MeasurementLine,
     PeerLine,
     RooflineLine,
@@ -29,6 +31,7 @@ class Run:
     measurements: tuple[MeasurementLine, ...]
     rooflines: tuple[RooflineLine, ...]
     peers: tuple[PeerLine, ...]
+    cross_checks: tuple[CrossCheckLine, ...] = ()
 
     @property
     def line(self) -> RunLine:
@@ -49,6 +52,7 @@ class _Parts:
     measurements: dict[object, MeasurementLine] = field(default_factory=dict)
     rooflines: dict[object, RooflineLine] = field(default_factory=dict)
     peers: dict[object, PeerLine] = field(default_factory=dict)
+    cross_checks: dict[object, CrossCheckLine] = field(default_factory=dict)
 
 
 def key_of(line: MeasurementLine) -> Key:
@@ -97,17 +101,20 @@ def read_runs(path: Path) -> tuple[Run, ...]:
             tuple(parts.measurements.values()),
             tuple(parts.rooflines.values()),
             tuple(parts.peers.values()),
+            tuple(parts.cross_checks.values()),
         )
         for parts in runs.values()
     )
 
 
-def _add(parts: _Parts, line: AccuracyLine | MeasurementLine | RooflineLine | PeerLine) -> None:
+def _add(parts: _Parts, line: Line) -> None:
     if isinstance(line, AccuracyLine):
         parts.accuracy[line.prior] = line
     elif isinstance(line, MeasurementLine):
         parts.measurements[key_of(line)] = line
     elif isinstance(line, RooflineLine):
         parts.rooflines[line.graph, line.precision, line.clicks] = line
-    else:
+    elif isinstance(line, PeerLine):
         parts.peers[line.name, line.runtime, line.clicks] = line
+    elif isinstance(line, CrossCheckLine):
+        parts.cross_checks[line.graph, line.clicks] = line
