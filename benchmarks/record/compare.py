@@ -8,26 +8,31 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from benchmarks.record.file import COMPLETE
+from benchmarks.record.frame_ages import all_latencies_ns
 from benchmarks.record.kinds import Difference, kind_differences, subject_differences
 from benchmarks.record.lines import (
     AccuracyLine,
     Energy,
+    FlownAccuracy,
     Heat,
     MeasurementLine,
+    ProcessorTime,
     RunLine,
     Scenario,
     Stability,
     Unknown,
 )
 from benchmarks.record.paired_bootstrap import Ratio, Ratios, percentile_ratios
-from benchmarks.record.runs import Key, Run
-from benchmarks.record.series import unpack
+from benchmarks.record.runs import Key, Run, key_of
 from edge.errors import BenchmarkError
 
 SCENARIOS = "scenarios"  # what `--allow` calls a scenario that only one run has
 SAME_QUERIES = ("seed", "clicks", "hit_rate", "pairs_sha256")  # with others nothing can be paired
 REPEATABLE = 0.05  # of a median, that two runs of the same may differ by
+MOST_OTHERS = 0.05  # of the cores' time, that other programs and guests may take
+MEDIAN = 50.0
 ERROR_RATE = 0.05  # of finding a difference in any of all medians where there is none
+Worth = AccuracyLine | FlownAccuracy
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Comparison:
     subjects: tuple[Difference, ...]  # what is compared
     allowed: tuple[Difference, ...]  # other kinds, on purpose
     rows: tuple[Row, ...]
-    accuracy: tuple[tuple[str, AccuracyLine | None, AccuracyLine | None], ...]  # by prior
+    accuracy: tuple[tuple[str, Worth | None, Worth | None], ...]  # by prior, or open loop
 
 
 def compare_runs(first: Run, second: Run, allow: Collection[str] = ()) -> Comparison:
@@ -71,19 +76,23 @@ def compare_runs(first: Run, second: Run, allow: Collection[str] = ()) -> Compar
     mine, others = first.by_key(), second.by_key()
     ratios = {
         key: percentile_ratios(
-            unpack(mine[key].latency),
-            unpack(others[key].latency),
+            all_latencies_ns(mine[key]),
+            all_latencies_ns(others[key]),
             paired=same_queries and _one_by_one(mine[key]) and _one_by_one(others[key]),
         )
         for key in mine
         if key in others
     }
-    medians = max(1, sum(bool(each.of) for each in ratios.values()))
+    medians = max(1, sum(_has_median(each) for each in ratios.values()))
+    subjects = tuple(subject_differences(first.line, second.line))
+    same = not subjects and not unlike
     return Comparison(
         runs=(first.line, second.line),
-        subjects=tuple(subject_differences(first.line, second.line)),
+        subjects=subjects,
         allowed=tuple(unlike),
-        rows=tuple(_row(mine[key], others[key], each, medians) for key, each in ratios.items()),
+        rows=tuple(
+            _row(mine[key], others[key], each, medians, same=same) for key, each in ratios.items()
+        ),
         accuracy=_accuracy(first, second),
     )
 
@@ -111,22 +120,39 @@ def verdict(ratio: Ratio, medians: int) -> str:
     return f"B {way}: {ratio.ratio:.2f} of A's time"
 
 
-def _row(first: MeasurementLine, second: MeasurementLine, ratios: Ratios, medians: int) -> Row:
-    doubts = [*_drift("A", first), *_drift("B", second)]
-    throttled = [*_throttling("A", first), *_throttling("B", second)]
-    if len(throttled) == 1:  # of both it is how this machine runs
-        doubts += throttled
-    if not ratios.of:
-        said = f"too few queries: {min(ratios.counts)}"
-    elif doubts:
+def _row(
+    first: MeasurementLine, second: MeasurementLine, ratios: Ratios, medians: int, *, same: bool
+) -> Row:
+    both = ("A", first), ("B", second)
+    doubts = [said for each in both for said in (*_early(*each), *_drift(*each))]
+    disturbed = [said for each in both for said in (*_throttling(*each), *_others(*each))]
+    names = {said[0] for said in disturbed}
+    if len(names) == 1:  # of both it is how this machine runs
+        doubts += disturbed
+    if doubts:
         said = f"not judged: {'; '.join(doubts)}"
+    elif not _has_median(ratios):
+        said = f"too few queries: {min(ratios.counts)}"
+        if ratios.never:
+            said = "not judged: one of both never answered half of its frames"
+    elif same and abs(ratios.of[0].ratio - 1) > REPEATABLE:
+        percent = 100 * abs(ratios.of[0].ratio - 1)
+        said = f"unstable: the same programme twice, {percent:.1f} % apart"
     else:
         said = verdict(ratios.of[0], medians)
-    notes = [*_notes("A", first), *_notes("B", second), *throttled]
+    notes = [*_notes("A", first), *_notes("B", second), *disturbed]
     if not ratios.paired:
         notes.append("not the same queries one by one: each run was resampled by itself")
     key = first.scenario, first.state, first.clicks
     return Row(key, ratios, said, (first.energy, second.energy), tuple(notes))
+
+
+def _has_median(ratios: Ratios) -> bool:
+    return bool(ratios.of) and ratios.of[0].percent == MEDIAN
+
+
+def _early(name: str, line: MeasurementLine) -> list[str]:
+    return [] if line.ended == COMPLETE else [f"{name} ended early: {line.ended}"]
 
 
 def _drift(name: str, line: MeasurementLine) -> list[str]:
@@ -143,19 +169,28 @@ def _throttling(name: str, line: MeasurementLine) -> list[str]:
     return [f"{name} throttled ({heat.hottest_zone} up to {heat.max_deg_c:.0f} degrees C)"]
 
 
+def _others(name: str, line: MeasurementLine) -> list[str]:
+    spent = line.processor
+    if not isinstance(spent, ProcessorTime) or spent.others_share <= MOST_OTHERS:
+        return []
+    return [f"{name} disturbed (others had {spent.others_share:.0%} of the cores)"]
+
+
 def _notes(name: str, line: MeasurementLine) -> list[str]:
-    notes = [] if line.ended == COMPLETE else [f"{name} ended early: {line.ended}"]
+    notes = []
     if isinstance(line.stability, Unknown):
-        notes.append(f"{name} may drift: {line.stability.reason}")
+        notes.append(f"{name}: stability unknown, {line.stability.reason}")
+    if isinstance(line.processor, Unknown):
+        notes.append(f"{name}: others' share of the cores unknown, {line.processor.reason}")
     return notes
 
 
 def _one_by_one(line: MeasurementLine) -> bool:
-    """Whether query i is the i-th of the stream: a camera's frames may have been left out."""
+    """Whether query i is the i-th of the stream: of a camera, whether it is known which it was."""
     punctuality = line.punctuality
     if line.scenario is not Scenario.PERIODIC or punctuality is None:
         return line.scenario is not Scenario.PERIODIC
-    return punctuality.scheduled == line.latency.count
+    return punctuality.frames is not None or punctuality.scheduled == line.latency.count
 
 
 def _scenario_differences(first: Run, second: Run) -> list[Difference]:
@@ -176,13 +211,19 @@ def _name(key: Key) -> str:
     return f"{scenario.value} {state.value} with {clicks} clicks"
 
 
-def _accuracy(
-    first: Run, second: Run
-) -> tuple[tuple[str, AccuracyLine | None, AccuracyLine | None], ...]:
-    mine = {line.prior: line for line in first.accuracy}
-    others = {line.prior: line for line in second.accuracy}
-    priors = dict.fromkeys((*mine, *others))
-    return tuple((prior, mine.get(prior), others.get(prior)) for prior in priors)
+def _accuracy(first: Run, second: Run) -> tuple[tuple[str, Worth | None, Worth | None], ...]:
+    mine, others = _worths(first), _worths(second)
+    names = dict.fromkeys((*mine, *others))
+    return tuple((name, mine.get(name), others.get(name)) for name in names)
+
+
+def _worths(run: Run) -> dict[str, Worth]:
+    """Accuracies by prior, and those of an open loop's own fixes by its name."""
+    found: dict[str, Worth] = {line.prior: line for line in run.accuracy}
+    for line in run.measurements:
+        if isinstance(line.accuracy, FlownAccuracy):
+            found[_name(key_of(line))] = line.accuracy
+    return found
 
 
 def _refusal(refused: list[Difference]) -> BenchmarkError:

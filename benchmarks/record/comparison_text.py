@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.record.compare import Comparison, Row
+from benchmarks.record.compare import Comparison, Row, Worth
 from benchmarks.record.lines import AccuracyLine, Energy, RunLine, Unknown
 from benchmarks.record.paired_bootstrap import Ratio
 from benchmarks.record.percentiles import LEAST_COUNT, too_few
 
 HEADER = f"{'':12}{'A ms':>12}{'B ms':>12}{'B / A':>9}   95 % interval"
+BEYOND = 1e6  # times: a resample in which the percentile fell among frames never answered
 FOOTNOTE = (
     "B / A: below 1 B takes less time. Each interval is 95 % by itself; a verdict holds among all "
     "medians together. An interval knows the spread within one run alone: what changes from run to "
@@ -67,9 +68,11 @@ def _row(row: Row) -> Iterator[str]:
         yield HEADER
     for ratio in row.ratios.of:
         yield _ratio(ratio)
-    missing = list(LEAST_COUNT)[len(row.ratios.of) :]
+    known = {each.percent for each in row.ratios.of}
+    missing = {percent: too_few(percent) for percent in LEAST_COUNT if percent not in known}
+    missing |= dict.fromkeys(row.ratios.never, "never answered in one of both")
     if missing:
-        yield "  " + ", ".join(f"p{percent:g}: {too_few(percent)}" for percent in missing)
+        yield "  " + ", ".join(f"p{percent:g}: {why}" for percent, why in missing.items())
     if _reason(row) is None:
         first, second = map(_energy, row.energy)
         yield f"  {'energy':10}{first} | {second}"
@@ -79,9 +82,11 @@ def _row(row: Row) -> Iterator[str]:
 
 def _ratio(ratio: Ratio) -> str:
     name = "median" if ratio.percent == 50 else f"p{ratio.percent:g}"
+    low = "0" if ratio.low < 1 / BEYOND else f"{ratio.low:.3f}"
+    high = "never answered" if ratio.high > BEYOND else f"{ratio.high:.3f}"
     return (
         f"  {name:10}{ratio.first_ms:12.3f}{ratio.second_ms:12.3f}{ratio.ratio:9.3f}   "
-        f"{ratio.low:.3f} to {ratio.high:.3f}"
+        f"{low} to {high}"
     )
 
 
@@ -97,8 +102,9 @@ def _energy(energy: Energy | Unknown) -> str:
     return f"{energy.joule_per_frame:.4g} J per frame ({energy.rail})"
 
 
-def _accuracy(prior: str, first: AccuracyLine | None, second: AccuracyLine | None) -> Iterator[str]:
-    yield f"accuracy, prior {prior}: A | B"
+def _accuracy(name: str, first: Worth | None, second: Worth | None) -> Iterator[str]:
+    known = isinstance(first or second, AccuracyLine)
+    yield f"accuracy, prior {name}: A | B" if known else f"accuracy, fixes of {name}: A | B"
     fields = {
         "acc@0.25": "acc25",
         "acc@0.5": "acc50",

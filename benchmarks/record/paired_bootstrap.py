@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.record.blocks import block_length
+from benchmarks.record.frame_ages import NEVER_NS
 from benchmarks.record.percentiles import supported
 from edge.types import Float64
 
@@ -46,6 +47,7 @@ class Ratios:
     counts: tuple[int, int]
     paired: bool
     block: int  # queries that were drawn together
+    never: tuple[float, ...] = ()  # percentiles among frames that one of both never answered
 
 
 def percentile_ratios(
@@ -59,7 +61,7 @@ def percentile_ratios(
     """Compare two series of durations.
 
     Args:
-        first_ns: [N] nanoseconds.
+        first_ns: [N] nanoseconds; NEVER_NS of a frame that was never answered.
         second_ns: [M] nanoseconds; paired with the first by index, as far as both reach.
         paired: False: not the same queries; each series is drawn by itself.
         resamples: how many times; None: RESAMPLES, fewer for long series.
@@ -68,10 +70,13 @@ def percentile_ratios(
     shared = min(len(first_ns), len(second_ns))
     if paired:
         first_ns, second_ns = first_ns[:shared], second_ns[:shared]
-    percents = supported(shared)
+    told = supported(shared)
     counts = len(first_ns), len(second_ns)
+    both = list(zip(told, *(_values(each, told) for each in (first_ns, second_ns)), strict=True))
+    percents = tuple(percent for percent, *each in both if max(each) < NEVER_NS)
+    never = tuple(percent for percent in told if percent not in percents)
     if not percents:
-        return Ratios((), counts, paired, 1)
+        return Ratios((), counts, paired, 1, never)
     if block is None:
         block = max(_block(series, percents) for series in (first_ns, second_ns))
     if resamples is None:
@@ -96,6 +101,7 @@ def percentile_ratios(
         counts,
         paired,
         block,
+        never,
     )
 
 
@@ -108,6 +114,8 @@ def _block(series: NDArray[np.int64], percents: Sequence[float]) -> int:
 
 def _values(series: NDArray[np.int64], percents: Sequence[float]) -> list[float]:
     """Percentiles of one series, at least 1 ns: they are divided by."""
+    if not percents:
+        return []
     ranks = _ranks(len(series), percents)
     return [max(float(value), 1.0) for value in np.partition(series, ranks)[ranks]]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import numpy as np
 import pytest
 from made_record import (
@@ -13,7 +12,17 @@ from made_record import (
 )
 
 from benchmarks.record.compare import REPEATABLE, compare_runs, verdict
-from benchmarks.record.lines import CacheState, Heat, Punctuality, Scenario, Unknown
+from benchmarks.record.comparison_text import comparison_text
+from benchmarks.record.frame_ages import pack_numbers
+from benchmarks.record.lines import (
+    CacheState,
+    FlownAccuracy,
+    Heat,
+    ProcessorTime,
+    Punctuality,
+    Scenario,
+    Unknown,
+)
 from benchmarks.record.paired_bootstrap import Ratio, percentile_ratios
 from benchmarks.record.runs import Run
 from benchmarks.record.series import pack
@@ -111,23 +120,91 @@ def test_few_queries_are_not_judged():
     assert row.verdict == "too few queries: 9"
 
 
-def test_an_early_end_is_noted():
-    early = measurement_line(ended="device lost: no CUDA device")
-    (row,) = compare_runs(made_run(early), made_run(measurement_line())).rows
-    assert "A ended early: device lost: no CUDA device" in row.notes
+def test_what_ended_early_is_not_judged():
+    early = measurement_line(latencies(500, 3.0), ended="interrupted")
+    (row,) = compare_runs(made_run(early), made_run(measurement_line(latencies(500, 9.0)))).rows
+    assert row.verdict == "not judged: A ended early: interrupted"
 
 
-def test_frames_that_were_left_out_are_not_paired():
+@pytest.mark.parametrize(
+    ("median_ms", "changes", "said"),
+    [
+        (3.3, {}, "unstable: the same programme twice, 10.0 % apart"),
+        (2.7, {}, "unstable: the same programme twice, 10.0 % apart"),
+        (3.09, {}, "B slower by 3.0 %: less than two runs of the same may differ by"),
+        (3.3, {"precision": "fp16"}, "B slower: 1.10 of A's time"),
+    ],
+)
+def test_the_same_programme_twice_agrees_or_is_unstable(median_ms, changes, said):
+    first = measurement_line(latencies(2000, 3.0))
+    second = measurement_line(latencies(2000, median_ms))
+    (row,) = compare_runs(made_run(first), made_run(second, **changes)).rows
+    assert row.verdict == said
+
+
+def test_what_was_allowed_to_differ_is_not_the_same_programme():
+    first = measurement_line(latencies(2000, 3.0))
+    second = measurement_line(latencies(2000, 4.5))
+    (row,) = compare_runs(made_run(first), made_run(second, threads=4), ("threads",)).rows
+    assert row.verdict == "B slower: 1.50 of A's time"
+
+
+def test_others_at_work_in_one_run_alone_are_no_ground_for_a_verdict():
+    def line(median_ms, others_s):
+        spent = ProcessorTime(wall_s=10.0, cores=2, own_s=8.0, others_s=others_s, stolen_s=0.0)
+        return measurement_line(latencies(500, median_ms), processor=spent)
+
+    (row,) = compare_runs(made_run(line(3.0, 0.9)), made_run(line(9.0, 1.5))).rows
+    assert row.verdict == "not judged: B disturbed (others had 8% of the cores)"
+    (row,) = compare_runs(made_run(line(3.0, 2.0)), made_run(line(3.0, 1.5))).rows
+    assert row.verdict == "no difference shown" and len(row.notes) == 2
+
+
+def open_loop(ns, scheduled, frames=None, **changes):
+    """An open loop that answered these frames."""
+    kept = None if frames is None else pack_numbers(frames)
+    late = Punctuality(30.0, scheduled, 0, pack(ns), pack([]), (), frames=kept)
+    return measurement_line(ns, scenario=Scenario.PERIODIC, punctuality=late, **changes)
+
+
+def test_frames_are_paired_where_it_is_known_which_they_are():
     ns = latencies(200, 3.0)
-    empty = pack([])
-    whole = Punctuality(30.0, 200, 0, empty, empty, ())
-    kind = {"scenario": Scenario.PERIODIC}
-    first = measurement_line(ns, **kind, punctuality=whole)
-    holes = msgspec.structs.replace(whole, scheduled=210, missed=10)
-    second = measurement_line(ns, **kind, punctuality=holes)
-    assert compare_runs(made_run(first), made_run(first)).rows[0].ratios.paired
-    (row,) = compare_runs(made_run(first), made_run(second)).rows
+    whole = open_loop(ns, 200)
+    assert compare_runs(made_run(whole), made_run(whole)).rows[0].ratios.paired
+    unknown = open_loop(ns, 210)
+    (row,) = compare_runs(made_run(whole), made_run(unknown)).rows
     assert not row.ratios.paired and any("resampled by itself" in note for note in row.notes)
+    known = open_loop(ns, 210, [*range(100), *range(110, 210)])
+    (row,) = compare_runs(made_run(open_loop(latencies(210, 3.0), 210)), made_run(known)).rows
+    assert row.ratios.paired and row.ratios.counts == (210, 210)
+
+
+def test_frames_that_were_never_answered_are_older_than_any_other():
+    ns = latencies(2000, 3.0)
+    whole, holes = open_loop(ns, 2000), open_loop(ns[:1600], 2000, range(1600))
+    (row,) = compare_runs(made_run(whole), made_run(holes, precision="fp16")).rows
+    (median,) = row.ratios.of
+    wanted = np.percentile(np.append(ns[:1600], np.full(400, 1 << 60)), 50, method="inverted_cdf")
+    assert median.second_ms == pytest.approx(wanted / 1e6, rel=1e-4)
+    assert median.ratio > 1.02, "one in five is missing: the median of all is a slower one"
+    assert row.ratios.never == (90.0, 99.0)
+    gone = open_loop(ns[:900], 2000, range(900))
+    (row,) = compare_runs(made_run(whole), made_run(gone)).rows
+    assert row.verdict == "not judged: one of both never answered half of its frames"
+    text = comparison_text(compare_runs(made_run(whole), made_run(gone)))
+    assert "p50: never answered in one of both" in text and "p99.9: n < 10,000" in text
+
+
+def test_the_fixes_of_an_open_loop_have_an_accuracy_of_their_own():
+    worth = FlownAccuracy(200, 190, 180, 1600, 0.9, 0.8, 0.5, 0.04)
+    ns = latencies(200, 3.0)
+    first = made_run(open_loop(ns, 200, accuracy=worth), accuracy=[accuracy_line()])
+    second = made_run(open_loop(ns, 200, accuracy=Unknown("interrupted")))
+    comparison = compare_runs(first, second)
+    assert comparison.accuracy[1] == ("periodic warm with 8 clicks", worth, None)
+    text = comparison_text(comparison)
+    assert "accuracy, fixes of periodic warm with 8 clicks: A | B\n" in text
+    assert "acc@0.25            0.900 | not measured" in text
 
 
 @pytest.mark.parametrize(
