@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.record.lines import Heat, Memory, Stability
+from benchmarks.record.compare import MOST_OTHERS
+from benchmarks.record.lines import (
+    FlownAccuracy,
+    Heat,
+    Memory,
+    ProcessorTime,
+    Scenario,
+    Stability,
+    Unknown,
+)
+from benchmarks.report.cross_checks import cross_check_words
 from benchmarks.report.numbers import missed_share, ms
 from benchmarks.report.roofline_figure import graph_words
 from benchmarks.report.shown import Measured, ShownRun
@@ -12,6 +22,7 @@ from benchmarks.report.shown import Measured, ShownRun
 MOST_HARNESS_US = 20.0
 MOST_MISSED = 0.001  # of all frames: what the project promises
 MOST_GROWTH = 0.02  # of resident memory over a measurement
+ROUNDING = 1e-9
 MOST_FRACTION = 1.05  # of a bound that nothing can be above
 MOST_LOAD_SHARE = 0.3  # of the cores, busy with something else at the start
 
@@ -32,7 +43,7 @@ def doubts_of(shown: ShownRun) -> tuple[Doubt, ...]:
 
 
 def marks_of(each: Measured) -> str:
-    """The grave doubts of a measurement in a word or two, for its row in a table."""
+    """What speaks against a measurement in a word or two, for its row in a table."""
     marks = []
     if not each.complete:
         marks.append(each.line.ended.partition(":")[0].upper())
@@ -40,7 +51,19 @@ def marks_of(each: Measured) -> str:
         marks.append("UNSTABLE")
     if isinstance(each.line.heat, Heat) and each.line.heat.throttled:
         marks.append("THROTTLED")
+    if _disturbed(each) is not None:
+        marks.append("DISTURBED")
+    if isinstance(each.line.stability, Unknown) and len(each.ns):
+        marks.append("stability unknown")
     return ", ".join(marks)
+
+
+def _disturbed(each: Measured) -> float | None:
+    """The share of the cores that others took, where it is more than they may."""
+    spent = each.line.processor
+    if not isinstance(spent, ProcessorTime) or spent.others_share <= MOST_OTHERS:
+        return None
+    return spent.others_share
 
 
 def _of_measurement(each: Measured) -> list[Doubt]:
@@ -64,6 +87,14 @@ def _of_measurement(each: Measured) -> list[Doubt]:
                 True,
             )
         )
+    others = _disturbed(each)
+    if others is not None:
+        found.append(
+            Doubt(f"{each.words}: other programs and guests took {others:.0%} of the cores", False)
+        )
+    if line.scenario is Scenario.PERIODIC and not isinstance(line.accuracy, FlownAccuracy):
+        why = f": {line.accuracy.reason}" if isinstance(line.accuracy, Unknown) else ""
+        found.append(Doubt(f"{each.words}: its own fixes were not scored{why}", True))
     late = line.punctuality
     if late is not None and late.scheduled and late.missed / late.scheduled > MOST_MISSED:
         share = missed_share(late.missed, late.scheduled)
@@ -75,9 +106,9 @@ def _of_measurement(each: Measured) -> list[Doubt]:
             )
         )
     if isinstance(line.memory, Memory):
-        start, grown = line.memory.start_bytes, line.memory.end_bytes - line.memory.start_bytes
-        if grown > MOST_GROWTH * start:
-            found.append(Doubt(f"{each.words}: memory grew by {grown / start:.1%}", False))
+        grown = line.memory.growth
+        if grown > MOST_GROWTH + ROUNDING:
+            found.append(Doubt(f"{each.words}: memory grew by {grown:.1%}", False))
     if line.harness_us > MOST_HARNESS_US:
         found.append(
             Doubt(f"{each.words}: the harness itself cost {line.harness_us:.0f} µs a query", False)
@@ -91,6 +122,8 @@ def _of_run(shown: ShownRun) -> list[Doubt]:
         found.append(Doubt("a quick run: few queries, hence few percentiles", False))
     if not shown.run.accuracy:
         found.append(Doubt("no accuracy of this bundle on these pairs is in the record", True))
+    failed = (check for check in shown.run.cross_checks if not check.passed)
+    found += [Doubt(cross_check_words(check), True) for check in failed]
     for roof in shown.run.rooflines:
         if isinstance(roof.fraction, float) and roof.fraction > MOST_FRACTION:
             words = f"{roof.fraction:.0%} of its bound: the machine was slowed down when its limits"

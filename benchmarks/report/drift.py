@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from benchmarks.record import percentiles
+from benchmarks.record.stability import LEAST_COUNT
 from benchmarks.report.drawing import BLUE, SERIES, Box, Figure, Mark, Stroke, Words
 from benchmarks.report.numbers import ms
 from benchmarks.report.scales import across, fitted, upwards
@@ -11,9 +13,10 @@ from benchmarks.report.shown import Measured
 
 WIDTH, LEFT, RIGHT, TOP, TALL = 560.0, 62.0, 16.0, 12.0, 170.0
 BUCKETS = 90
+MEDIAN_OF = percentiles.LEAST_COUNT[50.0]  # queries
 READ = (
-    "Medians of consecutive queries, and within the band their fastest and slowest; dashed: the "
-    "medians of the first and the last tenth."
+    "Medians of consecutive queries, ten or more of them, and within the band their fastest and "
+    "slowest; dashed: the medians of the first and the last tenth, of a hundred queries or more."
 )
 
 
@@ -23,10 +26,10 @@ def drift(name: str, title: str, shown: Measured) -> Figure:
     Args:
         name: of the figure's files.
         title: above it.
-        shown: with at least two latencies.
+        shown: with at least one latency.
     """
     found, count = shown.ns / 1e6, len(shown.ns)
-    parts = np.array_split(found, min(BUCKETS, count))
+    parts = np.array_split(found, min(BUCKETS, max(count // MEDIAN_OF, 1)))
     ends = np.cumsum([len(part) for part in parts])
     bottom = TOP + TALL
     y = fitted([float(found.min()), float(found.max())], bottom, TOP, logarithmic=True)
@@ -35,15 +38,19 @@ def drift(name: str, title: str, shown: Measured) -> Figure:
         *across(x, TOP, bottom, "query"),
         *upwards(y, LEFT, WIDTH - RIGHT, "milliseconds"),
     ]
-    lowest, start = [], 0
+    middles, start = [], 0
     for part, end in zip(parts, ends, strict=True):
         left, right = x.at(float(start)), x.at(float(end))
         high, low = y.at(float(part.max())), y.at(float(part.min()))
         marks.append(Box(left, high, right - left, low - high, BLUE, opacity=0.22))
-        lowest.append(((left + right) / 2, y.at(float(np.median(part)))))
+        if len(part) >= MEDIAN_OF:
+            middles.append(((left + right) / 2, y.at(float(np.median(part)))))
         start = int(end)
-    marks.append(Stroke(tuple(lowest), SERIES[0], 2))
-    tenth = max(count // 10, 1)
+    if len(middles) > 1:
+        marks.append(Stroke(tuple(middles), SERIES[0], 2))
+    if count < LEAST_COUNT:
+        return Figure(name, title, WIDTH, bottom + 42, tuple(marks), READ)
+    tenth = count // 10
     for values, first, last in ((found[:tenth], 0, tenth), (found[-tenth:], count - tenth, count)):
         middle = float(np.median(values))
         ends_px = x.at(float(first)), x.at(float(last))

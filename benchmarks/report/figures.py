@@ -76,7 +76,8 @@ def _tails(shown: ShownRun, known: Sequence[Measured], name: str) -> list[Figure
             if len({each.line.state for each in own}) < 2:
                 continue
         curves = [
-            Curve(WINDOWS[each.line.state], each.ns, COLOURS[each.line.state]) for each in own
+            Curve(WINDOWS[each.line.state], each.ns, COLOURS[each.line.state], each.unanswered)
+            for each in own
         ]
         counts = {each.line.clicks for each in own} - {0}
         clicks = f", {_clicks(counts.pop())}" if len(counts) == 1 else ""

@@ -6,10 +6,18 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.record.lines import CacheState, Energy, Memory, Scenario, Unknown
-from benchmarks.record.percentiles import percentile_ms, too_few
+from benchmarks.record.lines import (
+    AccuracyLine,
+    CacheState,
+    Energy,
+    FlownAccuracy,
+    Memory,
+    Scenario,
+    Unknown,
+)
+from benchmarks.record.percentiles import too_few
 from benchmarks.report.doubts import MOST_MISSED, Doubt, doubts_of
-from benchmarks.report.numbers import mib, missed_share, ms
+from benchmarks.report.numbers import mib, missed_share, ms, took
 from benchmarks.report.shown import Measured, ShownRun
 from edge.page_parts import Tile, tiles
 
@@ -30,8 +38,8 @@ def verdict_of(shown: ShownRun) -> Verdict:
     late = flown.line.punctuality if flown is not None else None
     if late is None:
         middle = best.summary.median_ms
-        took = too_few(50.0) if middle is None else f"{ms(middle)} ms at the median"
-        return Verdict(f"{took}, {best.words}", "")
+        said = too_few(50.0) if middle is None else f"{ms(middle)} ms at the median"
+        return Verdict(f"{said}, {best.words}", "")
     share = late.missed / late.scheduled if late.scheduled else 1.0
     missed = f"{missed_share(late.missed, late.scheduled)} of the frames missed"
     words = f"{late.rate_hz:g} Hz held, {missed}"
@@ -87,12 +95,10 @@ def _tiles(shown: ShownRun) -> list[Tile]:
         return []
     found = best.summary
     marked = "warn" if not best.complete or best.unstable else ""
-    median = f"{ms(found.median_ms)} ms" if found.median_ms is not None else too_few(50.0)
-    slow = f"{ms(found.p99_ms)} ms" if found.p99_ms is not None else too_few(99.0)
     made = [
-        Tile(median, f"p50, {best.words}", marked),
-        Tile(slow, "p99 of the same", marked),
-        Tile(f"{ms(found.max_ms)} ms", f"slowest of {found.count:,}", marked),
+        Tile(took(found.median_ms, too_few(50.0)), f"p50, {best.words}", marked),
+        Tile(took(found.p99_ms, too_few(99.0)), "p99 of the same", marked),
+        Tile(took(found.max_ms, ""), f"slowest of {found.count:,}", marked),
     ]
     late = shown.open_loop.line.punctuality if shown.open_loop is not None else None
     if late is not None:
@@ -105,28 +111,33 @@ def _tiles(shown: ShownRun) -> list[Tile]:
 
 
 def _worth(shown: ShownRun, best: Measured) -> list[Tile]:
-    worth = shown.worth(best.line.scenario)
-    if worth is None:
-        return [Tile("not scored", "accuracy of this bundle on these pairs", "bad")]
-    prior = "frames aligned" if worth.prior == "alignment" else "no prior"
-    wrong = worth.wrong_rate
-    rate = "-" if isinstance(wrong, Unknown) else f"{wrong:.1%}"
-    why = wrong.reason if isinstance(wrong, Unknown) else "of the accepted are wrong"
+    worth = shown.worth(best.line)
+    if not isinstance(worth, AccuracyLine | FlownAccuracy):
+        why = "accuracy of this bundle on these pairs" if worth is None else worth.reason
+        return [Tile("not scored", why, "bad")]
+    of = "of this flight" if isinstance(worth, FlownAccuracy) else "no prior"
     return [
-        Tile(f"{worth.acc25:.0%}", f"acc@0.25, {prior}"),
-        Tile(f"{worth.acc50:.0%}", f"acc@0.5, {prior}"),
-        Tile(f"{worth.coverage:.0%}", "accepted (coverage)"),
-        Tile(rate, why),
+        _share(worth.acc25, f"acc@0.25, {of}"),
+        _share(worth.acc50, f"acc@0.5, {of}"),
+        _share(worth.coverage, "accepted (coverage)"),
+        _share(worth.wrong_rate, "of the accepted are wrong", digits=1),
     ]
+
+
+def _share(value: float | Unknown, words: str, digits: int = 0) -> Tile:
+    if isinstance(value, Unknown):
+        return Tile("-", value.reason)
+    return Tile(f"{value:.{digits}%}", words)
 
 
 def _more(shown: ShownRun, best: Measured) -> list[Tile]:
     line, made = best.line, []
     for scenario in (line.scenario, Scenario.MULTI_STREAM):
         cold = shown.find(scenario, CacheState.COLD, line.clicks)
-        middle = percentile_ms(cold.ns, 50.0) if cold is not None and cold is not best else None
+        known = cold is not None and cold is not best and cold.summary is not None
+        middle = cold.summary.median_ms if known else None
         if middle is not None:
-            made.append(Tile(f"{ms(middle)} ms", f"p50, {scenario.value}, window new (cold)"))
+            made.append(Tile(took(middle, ""), f"p50, {scenario.value}, window new (cold)"))
             break
     peaks = [each.line.memory for each in shown.measured if isinstance(each.line.memory, Memory)]
     if peaks:

@@ -7,12 +7,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from benchmarks.record.lines import AccuracyLine, Series, Unknown
-from benchmarks.record.percentiles import Summary, percentile_ms, supported, too_few
+from benchmarks.record.frame_ages import NEVER, all_ages_ns, percentile_or_never_ms
+from benchmarks.record.lines import FlownAccuracy, Series, Unknown
+from benchmarks.record.percentiles import Summary, supported, too_few
 from benchmarks.record.series import unpack
 from benchmarks.report.doubts import MOST_MISSED, marks_of
 from benchmarks.report.numbers import NOT_KNOWN, missed_share, ms, share, unknown
-from benchmarks.report.shown import Measured, ShownRun
+from benchmarks.report.shown import Measured, ShownRun, Worth
 from edge.page_parts import Cell, table
 
 T = TypeVar("T")
@@ -77,20 +78,25 @@ def overview_table(runs: Sequence[ShownRun]) -> str:
                 _percentile(found.p99_ms, 99.0),
                 ms(found.max_ms),
                 _missed(best),
-                *worth_cells(shown.worth(best.line.scenario)),
+                *worth_cells(shown.worth(best.line)),
             ]
         )
     return table(head, rows, words=3)
 
 
 def punctuality_table(shown: ShownRun) -> str:
-    """What the open loops did; empty where there was none."""
+    """What the open loops did; empty where there was none.
+
+    Ages are of all scheduled frames: one that was never answered is older than any other.
+    """
     head = (
         "window",
         "clicks",
         "rate",
         "frames",
         "missed",
+        "unanswered",
+        "aligned",
         "age p50 ms",
         "p99",
         "p99.9",
@@ -103,9 +109,9 @@ def punctuality_table(shown: ShownRun) -> str:
     rows: list[list[str | Cell]] = []
     for each in shown.measured:
         late = each.line.punctuality
-        if late is None or not late.age.count:
+        if late is None or not late.scheduled:
             continue
-        age, delay = unpack(late.age), unpack(late.start_delay)
+        age, delay = all_ages_ns(late), unpack(late.start_delay)
         rows.append(
             [
                 each.line.state.value,
@@ -113,8 +119,10 @@ def punctuality_table(shown: ShownRun) -> str:
                 f"{late.rate_hz:g} Hz",
                 f"{late.scheduled:,}",
                 _missed(each),
+                f"{each.unanswered:,}",
+                f"{late.aligned / late.age.count:.1%}" if late.age.count else "-",
                 *(_of(age, percent) for percent in (50.0, 99.0, 99.9)),
-                ms(float(age.max()) / 1e6),
+                NEVER if each.unanswered else ms(float(age.max()) / 1e6),
                 *(_of(delay, percent) for percent in (50.0, 99.0)),
                 ms(float(delay.max()) / 1e6) if len(delay) else "-",
                 " and ".join(late.beside) or "nothing",
@@ -123,19 +131,25 @@ def punctuality_table(shown: ShownRun) -> str:
     return table(head, rows, words=1) if rows else ""
 
 
-def worth_cells(worth: AccuracyLine | None) -> list[str | Cell]:
-    """The cells of WORTH_HEAD; the prior that they are of shows on hovering."""
+def worth_cells(worth: Worth) -> list[str | Cell]:
+    """The cells of WORTH_HEAD; what they are of shows on hovering."""
     if worth is None:
         return [Cell(NOT_SCORED, "bad"), NO_CELL, NO_CELL]
-    prior = "frames aligned" if worth.prior == "alignment" else "without a prior"
-    hint = f"{prior}, {worth.clicks:,} clicks"
-    wrong = worth.wrong_rate
-    rate = unknown(wrong) if isinstance(wrong, Unknown) else share(wrong)
-    return [
-        Cell(f"{100 * worth.acc25:.1f} / {worth.acc50:.1%}", "", hint),
-        Cell(f"{worth.coverage:.1%}", "", hint),
-        rate,
-    ]
+    if isinstance(worth, Unknown):
+        return [Cell(NOT_SCORED, "bad", worth.reason), NO_CELL, NO_CELL]
+    if isinstance(worth, FlownAccuracy):
+        of = f"of this flight itself, {worth.answered:,} of {worth.frames:,} frames answered"
+    else:
+        of = "frames aligned" if worth.prior == "alignment" else "without a prior"
+    hint = f"{of}, {worth.clicks:,} clicks"
+    both = worth.acc25, worth.acc50
+    first, second = both
+    hit: str | Cell = unknown(next((e for e in both if isinstance(e, Unknown)), Unknown("")))
+    if not isinstance(first, Unknown) and not isinstance(second, Unknown):
+        hit = Cell(f"{100 * first:.1f} / {second:.1%}", "", hint)
+    taken = worth.coverage
+    accepted = unknown(taken) if isinstance(taken, Unknown) else Cell(f"{taken:.1%}", "", hint)
+    return [hit, accepted, share(worth.wrong_rate)]
 
 
 def percentile_cells(found: Summary) -> list[str | Cell]:
@@ -150,7 +164,7 @@ def _row(each: Measured, shown: ShownRun) -> list[str | Cell]:
     line = each.line
     numbers = [NO_CELL] * 5 if each.summary is None else percentile_cells(each.summary)
     rate = ms(len(each.ns) / line.duration_s) if line.duration_s > 0 else NO_CELL
-    scored = worth_cells(shown.worth(line.scenario)) if line.clicks else [NO_CELL] * 3
+    scored = worth_cells(shown.worth(line))
     return [
         line.scenario.value,
         line.state.value,
@@ -177,7 +191,7 @@ def _without(cells: Sequence[T], places: Collection[int]) -> list[T]:
 def _gpu(times: Series | Unknown) -> str | Cell:
     if isinstance(times, Unknown):
         return unknown(times)
-    return ms(float(np.median(unpack(times))) / 1e6) if times.count else "-"
+    return _of(unpack(times), 50.0) if times.count else "-"
 
 
 def _missed(each: Measured) -> str | Cell:
@@ -192,7 +206,7 @@ def _missed(each: Measured) -> str | Cell:
 def _of(ns: np.ndarray, percent: float) -> str | Cell:
     if percent not in supported(len(ns)):
         return Cell(too_few(percent), "none")
-    return ms(percentile_ms(ns, percent))
+    return ms(percentile_or_never_ms(ns, percent))
 
 
 def _percentile(value: float | None, percent: float) -> str | Cell:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from benchmarks.record.frame_ages import NEVER
 from benchmarks.record.lines import Unknown
 from edge.page_parts import Cell
 
@@ -9,12 +12,23 @@ NOT_KNOWN = "not known"
 
 
 def ms(value: float | None, otherwise: str = "-") -> str:
-    """Milliseconds, or a rate, with about three digits: "0.21", "21.4", "1,930"."""
+    """Milliseconds, or a rate, with about three digits: "0.21", "21.4", "1,930".
+
+    Infinity is a percentile that falls among frames that were never answered.
+    """
     if value is None:
         return otherwise
+    if math.isinf(value):
+        return NEVER
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def took(value: float | None, otherwise: str) -> str:
+    """Milliseconds with their unit, or why there are none."""
+    told = ms(value, otherwise)
+    return told if value is None or math.isinf(value) else f"{told} ms"
 
 
 def share(value: float | Unknown, digits: int = 1) -> str | Cell:

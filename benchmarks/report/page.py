@@ -6,6 +6,7 @@ import html
 from collections.abc import Sequence
 
 from benchmarks.record.lines import Unknown
+from benchmarks.report.cross_checks import cross_check_table
 from benchmarks.report.doubts import doubts_of
 from benchmarks.report.drawing import Figure, svg
 from benchmarks.report.fact_tables import (
@@ -110,6 +111,7 @@ def _run(shown: ShownRun) -> str:
     flown = [x for x in shown.run.rooflines if x.clicks in (0, 1, line.settings.clicks)]
     predicted = prediction_table(flown)
     late, resources = punctuality_table(shown), resource_table(shown)
+    checked = cross_check_table(shown.run.cross_checks)
     parts = [
         section("Latency", latency_table(shown)) if shown.measured else "",
         _figures("Distributions", figures.tails),
@@ -118,6 +120,7 @@ def _run(shown: ShownRun) -> str:
         section("Punctuality", late) if late else "",
         section("Memory, energy, heat", resources) if resources else "",
         section("Accuracy", accuracy_table(shown)) if shown.run.accuracy else "",
+        section("Engine time, checked", checked) if checked else "",
         _roofline(shown, figures.rooflines, name),
         section("Other boards", predicted) if predicted else "",
         section("Peers, in the same run", peer_table(shown.run.peers)) if shown.run.peers else "",

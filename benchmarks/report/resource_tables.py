@@ -55,8 +55,10 @@ def _row(each: Measured) -> list[str | Cell]:
 def _memory(found: Memory | Unknown) -> list[str | Cell]:
     if isinstance(found, Unknown):
         return _missing(found, 4)
-    grown = found.end_bytes / found.start_bytes - 1
-    words = Cell(f"{grown:+.1%}", "warn" if grown > MOST_GROWTH else "")
+    grown = found.growth
+    tenths = found.first_bytes is not None and found.last_bytes is not None
+    hint = "last tenth of the samples by the first" if tenths else "last reading by the first"
+    words = Cell(f"{grown:+.1%}", "warn" if grown > MOST_GROWTH else "", hint)
     return [mib(found.start_bytes), mib(found.end_bytes), words, mib(found.peak_bytes)]
 
 

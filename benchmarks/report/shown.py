@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,20 +10,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.record.frame_ages import all_latencies_ns, percentile_or_never_ms
 from benchmarks.record.lines import (
     AccuracyLine,
     CacheState,
+    FlownAccuracy,
     MeasurementLine,
     Scenario,
     Stability,
+    Unknown,
 )
-from benchmarks.record.percentiles import Summary, summary
+from benchmarks.record.percentiles import LEAST_COUNT, Summary, summary
 from benchmarks.record.runs import Run, read_runs
 from benchmarks.record.series import unpack
 
 COMPLETE = "complete"
 NAMELESS = "a machine without a name"
-ALIGNED_SCENARIOS = (Scenario.PERIODIC,)  # their fixes have the prior of an alignment
+NO_PRIOR = "none"  # of the pass that scenarios without alignment are worth as much as
+Worth = AccuracyLine | FlownAccuracy | Unknown | None
 # What flies comes first: the headline is the first of these that a run has.
 HEADLINES = (
     (Scenario.PERIODIC, CacheState.WARM),
@@ -36,8 +41,10 @@ class Measured:
     """A measurement and its latencies."""
 
     line: MeasurementLine
-    ns: NDArray[np.int64]  # [count], in the order of the queries
-    summary: Summary | None  # None: it ended before its first query
+    ns: NDArray[np.int64]  # [count] of the queries that were answered, in order
+    # Of all queries, of an open loop those that were never answered included, which are infinitely
+    # slow; None: it ended before its first query.
+    summary: Summary | None
 
     @property
     def words(self) -> str:
@@ -45,6 +52,12 @@ class Measured:
         clicks = self.line.clicks
         tail = f", {clicks} click{'s' if clicks > 1 else ''}" if clicks else ""
         return f"{self.line.scenario.value}, {self.line.state.value}{tail}"
+
+    @property
+    def unanswered(self) -> int:
+        """Frames of an open loop that a newer one took the place of."""
+        late = self.line.punctuality
+        return 0 if late is None else max(late.unanswered, 0)
 
     @property
     def complete(self) -> bool:
@@ -104,11 +117,15 @@ class ShownRun:
                 return name
         return NAMELESS
 
-    def worth(self, scenario: Scenario) -> AccuracyLine | None:
-        """What the answers of a scenario are worth: periodic aligns its frames, others do not."""
-        by_prior = {each.prior: each for each in self.run.accuracy}
-        wanted = "alignment" if scenario in ALIGNED_SCENARIOS else "none"
-        return by_prior.get(wanted) or next(iter(by_prior.values()), None)
+    def worth(self, line: MeasurementLine) -> Worth:
+        """What the answers of a measurement are worth; None: nobody scored them.
+
+        An open loop is worth what its own fixes are; all else what an unhurried pass without a
+        prior is, for that is what it does.
+        """
+        if line.scenario is Scenario.PERIODIC:
+            return line.accuracy
+        return next((each for each in self.run.accuracy if each.prior == NO_PRIOR), None)
 
 
 def read_shown(paths: Sequence[Path]) -> tuple[ShownRun, ...]:
@@ -169,5 +186,16 @@ def labels(runs: Sequence[Run]) -> list[str]:
 
 
 def _measured(line: MeasurementLine) -> Measured:
-    ns = unpack(line.latency)
-    return Measured(line, ns, summary(ns) if len(ns) else None)
+    return Measured(line, unpack(line.latency), _summary(line))
+
+
+def _summary(line: MeasurementLine) -> Summary | None:
+    """Of all queries; infinity where a value falls among those that were never answered."""
+    if not line.latency.count:
+        return None
+    if line.punctuality is None:
+        return summary(unpack(line.latency))
+    ns = all_latencies_ns(line)
+    told = [percentile_or_never_ms(ns, percent) for percent in LEAST_COUNT]
+    never = line.punctuality.unanswered > 0
+    return Summary(len(ns), *told, math.inf if never else float(ns.max()) / 1e6)

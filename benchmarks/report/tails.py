@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.record.percentiles import percentile_ms, supported
+from benchmarks.record.frame_ages import NEVER_NS, percentile_or_never_ms
+from benchmarks.record.percentiles import supported
 from benchmarks.report.drawing import (
     BAD,
     LINE,
@@ -31,7 +32,7 @@ DRAWN = 240  # points of a curve at most
 READ = (
     "Upwards: the share of queries that took no longer, each nine as far as the last. Dots are "
     "percentiles that so many queries support; above the last one a curve is faint. Ring: the "
-    "slowest query."
+    "slowest query. A curve that ends below has frames that were never answered above its end."
 )
 
 
@@ -42,6 +43,12 @@ class Curve:
     label: str
     ns: NDArray[np.int64]
     colour: str = ""  # "": the next one of SERIES
+    never: int = 0  # more of them, that were never answered
+
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return len(self.ns) + self.never
 
 
 def tails(
@@ -62,7 +69,7 @@ def tails(
     bottom = top + TALL
     values = [float(edge) / 1e6 for each in curves for edge in (each.ns.min(), each.ns.max())]
     x = fitted(values, LEFT, WIDTH - RIGHT, logarithmic=True)
-    nines = max(math.log10(max(len(each.ns), 10)) for each in curves) + 0.15
+    nines = max(math.log10(max(each.count, 10)) for each in curves) + 0.15
     y = Scale(0.0, nines, bottom, top)
     marks = [*across(x, top, bottom, "milliseconds"), *_levels(curves, y, x)]
     if deadline_ms is not None and x.low < deadline_ms < x.high:
@@ -77,7 +84,7 @@ def tails(
 
 def _levels(curves: Sequence[Curve], y: Scale, x: Scale) -> list[Mark]:
     """Lines of the percentiles that a curve supports."""
-    most = max(len(each.ns) for each in curves)
+    most = max(each.count for each in curves)
     marks: list[Mark] = [Stroke(((x.start_px, y.start_px), (x.end_px, y.start_px)), LINE)]
     for percent in supported(most):
         at = y.at(_nines(percent / 100))
@@ -88,12 +95,12 @@ def _levels(curves: Sequence[Curve], y: Scale, x: Scale) -> list[Mark]:
 
 def _curve(each: Curve, colour: str, x: Scale, y: Scale) -> list[Mark]:
     found = np.sort(each.ns) / 1e6
-    count = len(found)
+    count, answered = each.count, len(found)
     last = max((percent / 100 for percent in supported(count)), default=0.0)
     marks: list[Mark] = []
     # evenly along the axis of nines, so that the tail is not thinned out
     steps = np.linspace(0, math.log10(max(count, 2)), DRAWN)
-    places = np.unique(np.minimum((count * (1 - 10**-steps)).astype(int), count - 1))
+    places = np.unique(np.minimum((count * (1 - 10**-steps)).astype(int), answered - 1))
     drawn = [(x.at(float(found[i])), y.at(_nines((i + 0.5) / count))) for i in places]
     within = [point for point, i in zip(drawn, places, strict=True) if (i + 0.5) / count <= last]
     beyond = drawn[max(len(within) - 1, 0) :]
@@ -102,12 +109,15 @@ def _curve(each: Curve, colour: str, x: Scale, y: Scale) -> list[Mark]:
     if len(beyond) > 1:
         marks.append(Stroke(tuple(beyond), colour, 1.5, opacity=0.4))
     for percent in supported(count):
-        value = percentile_ms(each.ns, percent)
-        if value is not None:
+        ns = np.append(each.ns, np.full(each.never, NEVER_NS))
+        value = percentile_or_never_ms(ns, percent)
+        if value is not None and math.isfinite(value):
             hint = f"{each.label}: p{percent:g} {ms(value)} ms"
             marks.append(Dot(x.at(value), y.at(_nines(percent / 100)), 3.5, colour, hint=hint))
-    hint = f"{each.label}: slowest of {count:,} {ms(float(found[-1]))} ms"
-    at = x.at(float(found[-1])), y.at(_nines((count - 0.5) / count))
+    hint = f"{each.label}: slowest of {answered:,} {ms(float(found[-1]))} ms"
+    if each.never:
+        hint += f"; {each.never:,} more were never answered"
+    at = x.at(float(found[-1])), y.at(_nines((answered - 0.5) / count))
     marks.append(Dot(at[0], at[1], 4, colour, hollow=True, hint=hint))
     return marks
 

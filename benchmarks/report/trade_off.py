@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.record.lines import CacheState, Scenario, Series, Unknown
+from benchmarks.record.lines import (
+    AccuracyLine,
+    CacheState,
+    FlownAccuracy,
+    Scenario,
+    Series,
+    Unknown,
+)
 from benchmarks.record.percentiles import percentile_ms
 from benchmarks.record.series import unpack
+from benchmarks.report.doubts import MOST_MISSED
 from benchmarks.report.drawing import (
+    BAD,
     GOOD,
     INK,
     MUTED,
@@ -22,16 +31,17 @@ from benchmarks.report.drawing import (
     legend,
     legend_height,
 )
-from benchmarks.report.numbers import ms
+from benchmarks.report.numbers import missed_share, took
 from benchmarks.report.scales import Scale, across, fitted, upwards
-from benchmarks.report.shown import ShownRun
+from benchmarks.report.shown import Measured, ShownRun
 
 WIDE, NARROW = 1120.0, 460.0
 LEFT, RIGHT, TALL = 62.0, 24.0, 300.0
 READ = (
     "Median milliseconds for a frame with all its clicks, the window at hand, against acc@0.25 on "
-    "the same pairs. Disc: the whole frame is aligned, rings: the model alone; squares: peers. The "
-    "line joins those that nothing beats in both."
+    "the same pairs. Disc: a live flight with alignment and what its own fixes were worth, rings: "
+    "the model alone; squares: peers. The line joins those that nothing beats in both. Crossed out "
+    "and no part of it: flights that missed more than one frame in a thousand."
 )
 # Of a mark's number, in the order of preference.
 SIDES = ((0, -17), (15, 0), (-15, 0), (0, 17), (14, -14), (-14, -14), (14, 14), (-14, 14))
@@ -47,12 +57,14 @@ class Choice:
     frame_ms: float
     acc25: float
     group: int = 0  # of its colour
+    missed: str = ""  # share of the frames, where it is more than the project promises
 
     @property
     def words(self) -> str:
         """For the legend."""
         kind = "" if self.kind == PEER else f", {self.kind}"
-        return f"{self.label}{kind}: {ms(self.frame_ms)} ms, {self.acc25:.0%}"
+        missed = f", MISSED {self.missed} of its frames" if self.missed else ""
+        return f"{self.label}{kind}: {took(self.frame_ms, '')}, {self.acc25:.0%}{missed}"
 
 
 def choices(runs: Sequence[ShownRun]) -> tuple[Choice, ...]:
@@ -60,15 +72,10 @@ def choices(runs: Sequence[ShownRun]) -> tuple[Choice, ...]:
     found: list[Choice] = []
     for group, shown in enumerate(runs):
         clicks = shown.run.line.settings.clicks
-        for scenario, kind, prior in (
-            (Scenario.PERIODIC, ALIGNED, "alignment"),
-            (Scenario.MULTI_STREAM, ALONE, "none"),
-        ):
+        for scenario, kind in ((Scenario.PERIODIC, ALIGNED), (Scenario.MULTI_STREAM, ALONE)):
             measured = shown.find(scenario, CacheState.WARM, clicks)
-            worth = next((each for each in shown.run.accuracy if each.prior == prior), None)
-            took_ms = None if measured is None else percentile_ms(measured.ns, 50.0)
-            if took_ms is not None and worth is not None:
-                found.append(Choice(shown.label, kind, took_ms, worth.acc25, group))
+            if measured is not None:
+                found += _of_run(shown, measured, kind, group)
         for peer in shown.run.peers:
             if isinstance(peer.latency, Series) and not isinstance(peer.acc25, Unknown):
                 took_ms = percentile_ms(unpack(peer.latency), 50.0)
@@ -79,10 +86,31 @@ def choices(runs: Sequence[ShownRun]) -> tuple[Choice, ...]:
     return tuple(found)
 
 
+def _of_run(shown: ShownRun, measured: Measured, kind: str, group: int) -> list[Choice]:
+    """A measurement, where it has a median and an accuracy.
+
+    The median is of the frames that were answered: where others were not, it is crossed out.
+    """
+    worth, median_ms = shown.worth(measured.line), percentile_ms(measured.ns, 50.0)
+    if median_ms is None or not isinstance(worth, AccuracyLine | FlownAccuracy):
+        return []
+    if isinstance(worth.acc25, Unknown):
+        return []
+    late = measured.line.punctuality
+    missed = ""
+    if late is not None and late.missed > MOST_MISSED * late.scheduled:
+        missed = missed_share(late.missed, late.scheduled)
+    return [Choice(shown.label, kind, median_ms, worth.acc25, group, missed)]
+
+
 def frontier(among: Sequence[Choice]) -> tuple[Choice, ...]:
-    """Those that no other one beats in both, from the fastest on."""
+    """Those that no other one beats in both, from the fastest on.
+
+    What missed its frames is none: its rate is not one that it can be flown at.
+    """
     best: list[Choice] = []
-    for each in sorted(among, key=lambda choice: (choice.frame_ms, -choice.acc25)):
+    kept = [choice for choice in among if not choice.missed]
+    for each in sorted(kept, key=lambda choice: (choice.frame_ms, -choice.acc25)):
         if not best or each.acc25 > best[-1].acc25:
             best.append(each)
     return tuple(best)
@@ -120,6 +148,9 @@ def trade_off(among: Sequence[Choice], width: float = WIDE) -> Figure:
             marks.append(Box(px - 5.5, py - 5.5, 11, 11, colour, 2, hint=words))
         else:
             marks.append(Dot(px, py, 6.5, colour, hollow=each.kind == ALONE, hint=words))
+        if each.missed:
+            marks.append(Stroke(((px - 9, py - 9), (px + 9, py + 9)), BAD, 2))
+            marks.append(Stroke(((px - 9, py + 9), (px + 9, py - 9)), BAD, 2))
     for n, place in enumerate(_beside(places), 1):
         marks.append(Words(place[0], place[1], str(n), INK, 13, "middle", bold=True))
     marks += legend(entries, LEFT, 0, width - LEFT - RIGHT)

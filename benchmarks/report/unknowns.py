@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from benchmarks.record.lines import Unknown
+from benchmarks.record.lines import FlownAccuracy, Unknown
 from benchmarks.report.fact_tables import NAMES
 from benchmarks.report.roofline_figure import graph_words
 from benchmarks.report.shown import ShownRun
@@ -29,7 +29,14 @@ PEER_NAMES = {
     "acc50": "accuracy",
 }
 MOST_NAMED = 2  # measurements by their names; more are counted
-PARTS = ("gpu", "stability", "memory", "energy", "heat")
+PARTS = ("gpu", "stability", "memory", "energy", "heat", "processor", "accuracy")
+WORTHS = {
+    "acc25": "accuracy",
+    "acc50": "accuracy",
+    "coverage": "coverage",
+    "wrong_rate": "wrong rate",
+}
+CHECK_NAMES = {"ours_ms": "time here", "theirs_ms": "time there"}
 
 
 def unknowns_of(shown: ShownRun) -> tuple[tuple[str, str], ...]:
@@ -49,9 +56,12 @@ def _all(shown: ShownRun) -> Iterator[tuple[str, str]]:
     for name, value in _fields(line.environment):
         yield NAMES.get(name, name.replace("_", " ")), value.reason
     for each in shown.run.accuracy:
-        if isinstance(each.wrong_rate, Unknown):
-            yield f"wrong rate, prior {each.prior}", each.wrong_rate.reason
+        for reason, what in _together(each, WORTHS).items():
+            yield f"{what}, prior {each.prior}", reason
     yield from _of_measurements(shown)
+    for check in shown.run.cross_checks:
+        for reason, what in _together(check, CHECK_NAMES).items():
+            yield f"{what} of the {check.graph}, {check.clicks} clicks ({check.tool})", reason
     for roof in shown.run.rooflines:
         for reason, what in _together(roof, ROOFLINE_NAMES).items():
             yield f"{what} of {graph_words(roof)} in {roof.precision}", reason
@@ -69,6 +79,9 @@ def _of_measurements(shown: ShownRun) -> Iterator[tuple[str, str]]:
             if isinstance(value, Unknown):
                 what = "GPU time" if name == "gpu" else name
                 places.setdefault((what, value.reason), []).append(measured.words)
+        if isinstance(measured.line.accuracy, FlownAccuracy):
+            for reason, what in _together(measured.line.accuracy, WORTHS).items():
+                places.setdefault((what, reason), []).append(measured.words)
         for stage in measured.line.stages:
             if isinstance(stage.times, Unknown):
                 key = f"time of stage {stage.name}", stage.times.reason

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from benchmarks.record.lines import Series
+from benchmarks.record.percentiles import percentile_ms
 from benchmarks.record.series import unpack
 from benchmarks.report.drawing import (
     INK,
@@ -26,8 +25,8 @@ from benchmarks.report.shown import Measured
 
 WIDTH, LEFT, RIGHT, TOP, ROW = 560.0, 100.0, 16.0, 8.0, 26.0
 READ = (
-    "Means over all queries, so that they add up to the mean of the whole; a stage that only some "
-    "queries have counts as nothing in the others."
+    "Means over all queries that were answered, so that they add up to the mean of the whole; a "
+    "stage that only some queries have counts as nothing in the others."
 )
 COLOURS = dict(
     zip(
@@ -45,7 +44,7 @@ class Part:
 
     name: str
     mean_ms: float  # over all queries
-    median_ms: float | None  # over those that had it
+    median_ms: float | None  # over those that had it; None: too few for one
     queries: float  # share of those
 
 
@@ -57,9 +56,9 @@ def parts_of(shown: Measured) -> tuple[Part, ...]:
     count, found = len(shown.ns), []
     for stage in shown.line.stages:
         if isinstance(stage.times, Series) and stage.times.count:
-            times_ms = unpack(stage.times) / 1e6
-            mean, median = float(times_ms.sum()) / count, float(np.median(times_ms))
-            found.append(Part(stage.name, mean, median, len(times_ms) / count))
+            ns = unpack(stage.times)
+            mean_ms = float(ns.sum()) / 1e6 / count
+            found.append(Part(stage.name, mean_ms, percentile_ms(ns, 50.0), len(ns) / count))
     whole = float(shown.ns.mean()) / 1e6
     rest = whole - sum(part.mean_ms for part in found)
     if abs(rest) > 0.005 * whole:
@@ -102,8 +101,9 @@ def waterfall(name: str, title: str, shown: Measured) -> Figure | None:
 def _row(part: Part, at_ms: float, x: Scale, y: float, colour: str) -> list[Mark]:
     left, right = x.at(at_ms), x.at(at_ms + max(part.mean_ms, 0.0))
     words = f"{ms(part.mean_ms)} ms"
-    if part.median_ms is not None and part.queries < 0.995:
-        words += f": {ms(part.median_ms)} ms in {part.queries:.0%} of queries"
+    if part.name != REST and part.queries < 0.995:
+        median = "" if part.median_ms is None else f"{ms(part.median_ms)} ms "
+        words += f": {median}in {part.queries:.0%} of queries"
     beside = right + 8 + text_width(words, 12) <= x.end_px
     place = (right + 8, "start") if beside else (max(left - 8, 0), "end")
     inside = not beside and left - x.start_px < text_width(words, 12) + 8

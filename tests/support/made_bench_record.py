@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from benchmarks.record.lines import (
     CacheState,
+    CrossCheckLine,
     Energy,
+    FlownAccuracy,
     Heat,
     Line,
     MeasurementLine,
     Memory,
     PeerLine,
+    ProcessorTime,
     Punctuality,
     RooflineLine,
     Scenario,
@@ -24,7 +27,7 @@ from benchmarks.record.lines import (
     Stage,
     Unknown,
 )
-from benchmarks.record.series import pack
+from benchmarks.record.series import pack, unpack
 from benchmarks.record.stability import stability
 from benchmarks.roofline.lines import NOT_RUN
 
@@ -74,9 +77,10 @@ def measured(
     encoded = drawn(int(new.sum()), 9 * median_ms, seed + 2)
     total = localize.copy()
     total[new] += encoded
-    punctuality = None
+    punctuality, worth = None, None
     if scenario is Scenario.PERIODIC:
         punctuality = punctual(total, seed)
+        worth, total = flown(count), unpack(punctuality.age)
     facts: dict[str, Any] = {
         "scenario": scenario,
         "state": state,
@@ -88,6 +92,8 @@ def measured(
         "energy": NO_RAIL,
         "heat": Heat("cpu-thermal", 51.0, 68.5, None),
         "stability": stability(total),
+        "processor": ProcessorTime(60.0, 2, 90.0, 1.2, 0.6),
+        "accuracy": worth,
     }
     return measurement_line(total, run_id=run_id or "0" * 16, **{**facts, **changes})
 
@@ -100,6 +106,11 @@ def punctual(total_ns: NDArray[np.int64], seed: int, rate_hz: float = 30.0) -> P
     return Punctuality(
         rate_hz, len(age), missed, pack(age), pack(delay), ("alignment", "window loading")
     )
+
+
+def flown(frames: int, acc25: float = 0.81) -> FlownAccuracy:
+    """What the fixes of an open loop were worth that answered all its frames."""
+    return FlownAccuracy(frames, frames, frames, 8 * frames, acc25, acc25 - 0.22, 0.62, 0.04)
 
 
 def processor_run(
@@ -194,15 +205,7 @@ def doubts(run_id: str, speed: float) -> list[MeasurementLine]:
 def rooflines(run_id: str, speed: float) -> list[Line]:
     """What fp32 reached, and what fp16 and int8 would need."""
 
-    def line(
-        graph: str,
-        precision: str,
-        clicks: int,
-        macs: int,
-        size: int,
-        layers: int,
-        took_ms: float | None = None,
-    ) -> RooflineLine:
+    def line(graph, precision, clicks, macs, size, layers, took_ms=None) -> RooflineLine:
         ran = took_ms is not None
         bound = max(size / 11.5e6, macs / 79e6)
         return RooflineLine(
@@ -234,9 +237,7 @@ def rooflines(run_id: str, speed: float) -> list[Line]:
 def peers(run_id: str, speed: float) -> list[Line]:
     """Two peers with an answer, one without weights, one that is not there."""
 
-    def line(
-        name: str, runtime: str, frame_ms: float | None, acc: float | None, note: str = ""
-    ) -> PeerLine:
+    def line(name, runtime, frame_ms, acc, note="") -> PeerLine:
         took: Series | Unknown = Unknown(note or "not installed: pip install 'tilefix[test]'")
         if frame_ms is not None:
             took = pack(drawn(24, frame_ms, len(name)))
@@ -286,7 +287,11 @@ def device_run(run_id: str = "b" * 16, **changes: Any) -> list[Line]:
             lines.append(
                 measured(scenario, state, clicks, 3.1, 12_000, seed, run_id, gpu=gpu, **known)
             )
-    return lines
+    checks = (("reference_encoder", 0, 9.1, 9.2), ("localizer", 8, 2.4, 2.35))
+    return lines + [
+        CrossCheckLine(run_id, graph, clicks, "trtexec", ours, theirs, 0.05, True)
+        for graph, clicks, ours, theirs in checks
+    ]
 
 
 def written(path: Path, *runs: list[Line]) -> Path:

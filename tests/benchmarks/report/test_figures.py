@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import msgspec
 import numpy as np
 import pytest
 from made_bench_record import measured, processor_run, written
@@ -101,7 +102,7 @@ def with_stages(total_ms, **stages) -> Measured:
 
 
 def test_stages_and_the_rest_add_up_to_the_whole():
-    shown = with_stages([10, 10, 10, 50], encode=[40], engine=[8, 8, 8, 8], copy=None)
+    shown = with_stages([10, 10, 10, 50] * 10, encode=[40] * 10, engine=[8] * 40, copy=None)
     parts = {part.name: part for part in parts_of(shown)}
     assert parts["encode"].mean_ms == pytest.approx(10.0)
     assert (parts["encode"].median_ms, parts["encode"].queries) == (pytest.approx(40.0), 0.25)
@@ -109,6 +110,9 @@ def test_stages_and_the_rest_add_up_to_the_whole():
     assert sum(part.mean_ms for part in parts.values()) == pytest.approx(20.0)
     text = words(waterfall("a", "A", shown))
     assert "10.0 ms: 40.0 ms in 25% of queries" in text and "20.0 ms" in text
+    few = with_stages([10, 10, 10, 50], encode=[40], engine=[8, 8, 8, 8])
+    assert next(part for part in parts_of(few) if part.name == "encode").median_ms is None
+    assert "10.0 ms: in 25% of queries" in words(waterfall("a", "A", few)), "no median of one"
 
 
 def test_bars_follow_one_another():
@@ -135,9 +139,23 @@ def test_the_course_shows_first_and_last_tenth():
     assert bands[0].y > bands[-1].y, "slower is higher"
 
 
-def test_two_queries_have_a_course():
-    figure = drift("a", "A", Measured(with_stages([1]).line, np.array([MS, 2 * MS]), None))
-    assert len([mark for mark in figure.marks if isinstance(mark, Box)]) == 2
+def course(count):
+    ns = np.linspace(20, 40, count).astype(np.int64) * MS
+    figure = drift("a", "A", Measured(with_stages([1]).line, ns, None))
+    lines = [mark for mark in figure.marks if isinstance(mark, Stroke)]
+    middles = [mark for mark in lines if mark.colour == SERIES[0]]
+    tenths = [mark for mark in lines if mark.colour == SERIES[2]]
+    return [mark for mark in figure.marks if isinstance(mark, Box)], middles, tenths
+
+
+def test_medians_of_the_course_are_of_ten_queries_and_tenths_of_a_hundred():
+    bands, middles, tenths = course(2)
+    assert (len(bands), middles, tenths) == (1, [], [])
+    bands, middles, tenths = course(99)
+    assert len(bands) == 9 and len(middles[0].points) == 9 and tenths == []
+    bands, middles, tenths = course(100)
+    assert len(bands) == 10 and len(tenths) == 2
+    assert len(course(5000)[0]) == 90
 
 
 # --- accuracy against latency --------------------------------------------------------------------
@@ -166,6 +184,51 @@ def test_choices_are_what_has_both_a_time_and_an_accuracy(processor):
         measured=tuple(dataclasses.replace(e, ns=e.ns[:9]) for e in processor.measured),
     )
     assert {each.kind for each in choices([few])} == {PEER}, "nine queries have no median"
+
+
+def missing(processor, **changes):
+    """The run with another open loop."""
+
+    def changed(each):
+        if each is not processor.open_loop:
+            return each
+        late = msgspec.structs.replace(each.line.punctuality, **changes)
+        line = msgspec.structs.replace(each.line, punctuality=late)
+        return dataclasses.replace(each, line=line)
+
+    return dataclasses.replace(processor, measured=tuple(map(changed, processor.measured)))
+
+
+def test_a_flight_that_missed_its_frames_is_crossed_out_and_not_among_the_best(processor):
+    kept = {each.kind: each for each in choices([missing(processor, missed=1)])}
+    gone = {each.kind: each for each in choices([missing(processor, missed=1800)])}
+    assert kept[ALIGNED].missed == "" and gone[ALIGNED].missed == "100 %"
+    assert gone[ALIGNED].words.endswith("81%, MISSED 100 % of its frames")
+    assert kept[ALIGNED] in frontier(tuple(kept.values()))
+    assert gone[ALIGNED] not in frontier(tuple(gone.values()))
+    crosses = [
+        [m for m in trade_off(tuple(e.values())).marks if isinstance(m, Stroke) and m.colour == BAD]
+        for e in (kept, gone)
+    ]
+    assert [len(each) for each in crosses] == [0, 2]
+
+
+def test_without_the_accuracy_of_its_own_fixes_a_flight_is_no_choice(processor):
+    def unscored(each):
+        line = msgspec.structs.replace(each.line, accuracy=None)
+        return dataclasses.replace(each, line=line)
+
+    old = dataclasses.replace(processor, measured=tuple(map(unscored, processor.measured)))
+    assert ALIGNED not in {each.kind for each in choices([old])}
+
+
+def test_a_curve_goes_only_as_far_as_frames_were_answered():
+    ns = np.arange(1, 701, dtype=np.int64) * MS
+    whole, part = tails("a", "A", [Curve("x", ns)]), tails("a", "A", [Curve("x", ns, "", 300)])
+    assert len(dots(part)) == 1 and "p50 500 ms" in dots(part)[0].hint
+    (end,), (top,) = dots(part, hollow=True), dots(whole, hollow=True)
+    assert end.hint == "x: slowest of 700 700 ms; 300 more were never answered"
+    assert end.y > top.y, "seven in ten: below the p90"
 
 
 def test_better_is_higher_and_slower_is_to_the_right():

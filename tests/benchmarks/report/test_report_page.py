@@ -6,15 +6,19 @@ import re
 from html.parser import HTMLParser
 
 import msgspec
+import numpy as np
 import pytest
-from made_bench_record import device_run, processor_run, written
+from made_bench_record import device_run, flown, processor_run, written
 from made_record import accuracy_line, measurement_line, run_line
 
-from benchmarks.record.lines import Unknown
+from benchmarks.record.lines import CrossCheckLine, Punctuality, Scenario, Unknown
 from benchmarks.record.runs import Run
+from benchmarks.record.series import pack
+from benchmarks.report.doubts import doubts_of
 from benchmarks.report.page import page
 from benchmarks.report.roofline_tables import WARNING, prediction_table, roofline_table
 from benchmarks.report.shown import read_shown, shown_runs
+from benchmarks.report.unknowns import unknowns_of
 from benchmarks.roofline.boards import BOARDS
 from edge.errors import BenchmarkError
 
@@ -71,12 +75,13 @@ def test_numbers_of_the_record_stand_on_the_page(runs, one):
     assert "n &lt; 10,000" in cells, "1,800 queries support no p99.9"
     assert cells[-3:] == ["81.0 / 59.0%", "62.0%", "4.0%"]
     assert cells_of(one, "multi-stream", "warm")[-3:] == ["41.0 / 31.0%", "8.0%", "not known"]
+    assert cells_of(one, "offline", "cold")[-3:] == ["41.0 / 31.0%", "8.0%", "not known"]
 
 
 def test_what_is_doubtful_is_loud(one):
     assert 'class="doubts grave"' in one and "Do not rely on these numbers as they are" in one
     assert cells_of(one, "soak", "warm")[2] == "UNSTABLE, THROTTLED"
-    assert cells_of(one, "periodic", "cold")[2] == "INTERRUPTED"
+    assert cells_of(one, "periodic", "cold")[2] == "INTERRUPTED, stability unknown"
     assert "soak, warm, 8 clicks: UNSTABLE" in one, "and on its figure"
 
 
@@ -94,6 +99,46 @@ def test_latency_never_stands_without_accuracy():
     text = page(shown_runs([run]))
     assert "not scored" in cells_of(text, "multi-stream", "warm")
     assert "no accuracy of this bundle" in text
+
+
+def test_what_was_never_answered_is_in_the_percentiles():
+    """Six of ten frames were answered: the median is of all ten, and the rest does not exist."""
+    age = pack(np.full(600, 5_000_000))
+    late = Punctuality(30.0, 1000, 500, age, age, (), aligned=300)
+    line = measurement_line(
+        (5_000_000,) * 600, scenario=Scenario.PERIODIC, punctuality=late, accuracy=flown(1000)
+    )
+    text = page(shown_runs([Run((run_line(),), (accuracy_line(),), (line,), (), ())]))
+    assert {"5.00", "never answered", "50 %"} <= set(cells_of(text, "periodic", "warm"))
+    row = cells_of(text, "warm", "8", "30 Hz")
+    assert row[3:10] == [
+        "1,000",
+        "50 %",
+        "400",
+        "50.0%",
+        "5.00",
+        *["never answered"] * 1,
+        "n &lt; 10,000",
+    ]
+    assert "never answered ms" not in text
+
+
+def test_a_cross_check_stands_on_the_page_and_one_that_failed_above_it(runs):
+    text = page(runs[1:])
+    assert cells_of(text, "localizer", "8", "trtexec")[3:] == ["2.40", "2.35", "2.1%", "5%"]
+    assert cells_of(text, "reference_encoder", "-", "trtexec")[5] == "1.1%"
+    checks = (
+        CrossCheckLine("0" * 16, "localizer", 1, "trtexec", 3.2, 2.9, 0.05, False),
+        CrossCheckLine("0" * 16, "localizer", 8, "trtexec", 3.2, Unknown("no end"), 0.05, False),
+    )
+    run = Run((run_line(),), (accuracy_line(),), (measurement_line(),), (), (), checks)
+    (shown,) = shown_runs([run])
+    words = [doubt.words for doubt in doubts_of(shown) if doubt.grave]
+    assert words == [
+        "localizer, 1 click: 3.200 ms here, 2.900 ms by trtexec, 10.3% apart",
+        "localizer, 8 clicks: not checked by trtexec: no end",
+    ]
+    assert ("time there of the localizer, 8 clicks (trtexec)", "no end") in unknowns_of(shown)
 
 
 def test_predictions_are_marked_as_such(runs, one):

@@ -9,14 +9,23 @@ import pytest
 from made_bench_record import device_run, processor_run, written
 from made_record import accuracy_line, measurement_line, run_line
 
-from benchmarks.record.lines import CacheState, Heat, Memory, Scenario, Unknown
+from benchmarks.record.lines import (
+    CacheState,
+    Heat,
+    Memory,
+    ProcessorTime,
+    Scenario,
+    Unknown,
+)
 from benchmarks.record.runs import Run
-from benchmarks.report.doubts import doubts_of, marks_of
+from benchmarks.report.doubts import Doubt, doubts_of, marks_of
 from benchmarks.report.headline import verdict_of
 from benchmarks.report.numbers import missed_share, ms
 from benchmarks.report.shown import labels, read_shown, shown_runs
 from benchmarks.report.unknowns import unknowns_of
 from edge.errors import BenchmarkError
+
+TOOK = "other programs and guests took 6% of the cores"
 
 
 def shown(*measurements, accuracy=(), rooflines=(), **changes):
@@ -105,11 +114,18 @@ def test_too_few_queries_for_a_median_are_no_headline():
 
 
 def test_accuracy_is_that_of_what_the_scenario_does(processor):
-    assert processor.worth(Scenario.PERIODIC).prior == "alignment"
-    assert processor.worth(Scenario.MULTI_STREAM).prior == "none"
-    assert shown().worth(Scenario.PERIODIC) is None
-    only = shown(accuracy=[accuracy_line(prior="none")])
-    assert only.worth(Scenario.PERIODIC).prior == "none", "what there is, with its name"
+    live = processor.open_loop.line
+    assert processor.worth(live) is live.accuracy and live.accuracy.acc25 == pytest.approx(0.81)
+    plain, old = measurement_line(), measurement_line(scenario=Scenario.PERIODIC)
+    assert processor.worth(plain).prior == "none"
+    assert shown().worth(plain) is None
+    aligned = shown(old, accuracy=[accuracy_line()])
+    assert aligned.worth(plain) is None, "another prior is another accuracy"
+    assert aligned.worth(old) is None, "and an unhurried pass is no flight"
+    words = "periodic, warm, 8 clicks: its own fixes were not scored"
+    assert Doubt(words, True) in doubts_of(aligned)
+    why = msgspec.structs.replace(old, accuracy=Unknown("interrupted"))
+    assert Doubt(f"{words}: interrupted", True) in doubts_of(shown(why))
 
 
 def test_verdicts():
@@ -153,7 +169,18 @@ def test_marks_of_a_row():
     hot = measurement_line(heat=Heat("tj", 50.0, 99.0, True))
     unsure = measurement_line(heat=Heat("tj", 50.0, 99.0, None))
     found = [marks_of(each) for each in shown(lost, hot, unsure).measured]
-    assert found == ["DEVICE LOST", "THROTTLED", ""]
+    few = "stability unknown"
+    assert found == [f"DEVICE LOST, {few}", f"THROTTLED, {few}", few]
+    assert marks_of(shown(measurement_line((3_000_000,) * 100)).measured[0]) == ""
+
+
+@pytest.mark.parametrize(("others_s", "marked"), [(0.8, ""), (1.2, "DISTURBED")])
+def test_others_at_work_are_a_doubt_above_a_twentieth_of_the_cores(others_s, marked):
+    spent = ProcessorTime(wall_s=10.0, cores=2, own_s=15.0, others_s=others_s, stolen_s=0.1)
+    found = shown(measurement_line((3_000_000,) * 100, processor=spent), accuracy=[accuracy_line()])
+    assert marks_of(found.measured[0]) == marked
+    words = [doubt.words for doubt in doubts_of(found)]
+    assert words == ([f"{found.measured[0].words}: {TOOK}"] if marked else [])
 
 
 @pytest.mark.parametrize(
@@ -177,6 +204,10 @@ def test_growing_memory_and_a_dear_harness_are_doubts():
     assert "memory grew by 3.0%" in words and "21 µs a query" in words
     line = measurement_line(memory=Memory(100, 102, 110), harness_us=19.0)
     assert not doubts_of(shown(line, accuracy=[accuracy_line()]))
+    tenths = Memory(100, 100, 110, samples_bytes=(100,) * 20, first_bytes=100, last_bytes=104)
+    line = measurement_line(memory=tenths)
+    (doubt,) = doubts_of(shown(line, accuracy=[accuracy_line()]))
+    assert doubt.words.endswith("memory grew by 4.0%"), "tenths, not two readings"
 
 
 def test_what_is_faster_than_its_bound_tells_of_a_busy_machine(processor):
