@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Protocol
 
 import numpy as np
@@ -169,7 +169,8 @@ class LatticeWindows:
             if len(places) > MOST_WINDOWS:
                 note = f"{len(places)} windows within two sigma, the nearest {MOST_WINDOWS} tried"
         places = places[:MOST_WINDOWS]
-        self._cache.expect(islice(around(self._grid, places), MOST_AHEAD))
+        # Its own windows last: this frame reads those that are not there itself, and at once.
+        self._cache.expect(chain(islice(around(self._grid, places), MOST_AHEAD), places))
         return WindowChoice(places, self._cache, elsewhere=self._elsewhere, note=note)
 
     def _elsewhere(self, lon_lat_deg: tuple[float, float]) -> WindowPlace | None:

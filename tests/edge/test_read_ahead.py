@@ -151,14 +151,36 @@ def test_the_windows_around_those_of_a_frame_are_expected_but_not_what_is_at_han
     here = nearest(grid, position)
     steps = [(x, y) for y in (-512, 0, 512) for x in (-512, 0, 512) if (x, y) != (0, 0)]
     near = [grid.window_id(here.left_px + x, here.top_px + y) for x, y in steps]
-    windows.choose(FramePose(grid.lon_lat_deg(2000, 2000), sigma_m=300))
-    assert len(told.names) == MOST_AHEAD
+    many = windows.choose(FramePose(grid.lon_lat_deg(2000, 2000), sigma_m=300)).places
+    assert len(told.names) == MOST_AHEAD + len(many)
     choice = windows.choose(FramePose(position))
-    assert told.names == near
+    assert told.names == [*near, grid.window_id(here.left_px, here.top_px)]
     cache.get(WindowPlace(here.left_px - 512, here.top_px - 512))
     choice.feature(choice.places[0])
     windows.choose(FramePose(position))
     assert told.names == near[1:]
+
+
+def test_a_flight_across_the_map_reads_only_its_first_windows_itself(parts, opened):
+    """Each frame is 100 px further on; few windows are held, as in a long flight."""
+    grid = parts.PlainGrid()
+    names = [
+        grid.window_id(parts.LEFT_PX + 512 * x, parts.TOP_PX + 512 * y)
+        for x in range(-1, 8)
+        for y in range(-1, 8)
+    ]
+    store = Noted(*names)
+    ahead = opened(store)
+    windows = LatticeWindows(FeatureCache(None, grid, store=ahead, ahead=ahead, capacity=4), grid)
+    itself = []
+    for step in range(24):
+        at = 800 + 100 * step
+        choice = windows.choose(FramePose(grid.lon_lat_deg(at, at), sigma_m=20.0))
+        for place in choice.places:
+            choice.feature(place)
+        itself.append([name for name, thread in store.take() if thread == FRAME])
+        assert ahead.wait(5)
+    assert itself[0] and not any(itself[1:])
 
 
 def test_nothing_beyond_the_map_is_expected_and_nothing_twice(parts):
