@@ -2,13 +2,15 @@
 
 Both count the same thing: the engine alone, by CUDA events, replayed as a CUDA graph, without the
 copies. Where they part by more than `TOLERANCE` one of them measures something else, and no number
-of the run is to be trusted.
+of the run is to be trusted. What came of it is a line of the record, passed or not. It is the
+localizer that is checked: of the encoder a record has no GPU times.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -19,7 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.record.lines import CacheState, Scenario, Series
+from benchmarks.record.lines import CacheState, CrossCheckLine, Scenario, Series, Unknown
+from benchmarks.record.percentiles import LEAST_COUNT, percentile_ms
 from benchmarks.record.runs import Run
 from benchmarks.record.series import unpack
 from edge.bundle import LOCALIZER
@@ -38,7 +41,9 @@ PLACES = ("/usr/src/tensorrt/bin", "/opt/tensorrt/bin")  # of JetPack, and of NV
 DURATION_S, WARMUP_MS = 10, 2000
 TIMEOUT_S = 300
 COMPUTE = "computeMs"  # of an entry of --exportTimes
+LEAST_TIMES = LEAST_COUNT[50.0]  # of either, for a median
 Say = Callable[[str], None]
+Keep = Callable[[CrossCheckLine], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class Compared:
 
 
 def cross_check_run(
-    localizer: Localizer, run: Run, device: DeviceOptions | None, say: Say
+    localizer: Localizer, run: Run, device: DeviceOptions | None, keep: Keep, say: Say
 ) -> list[Compared]:
     """Run trtexec on the engine of a run, and compare.
 
@@ -64,19 +69,27 @@ def cross_check_run(
         localizer: that was measured.
         run: its record.
         device: options that it was opened with.
+        keep: appends a line to the record, at each number of clicks.
         say: tells each result.
 
     Raises:
-        BenchmarkError: no device, no trtexec, no GPU times in the record, or times that differ by
-            more than TOLERANCE.
+        BenchmarkError: no device, no trtexec, no GPU times in the record, a tool that fails or
+            does not end, or times that differ by more than TOLERANCE.
     """
     tool = find_tool(localizer.executor)
     ours = engine_times_ms(run)
     engine = _engine(localizer, device)
     found = []
     for clicks, ours_ms in sorted(ours.items()):
-        theirs_ms = tool_ms(tool, engine, clicks)
+        try:
+            theirs_ms = tool_ms(tool, engine, clicks)
+        except BenchmarkError as error:
+            why = Unknown(f"{error.what}: {error.found}")
+            keep(_line(run, tool, clicks, ours_ms, why, passed=False))
+            raise
         found.append(Compared(clicks, ours_ms, theirs_ms))
+        passed = found[-1].apart <= TOLERANCE
+        keep(_line(run, tool, clicks, ours_ms, theirs_ms, passed=passed))
         say(
             f"cross-check at {clicks} clicks: engine {ours_ms:.3f} ms, {tool.name} "
             f"{theirs_ms:.3f} ms, {found[-1].apart:.1%} apart"
@@ -96,6 +109,27 @@ def cross_check_run(
             "run again into a new folder",
         )
     return found
+
+
+def _line(
+    run: Run,
+    tool: Path,
+    clicks: int,
+    ours_ms: float,
+    theirs_ms: float | Unknown,
+    *,
+    passed: bool,
+) -> CrossCheckLine:
+    return CrossCheckLine(
+        run_id=run.line.run_id,
+        graph=LOCALIZER,
+        clicks=clicks,
+        tool=tool.name,
+        ours_ms=ours_ms,
+        theirs_ms=theirs_ms,
+        tolerance=TOLERANCE,
+        passed=passed,
+    )
 
 
 def find_tool(executor: str) -> Path:
@@ -132,12 +166,14 @@ def engine_times_ms(run: Run) -> dict[int, float]:
     found: dict[int, float] = {}
     for line in run.measurements:
         warm = line.scenario is Scenario.MULTI_STREAM and line.state is CacheState.WARM
-        if warm and isinstance(line.gpu, Series) and line.gpu.count:
-            found[line.clicks] = 1e-6 * float(np.median(unpack(line.gpu)))
+        if warm and isinstance(line.gpu, Series):
+            median_ms = percentile_ms(unpack(line.gpu), 50.0)
+            if median_ms is not None:
+                found[line.clicks] = median_ms
     if not found:
         raise BenchmarkError(
             "the record holds no GPU times to check",
-            expected="multi-stream, warm, with times by CUDA events",
+            expected=f"multi-stream, warm, with {LEAST_TIMES} times by CUDA events or more",
             found=f"{len(run.measurements)} measurements without them",
             do="add --scenario multi-stream --state warm, and leave --device-backend out",
         )
@@ -148,14 +184,12 @@ def tool_ms(tool: Path, engine: ChosenEngine, clicks: int) -> float:
     """Median time of the engine as the tool measures it, at the bucket that holds `clicks`.
 
     Raises:
-        BenchmarkError: it fails, or says no times.
+        BenchmarkError: it cannot be started, does not end, fails, or says no times.
     """
     with tempfile.TemporaryDirectory(prefix="tilefix-bench-") as folder:
         times = Path(folder) / "times.json"
         command = tool_command(tool, engine, clicks, times)
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S
-        )
+        done = _run(tool, command)
         if done.returncode != 0 or not times.is_file():
             raise BenchmarkError(
                 f"{tool.name} failed",
@@ -165,16 +199,47 @@ def tool_ms(tool: Path, engine: ChosenEngine, clicks: int) -> float:
             )
         try:
             values = [float(entry[COMPUTE]) for entry in json.loads(times.read_text())]
-            if not values:
-                raise ValueError("no entries")
+            if len(values) < LEAST_TIMES:
+                raise ValueError(f"{len(values)} entries")
+            if not all(0 < value < math.inf for value in values):
+                raise ValueError("a time that is none")
         except (ValueError, KeyError, TypeError) as error:
             raise BenchmarkError(
                 f"the times of {tool.name} cannot be read",
-                expected=f"JSON with {COMPUTE} in every entry",
+                expected=f"JSON with {COMPUTE} in every entry, {LEAST_TIMES} of them or more",
                 found=f"{type(error).__name__}: {error}",
                 do=f"run it by hand, and report this: {' '.join(command)}",
             ) from error
     return float(np.median(values))
+
+
+def _run(tool: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
+    """The tool, to its end."""
+    by_hand = f"run it by hand: {' '.join(command)}"
+    try:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BenchmarkError(
+            f"{tool.name} does not end",
+            expected=f"an end within {TIMEOUT_S} s, of which it measures {DURATION_S} s",
+            found=f"nothing after {error.timeout:.0f} s; it was stopped",
+            do=f"end what else uses the GPU; {by_hand}",
+        ) from error
+    except OSError as error:
+        raise BenchmarkError(
+            f"{tool.name} cannot be started",
+            expected=f"a program that runs on this machine at {tool}",
+            found=f"{type(error).__name__}: {error.strerror}",
+            do=f"install the one of this machine's TensorRT; {by_hand}",
+        ) from error
 
 
 def tool_command(tool: Path, engine: ChosenEngine, clicks: int, times: Path) -> list[str]:
