@@ -6,13 +6,12 @@ import threading
 import time
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import pytest
+from moving_camera import camera, seen_by
 
 from edge.alignment_worker import AlignedFrame, AlignmentWorker
 from edge.feature_cache import FeatureCache
-from edge.frame_motion import FrameMotion
 from edge.frame_placer import (
     CUT_SHORT,
     LATE,
@@ -24,63 +23,8 @@ from edge.frame_placer import (
 )
 from edge.matching import project
 from edge.tiles.lattice import WindowPlace
-from edge.types import Frame, FramePose, Prior, PriorSource
+from edge.types import FramePose, Prior, PriorSource
 from edge.window_choice import WindowChoice
-
-GROUND = cv2.GaussianBlur(
-    np.random.default_rng(4).integers(0, 256, (900, 1200, 3), dtype=np.uint8), (0, 0), 2.5
-)
-GROUND = cv2.normalize(GROUND, None, 0, 255, cv2.NORM_MINMAX)
-
-
-def seen_by(to_ground, index, time_s=0.0):
-    """What a camera sees whose pixels lie on the ground by this homography."""
-    image = cv2.warpPerspective(
-        GROUND, to_ground, (640, 480), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    )
-    return Frame(image, index, time_s, "live")
-
-
-def camera(step):
-    """A camera that drifts, turns and climbs."""
-    angle, zoom = np.radians(1.5 * step), 0.9 + 0.01 * step
-    turn = np.array(
-        [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
-    )
-    shift = np.array([[1, 0, 300 + 9.0 * step], [0, 1, 200 - 5.0 * step], [0, 0, 1]])
-    tilt = np.array([[1, 0, 0], [0, 1, 0], [1e-5 * step, 0, 1]])
-    return shift @ turn @ np.diag([zoom, zoom, 1.0]) @ tilt
-
-
-def test_the_motion_of_the_picture_is_followed_over_many_frames():
-    motion = FrameMotion()
-    for step in range(12):
-        motion.add(seen_by(camera(step), step))
-    spots = np.array([[100.0, 80.0], [320.0, 240.0], [560.0, 400.0]])
-    for since in (11, 10, 6, 0):
-        way, steps = motion.since(since)
-        assert steps == 11 - since
-        true = project(np.linalg.inv(camera(since)) @ camera(11), spots)
-        assert np.abs(project(way, spots) - true).max() < 0.3 + 0.25 * steps
-
-
-def test_a_cut_breaks_the_chain():
-    motion = FrameMotion()
-    motion.add(seen_by(camera(0), 0))
-    other = np.random.default_rng(9).integers(0, 256, (480, 640, 3), dtype=np.uint8)
-    motion.add(Frame(cv2.GaussianBlur(other, (0, 0), 3), 1, 0.0, "live"))
-    assert motion.since(0) is None
-    assert motion.since(1)[1] == 0
-    motion.add(seen_by(camera(2), 2))
-    assert motion.since(0) is None and motion.since(7) is None
-
-
-def test_a_picture_without_corners_or_of_another_size_breaks_it_too():
-    motion = FrameMotion()
-    for index, shape in enumerate([(480, 640, 3), (480, 640, 3), (240, 320, 3)]):
-        motion.add(Frame(np.full(shape, 90, np.uint8), index, 0.0, "live"))
-        assert motion.since(index)[1] == 0
-        assert index == 0 or motion.since(index - 1) is None
 
 
 @dataclass(frozen=True)
