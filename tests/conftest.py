@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib.util
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -14,7 +16,21 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:  # one process for each core: one thread for each process
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch read it
 
+from made_once import MadeOnce, made_once
+
 from edge.bundle import Bundle
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pytest-xdist hand out files in the order that they are in, not by how many tests."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: no worker begins one when the others have nothing left."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_collection_finish() -> None:
@@ -31,6 +47,26 @@ def _load(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """`once(name, make) -> folder` that all processes of this run have in common; only read it."""
+    return made_once(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def torchlib_once() -> Iterator[None]:
+    """Read torch's translations of its operators once, not anew for each export: it takes 1 s."""
+    if "export.graph_writing" not in sys.modules:  # no test here exports
+        yield
+        return
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with pytest.MonkeyPatch.context() as patch:
+        known = functools.cache(ONNXRegistry.from_torchlib)
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(known))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from exported_once import settled_graphs
 
 from calibration.calibrate import Observations, float_source, observe, open_float, shifts_of
 from calibration.command import calibrate
@@ -27,32 +27,26 @@ from calibration.request import CalibrationRequest
 from calibration.selection.record import SelectionFolder
 from calibration.selection.request import ImageSource
 from edge.bundle import ENCODER, LOCALIZER, Bundle, shipped_bundle_path
-from edge.cli import tilefix
+from edge.cli import main, tilefix
 from edge.errors import CalibrationError
 from edge.executors.base import open_executor
 from edge.localizer import Localizer
 from edge.types import ReferenceWindow
 from export.window_part import localizer_parts
 from tests.support.made_flights import make_flight, make_map, texture
-from tests.support.settled_lite import (
-    FRAME_PX,
-    WINDOW_PX,
-    float_graphs,
-    settled_bundle,
-    settled_lite,
-)
+from tests.support.settled_lite import FRAME_PX, WINDOW_PX, settled_bundle
 
-pytestmark = pytest.mark.slow  # four exports
+pytestmark = pytest.mark.slow
 
 FRAMES, WINDOWS = 32, 16
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def places(tmp_path_factory: pytest.TempPathFactory, once) -> Path:
     """bundle/, flight/ and map.mbtiles."""
     home = tmp_path_factory.mktemp("calibrate")
-    graphs: dict[str, bytes | Path] = dict(float_graphs(settled_lite(), home / "graphs"))
-    whole = Path(graphs[f"graphs/fp32/{LOCALIZER}.onnx"]).read_bytes()
+    _, graphs = settled_graphs(once)
+    whole = graphs[f"graphs/fp32/{LOCALIZER}.onnx"].read_bytes()
     settled_bundle({**graphs, **localizer_parts(whole, "fp32")}, home / "bundle")
     make_flight(home / "flight", FRAMES + 4)
     make_map(home / "map.mbtiles", side_tiles=7)
@@ -240,21 +234,20 @@ def check_equalised(bundle: Bundle, source: Bundle, places: Path) -> None:
         (["--frames=flight", "--tiles=map.mbtiles", "--out=x", "--provider=cuda"], 9, "provider"),
     ],
 )
-def test_refusals(places, words, code, text, monkeypatch, tmp_path) -> None:
+def test_refusals(places, words, code, text, monkeypatch, tmp_path, capsys) -> None:
+    """Through the entry point of the console command, which turns errors into exit codes."""
     monkeypatch.chdir(places)
     if "--frames=few" in words:
         make_flight(places / "few", 5)
     if "--frames=black" in words:
         make_flight(places / "black", 40, mean=0, spread=0)
     words = [word.replace("--out=x", f"--out={tmp_path / 'x'}") for word in words]
-    done = subprocess.run(
-        [sys.executable, "-m", "edge.cli", "calibrate", "bundle", *words],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    assert (done.returncode, text in done.stderr) == (code, True), done.stderr
-    assert "expected:" in done.stderr and "Traceback" not in done.stderr
+    monkeypatch.setattr(sys, "argv", ["tilefix", "calibrate", "bundle", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert (ended.value.code, text in said) == (code, True), said
+    assert "expected:" in said
     assert not (tmp_path / "x").exists()
 
 

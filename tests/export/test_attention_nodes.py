@@ -6,13 +6,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from small_backbones import small_model
+from exported_once import small_published
 
 from edge.bundle import ENCODER, LOCALIZER
 from edge.errors import UsageError
 from edge.scoring import iou
 from export.graph_types import element_types
-from export.graphs import export_graphs
+from export.graphs import export_graphs, export_precisions
 from export.type_report import report_types
 from training.models import build
 
@@ -26,15 +26,14 @@ def run(path, fed):
 
 
 @pytest.mark.slow
-def test_every_attention_is_a_node_and_the_answers_stay(tmp_path):
-    model, count = small_model("ocgnet"), 1
-    plain = export_graphs(model, tmp_path / "plain", "fp16")
-    nodes = export_graphs(model, tmp_path / "nodes", "fp16", attention_plugin=True)
-    assert (
-        report_types(plain[LOCALIZER]).custom_nodes
-        == report_types(nodes[LOCALIZER]).custom_nodes - count
-    )
-    graph = onnx.load(nodes[LOCALIZER])
+def test_every_attention_is_a_node_and_the_answers_stay(once, tmp_path):
+    """The encoder has none."""
+    model, paths = small_published(once, "ocgnet", fold_head=False)
+    plain, count = paths["fp16", LOCALIZER], 1
+    written = export_precisions(model, {"fp16": tmp_path}, True, kinds=(LOCALIZER,))
+    nodes = written["fp16"][LOCALIZER]
+    assert report_types(plain).custom_nodes == report_types(nodes).custom_nodes - count
+    graph = onnx.load(nodes)
     types = element_types(graph)
     found = [node for node in graph.graph.node if node.op_type == "CrossAttention"]
     assert len(found) == count
@@ -50,9 +49,9 @@ def test_every_attention_is_a_node_and_the_answers_stay(tmp_path):
         "click_xy_px": np.float32([[20, 30], [100, 50]]),
         "prior_xy_px": np.float32([[60, 90], [180, 40]]),
         "prior_inv_var": np.float32([1 / 64, 1 / 64]),
-        **run(nodes[ENCODER], {"image": window}),
+        **run(paths["fp16", ENCODER], {"image": window}),
     }
-    ours, theirs = run(nodes[LOCALIZER], fed), run(plain[LOCALIZER], fed)
+    ours, theirs = run(nodes, fed), run(plain, fed)
     boxes = zip(ours["box_xyxy_px"].tolist(), theirs["box_xyxy_px"].tolist(), strict=True)
     assert min(iou(tuple(a), tuple(b)) for a, b in boxes) > 0.98
     np.testing.assert_allclose(ours["query_vector"], theirs["query_vector"], atol=0.02)

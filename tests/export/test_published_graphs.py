@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from small_backbones import small_model
+from exported_once import small_published
 from torch import nn
 
 from calibration.quantization.convolutions import carried_over
@@ -20,7 +20,7 @@ from edge.bundle import ENCODER, LOCALIZER
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
 from edge.scoring import iou
 from export.graph_signature import LOCALIZER_OUTPUTS
-from export.graphs import export_precisions, torch_run
+from export.graphs import torch_run
 from export.model_taps import taps_of
 from export.type_report import report_types
 from tests.support.quick_ranges import quick_ranges
@@ -48,13 +48,9 @@ class Exported:
 
 
 @pytest.fixture(scope="module", params=[*COSINE, *JOINT])
-def exported(request: pytest.FixtureRequest, tmp_path_factory) -> Exported:
+def exported(request: pytest.FixtureRequest, once) -> Exported:
     name = request.param
-    model = small_model(name.split(",")[0], **{**COSINE, **JOINT}[name])
-    folder = tmp_path_factory.mktemp("graphs")
-    written = export_precisions(model, {p: folder / p for p in ("fp32", "fp16")})
-    paths = {(p, kind): path for p, named in written.items() for kind, path in named.items()}
-    return Exported(name, model, paths)
+    return Exported(name, *small_published(once, name.split(",")[0], **{**COSINE, **JOINT}[name]))
 
 
 def run(path: Path, fed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

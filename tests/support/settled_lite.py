@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,6 @@ import torch
 from torch import nn
 
 from edge.bundle import Bundle, shipped_bundle_path, write_bundle
-from export.graphs import export_graphs
 from training.models.lite import Lite, LiteOptions
 
 FRAME_PX, WINDOW_PX = 128, 256
@@ -53,16 +53,7 @@ def settled_lite(seed: int = 3) -> Lite:
     return small.eval()
 
 
-def float_graphs(model: Lite, folder: Path) -> dict[str, Path]:
-    """Files of both graphs in fp32 and fp16 by their names in a bundle."""
-    return {
-        f"graphs/{precision}/{path.name}": path
-        for precision in ("fp32", "fp16")
-        for path in export_graphs(model, folder / precision, precision).values()
-    }
-
-
-def settled_bundle(files: dict[str, bytes | Path], folder: Path) -> Bundle:
+def settled_bundle(files: Mapping[str, bytes | Path], folder: Path) -> Bundle:
     """A bundle of these graphs with the shipped one's acceptance, without alignment."""
     manifest = Bundle.open(shipped_bundle_path()).manifest
     cells = WINDOW_PX // manifest.head.stride_px

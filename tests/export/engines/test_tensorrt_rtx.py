@@ -160,17 +160,11 @@ def test_the_shipped_bundle(rtx, request, tmp_path, monkeypatch, precision):
         assert made.folder.parent == tmp_path / bundle.manifest.name
 
 
-def test_a_published_model_at_full_size(with_plugin, tiny, tmp_path):
+def test_a_published_model_at_full_size(with_plugin, tiny, tmp_path, once):
     """OCGNet with random weights: windows of 1024 px, its own attention before the plugin."""
-    from quick_weights import quick_random_weights
+    from exported_once import full_ocgnet
 
-    from export.graphs import export_graphs
-    from training.models import build
-
-    with quick_random_weights():
-        model = build("ocgnet")
-    paths = export_graphs(model, tmp_path / "graphs", "fp16")
-    graphs = {f"fp16/{kind}": paths[kind].read_bytes() for kind in (ENCODER, LOCALIZER)}
+    graphs = {f"fp16/{kind}": path.read_bytes() for kind, path in full_ocgnet(once).items()}
     bundle = small_bundle(tmp_path / "ocgnet", tiny.tiny_manifest(), graphs)
     encoder = build_engine(bundle, ENCODER, "fp16", with_plugin).manifest
     assert encoder.layers.convolutions == {"Half": 64}
@@ -220,19 +214,12 @@ def test_the_shipped_bundle_in_int8(with_plugin, tmp_path):
     assert min(shares.values()) >= 0.95, shares
 
 
-def test_a_published_model_in_int8(with_plugin, tiny, tmp_path):
+def test_a_published_model_in_int8(with_plugin, tiny, tmp_path, once):
     """OCGNet with random weights, few blocks and small windows."""
-    from small_backbones import small_model
+    from exported_once import small_published
 
-    from export.graphs import export_graphs
-
-    graphs = {
-        f"{precision}/{kind}": path.read_bytes()
-        for precision in ("fp32", "fp16")
-        for kind, path in export_graphs(
-            small_model("ocgnet"), tmp_path / precision, precision
-        ).items()
-    }
+    _, paths = small_published(once, "ocgnet", fold_head=False)
+    graphs = {f"{p}/{kind}": path.read_bytes() for (p, kind), path in paths.items()}
     bundle = small_bundle(tmp_path / "ocgnet", tiny.tiny_manifest(), graphs)
     shares = int8_share(bundle, tmp_path / "int8", with_plugin)
     assert min(shares.values()) >= 0.95, shares

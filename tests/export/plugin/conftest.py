@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_once import MadeOnce
 
 from export.plugin.build import KERNELS, SHELL, SOURCES
 from export.plugin.cross_attention_launcher import CrossAttentionLibrary
@@ -75,21 +76,26 @@ def host_compiler() -> str:
 
 
 @pytest.fixture(scope="session")
-def host_objects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def host_objects(once: MadeOnce) -> list[Path]:
     """The CUDA sources compiled for the host, where one thread block runs at a time."""
-    made = tmp_path_factory.mktemp("host")
     flags = (*FLAGS, "-DTILEFIX_HOST", "-c", "-x", "c++")
-    objects = [made / f"{name}.o" for name in KERNELS]
-    for name, out in zip(KERNELS, objects, strict=True):
-        subprocess.run([host_compiler(), *flags, SOURCES / name, "-o", out], check=True)
-    return objects
+
+    def compile_all(folder: Path) -> None:
+        for name in KERNELS:
+            out = folder / f"{name}.o"
+            subprocess.run([host_compiler(), *flags, SOURCES / name, "-o", out], check=True)
+
+    made = once("host-objects", compile_all)
+    return [made / f"{name}.o" for name in KERNELS]
 
 
 @pytest.fixture(scope="session")
-def host_library(host_objects: list[Path]) -> Path:
-    library = host_objects[0].with_name("kernels.so")
-    subprocess.run([host_compiler(), "-shared", *host_objects, "-o", library], check=True)
-    return library
+def host_library(host_objects: list[Path], once: MadeOnce) -> Path:
+    def link(folder: Path) -> None:
+        words = [host_compiler(), "-shared", *host_objects, "-o", folder / "kernels.so"]
+        subprocess.run(words, check=True)
+
+    return once("host-kernels", link) / "kernels.so"
 
 
 @pytest.fixture(scope="session")
@@ -103,14 +109,19 @@ def host_cross(host_library: Path) -> CrossAttentionLibrary:
 
 
 @pytest.fixture(scope="session")
-def host_plugin_library(host_objects: list[Path], trt_headers: Path, nvcc: Nvcc) -> Path:
+def host_plugin_library(
+    host_objects: list[Path], trt_headers: Path, nvcc: Nvcc, once: MadeOnce
+) -> Path:
     """The TensorRT shells, as they are, around the kernels of the host."""
     includes = ("-isystem", trt_headers, "-isystem", nvcc.include())
-    library = host_objects[0].with_name("plugin.so")
-    sources = [SOURCES / name for name in SHELL]
     flags = (*FLAGS, "-fvisibility=hidden", "-shared", "-Wl,-z,defs", *includes)
-    subprocess.run([host_compiler(), *flags, *sources, *host_objects, "-o", library], check=True)
-    return library
+    given = [*(SOURCES / name for name in SHELL), *host_objects]
+
+    def link(folder: Path) -> None:
+        words = [host_compiler(), *flags, *given, "-o", folder / "plugin.so"]
+        subprocess.run(words, check=True)
+
+    return once("host-plugin", link) / "plugin.so"
 
 
 @pytest.fixture(scope="session")

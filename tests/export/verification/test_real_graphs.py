@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from exported_once import settled_graphs
 
 from edge.bundle import ENCODER, LOCALIZER, Bundle, shipped_bundle_path
 from export.verification.cases import probe_cases, random_cases
@@ -15,24 +16,29 @@ from export.verification.runs import RunName, open_run
 from export.verification.tapped import tap_names, tapped_bundle
 from export.verification.tolerances import TOLERANCES
 from export.verification.verify import verify
-from tests.support.settled_lite import float_graphs, settled_bundle, settled_lite
+from tests.support.settled_lite import settled_bundle
 from training.checkpoints.weights import save_weights
 from training.models.lite import Lite
 
-pytestmark = pytest.mark.slow  # four exports
+pytestmark = pytest.mark.slow
 
 FP32, FP16 = RunName("onnxruntime", "fp32"), RunName("onnxruntime", "fp16")
 TORCH = RunName("torch", "fp32")
 
 
 @pytest.fixture(scope="module")
-def model() -> Lite:
-    return settled_lite()
+def settled(once) -> tuple[Lite, dict[str, Path]]:
+    return settled_graphs(once)
 
 
 @pytest.fixture(scope="module")
-def files(model: Lite, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return float_graphs(model, tmp_path_factory.mktemp("graphs"))
+def model(settled) -> Lite:
+    return settled[0]
+
+
+@pytest.fixture(scope="module")
+def files(settled) -> dict[str, Path]:
+    return settled[1]
 
 
 @pytest.fixture
