@@ -62,9 +62,13 @@ def test_a_window_is_encoded_once(request_of, monkeypatch):
 
 @pytest.mark.slow
 def test_the_exported_whole_answers_as_torch_does(request_of):
-    published.export(request_of.folder, "detgeo", 128)
+    """With few layers: an export costs seconds for each of them."""
+    from small_backbones import shallow_backbones
+
+    with shallow_backbones():
+        published.export(request_of.folder, "detgeo", 128)
+        model = published.published("detgeo", 128)
     way = published.onnx(request_of, "detgeo")
-    model = published.published("detgeo", 128)
     query = request_of.scene.queries[1]
     box, logit = (np.asarray(each) for each in way.locate(query))
     wanted, confidence = published.torch_locate(model, model)(query)
