@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import os
 from pathlib import Path
 
-from benchmarks.record.lines import Memory, Unknown
+import numpy as np
+
+from benchmarks.record.observed import Memory, Unknown
 
 RESET_PEAK = "5"  # proc(5): resets the peak of resident memory to what it is now
+MOST_SAMPLES = 2048  # then every second one is left out, and as many from there on
+LEAST_SAMPLES = 20  # to compare tenths: two in each
+
+
+def give_back() -> None:
+    """Free what nobody holds any more, and give it back to the system.
+
+    What ran before a measurement would otherwise count as its own: given back in its midst, it
+    hides a leak.
+    """
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class MemoryWatch:
-    """Reads memory at its start and at its end."""
+    """Reads memory at its start, whenever it is asked for a sample, and at its end."""
 
     def __init__(self, root: Path = Path("/proc/self")) -> None:
         """Read the start; `root` is the folder of the process.
@@ -23,15 +40,35 @@ class MemoryWatch:
         with contextlib.suppress(OSError):
             (root / "clear_refs").write_text(RESET_PEAK)
         self._start = self._resident()
+        self._samples: list[int] = []
+        self._every, self._calls = 1, 0
+
+    def sample(self) -> None:
+        """Keep what it is now; called at even intervals, from any one thread."""
+        now = self._resident()
+        if self._calls % self._every == 0 and not isinstance(now, Unknown):
+            self._samples.append(now)
+        self._calls += 1
+        if len(self._samples) == MOST_SAMPLES:
+            self._samples, self._every = self._samples[::2], 2 * self._every
 
     def read(self) -> Memory | Unknown:
-        """Start, end and peak."""
-        start, end = self._start, self._resident()
+        """Start, samples, end and peak."""
+        start, end, samples = self._start, self._resident(), tuple(self._samples)
         if isinstance(start, Unknown):
             return start
         if isinstance(end, Unknown):
             return end
-        return Memory(start, end, max(self._peak(), start, end))
+        tenth = len(samples) // 10
+        told = len(samples) >= LEAST_SAMPLES
+        return Memory(
+            start_bytes=start,
+            end_bytes=end,
+            peak_bytes=max(self._peak(), start, end, *samples),
+            samples_bytes=samples,
+            first_bytes=int(np.median(samples[:tenth])) if told else None,
+            last_bytes=int(np.median(samples[-tenth:])) if told else None,
+        )
 
     def _resident(self) -> int | Unknown:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ from benchmarks.sensors.trace import MeanPower, Sample, mean_power
 ROOT = Path("/")
 RATE_HZ = 10.0
 HEAT_EVERY = 10  # ticks: temperatures are slow
+BESIDE_EVERY = 5  # ticks
 LEAST_SAMPLES = 5  # of power in a measurement, to speak of its energy
 SETTLE_S = 0.5  # of the idle time, left out: what ran before still cools down
 
@@ -76,6 +78,7 @@ class Sampler:
         self._samples: list[Sample] = []
         self._begun_s = 0.0
         self._heat = _Heat({}, {})
+        self._beside: Callable[[], None] = _nothing
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sensors", daemon=True)
@@ -110,13 +113,19 @@ class Sampler:
         self._stop.set()
         self._thread.join()
 
-    def begin(self) -> None:
-        """A measurement starts now; what was sampled before is forgotten."""
+    def begin(self, beside: Callable[[], None] | None = None) -> None:
+        """A measurement starts now; what was sampled before is forgotten.
+
+        Args:
+            beside: called twice a second from the thread, until the next measurement: reads
+                something else that takes no time.
+        """
         heat = _Heat(self._temperatures(), self._throttling.counts())
         with self._lock:
             self._samples.clear()
             self._heat = heat
             self._begun_s = time.monotonic()
+            self._beside = beside or _nothing
         self._look_at_heat()
 
     def energy(self, frames: int, duration_s: float) -> Energy | Unknown:
@@ -180,6 +189,10 @@ class Sampler:
             self._look_at_power()
             if tick % HEAT_EVERY == HEAT_EVERY - 1:
                 self._look_at_heat()
+            if tick % BESIDE_EVERY == BESIDE_EVERY - 1:
+                with self._lock:
+                    beside = self._beside
+                beside()
             tick += 1
             due_s = max(due_s + self._period_s, time.monotonic())  # no burst after a hold-up
             self._stop.wait(due_s - time.monotonic())
@@ -207,6 +220,10 @@ class Sampler:
         found = read_zones(self._zones)
         gpu = self._gpu.deg_c() if self._gpu else None
         return found if gpu is None or self._gpu is None else {**found, self._gpu.name: gpu}
+
+
+def _nothing() -> None:
+    """Of the idle machine nothing else is read."""
 
 
 def _choose(supply: Supply | Unknown, nvml: NvmlGpu | Unknown) -> Supply | NvmlGpu | Unknown:

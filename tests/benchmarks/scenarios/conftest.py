@@ -50,7 +50,7 @@ class NoSensors:
     def __init__(self) -> None:
         self.begun = 0
 
-    def begin(self) -> None:
+    def begin(self, beside=None) -> None:
         self.begun += 1
 
     def energy(self, frames: int, duration_s: float) -> Unknown:
