@@ -113,11 +113,15 @@ class FeatureCache:
             window_ms = 1e3 * (time.perf_counter() - start_s)
             feature = self._encode(window)
             encode_ms = 1e3 * (time.perf_counter() - start_s) - window_ms
+        self.hold(place, feature)
+        return PlacedFeature(place, feature, window_ms, encode_ms)
+
+    def hold(self, place: WindowPlace, feature: ReferenceFeature) -> None:
+        """Keep a feature, also one that was made elsewhere, as the last one asked for."""
         self._held[place] = feature
         self._held.move_to_end(place)
         while len(self._held) > self._capacity:
             self._held.popitem(last=False)
-        return PlacedFeature(place, feature, window_ms, encode_ms)
 
     def expect(self, places: Iterable[WindowPlace]) -> None:
         """Places that may be asked for soon; those that are not at hand are read ahead."""

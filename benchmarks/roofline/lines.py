@@ -28,7 +28,7 @@ class MeasuredGraph:
 
     graph: str  # "localizer", "reference_encoder"
     clicks: int  # 0 for the encoder
-    median_ms: float
+    median_ms: float | Unknown  # Unknown: it ran too few times for a median
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +119,15 @@ def _line(
         matrix_gmac_s=rate,
         bound_ms=bound,
         measured_ms=each.median_ms if limits else not_run,
-        fraction=bound if isinstance(bound, Unknown) else bound / each.median_ms,
+        fraction=_fraction(bound, each.median_ms),
         layer_bytes=counts if isinstance(counts, Unknown) else counts.layer_bytes,
     )
+
+
+def _fraction(bound: float | Unknown, median_ms: float | Unknown) -> float | Unknown:
+    if isinstance(bound, Unknown):
+        return bound
+    return median_ms if isinstance(median_ms, Unknown) else bound / median_ms
 
 
 def _counts(bundle: Bundle, precision: str, each: MeasuredGraph) -> GraphCounts | Unknown:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
 from benchmarks.record.lines import CacheState
 from edge.feature_cache import FeatureCache, PlacedFeature
 from edge.tiles.lattice import WindowPlace
+from edge.types import ReferenceFeature
 
+_NONE: Mapping[WindowPlace, ReferenceFeature] = MappingProxyType({})
 HIT_RATES = {CacheState.COLD: 0.0, CacheState.WARM: 1.0}
 
 
@@ -55,10 +58,19 @@ class StatedCache:
         """See `FeatureCache.expect`."""
         self._cache.expect(places)
 
-    def fill(self, places: Iterable[WindowPlace]) -> None:
-        """Encode windows before anything is measured, unless none is ever at hand."""
-        if self._hit_rate > 0:
-            for place in places:
+    def fill(
+        self, places: Iterable[WindowPlace], stored: Mapping[WindowPlace, ReferenceFeature] = _NONE
+    ) -> None:
+        """Have windows at hand before anything is measured, unless none ever is.
+
+        Args:
+            places: the windows.
+            stored: those that were encoded before; the others are encoded here.
+        """
+        for place in places if self._hit_rate > 0 else ():
+            if place in stored:
+                self._cache.hold(place, stored[place])
+            else:
                 self._cache.get(place)
 
     def _hold(self, place: WindowPlace, most: int) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
-from benchmarks.record.lines import CacheState, MeasurementLine, Scenario, Series
+from benchmarks.record.lines import CacheState, MeasurementLine, Scenario, Series, Unknown
+from benchmarks.record.percentiles import percentile_ms, too_few
 from benchmarks.record.series import unpack
 from benchmarks.roofline.lines import MeasuredGraph
 from edge.bundle import ENCODER, LOCALIZER
@@ -31,8 +30,9 @@ def _put(
     found: dict[tuple[str, int], MeasuredGraph], graph: str, clicks: int, own: Series | None
 ) -> None:
     if own is not None and own.count:
-        median_ms = float(np.median(unpack(own))) / 1e6
-        found[graph, clicks] = MeasuredGraph(graph, clicks, median_ms)
+        median_ms = percentile_ms(unpack(own), 50.0)
+        told = Unknown(f"{own.count} runs: {too_few(50.0)}") if median_ms is None else median_ms
+        found[graph, clicks] = MeasuredGraph(graph, clicks, told)
 
 
 def _stage(line: MeasurementLine, name: str) -> Series | None:

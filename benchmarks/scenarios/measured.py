@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from benchmarks.record.lines import (
     CacheState,
     Energy,
+    FlownAccuracy,
     Heat,
     MeasurementLine,
     Memory,
+    ProcessorTime,
     Punctuality,
     Scenario,
     Unknown,
@@ -35,6 +37,7 @@ class Surroundings:
     memory: Memory | Unknown
     energy: Energy | Unknown
     heat: Heat | Unknown
+    processor: ProcessorTime | Unknown
     harness_us: float
 
 
@@ -73,6 +76,7 @@ def measurement_line(
     around: Surroundings,
     executor: str,
     punctuality: Punctuality | None = None,
+    accuracy: FlownAccuracy | Unknown | None = None,
 ) -> MeasurementLine:
     """The line of a measurement, complete or cut short."""
     reasons = reasons_of(planned, executor)
@@ -95,4 +99,6 @@ def measurement_line(
         energy=around.energy,
         heat=around.heat,
         harness_us=around.harness_us,
+        processor=around.processor,
+        accuracy=accuracy,
     )

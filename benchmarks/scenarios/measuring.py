@@ -6,20 +6,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from benchmarks.record.lines import MeasurementLine, Punctuality, Scenario, Settings
+from benchmarks.record.lines import (
+    FlownAccuracy,
+    MeasurementLine,
+    Memory,
+    ProcessorTime,
+    Punctuality,
+    Scenario,
+    Settings,
+    Unknown,
+)
 from benchmarks.scenarios.cache_states import StatedCache
 from benchmarks.scenarios.closed_loop import ClosedLoop
 from benchmarks.scenarios.drive import Driven, drive, harness_us
+from benchmarks.scenarios.flight_store import FlightStore
 from benchmarks.scenarios.flights import Flight
-from benchmarks.scenarios.idle_parts import idle_loop
+from benchmarks.scenarios.idle_parts import idle_flight, idle_loop
 from benchmarks.scenarios.measured import Surroundings, measurement_line
-from benchmarks.scenarios.memory import MemoryWatch
+from benchmarks.scenarios.memory import MemoryWatch, give_back
 from benchmarks.scenarios.offline import OfflineLoop
 from benchmarks.scenarios.periodic import fly_periodic
 from benchmarks.scenarios.plan import Planned
 from benchmarks.scenarios.queries import draw_queries
 from benchmarks.scenarios.recorder import Recorder
 from benchmarks.scenarios.rules import Rules, rules_for
+from benchmarks.sensors.processor import ProcessorWatch
 from benchmarks.sensors.sampler import Sampler
 from edge.alignment import Aligner
 from edge.assembly import ALIGNMENT_GRAPH, ExecutorChoice, PriorChoice
@@ -68,12 +79,14 @@ class Measuring:
         chosen = [windows.choose(shot.pose).places for shot in flight.shots]
         self._places = tuple(dict.fromkeys(places[0] for places in chosen))
         self._all_places = tuple(dict.fromkeys(place for places in chosen for place in places))
+        self.store = FlightStore(flight, bundle, executor, self._all_places)
         self._cache = FeatureCache(
             self.localizer, self._assembly.pictures, capacity=max(CAPACITY, len(self._places))
         )
 
     def close(self) -> None:
-        """Let go of the map."""
+        """Let go of the map and the store."""
+        self.store.close()
         self._assembly.close()
 
     def measure(self, planned: Planned) -> Finished:
@@ -123,12 +136,14 @@ class Measuring:
             restart()
             watch.begin()
 
+        give_back()
         driven = drive(step, rules, recorder, self._stop, begin=begin)
+        watch.end()
         return self._finish(planned, driven, recorder, watch)
 
     def _periodic(self, planned: Planned, rules: Rules) -> Finished:
         recorder, watch = Recorder(), _Watch(self._sampler)
-        flown = fly_periodic(
+        flown, accuracy = fly_periodic(
             self._flight,
             self._bundle,
             self._executor,
@@ -138,9 +153,12 @@ class Measuring:
             recorder,
             self._stop,
             places=self._all_places,
+            stored=self.store,
             begin=watch.begin,
+            end=watch.end,
         )
-        return self._finish(planned, flown.driven, recorder, watch, flown.punctuality)
+        late = flown.punctuality
+        return self._finish(planned, flown.driven, recorder, watch, late, accuracy)
 
     def _finish(
         self,
@@ -149,9 +167,12 @@ class Measuring:
         recorder: Recorder,
         watch: _Watch,
         punctuality: Punctuality | None = None,
+        accuracy: FlownAccuracy | Unknown | None = None,
     ) -> Finished:
         query = draw_queries(self._flight.shots[:1], self._assembly.windows, 1, 0)[0]
-        around = watch.end(recorder.count, driven.duration_s, harness_us(idle_loop(query).step))
+        open_loop = planned.scenario is Scenario.PERIODIC
+        idle = idle_flight(query, planned.clicks) if open_loop else idle_loop(query).step
+        around = watch.around(recorder.count, driven.duration_s, harness_us(idle))
         line = measurement_line(
             self._run_id,
             planned,
@@ -161,30 +182,40 @@ class Measuring:
             around,
             self._executor.name,
             punctuality,
+            accuracy,
         )
         return Finished(line, driven.error)
 
 
 class _Watch:
-    """Memory and sensors over a measurement, from `begin`."""
+    """Memory, processor and sensors over a measurement, from `begin` to `end`."""
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
-        self._memory = MemoryWatch()
+        self._memory, self._processor = MemoryWatch(), ProcessorWatch()
         self.started_utc = _now()
+        unread = Unknown("the measurement did not come to its end")
+        self._seen: tuple[Memory | Unknown, ProcessorTime | Unknown] = unread, unread
 
     def begin(self) -> None:
         """The warm-up is over."""
         self._memory = MemoryWatch()
-        self._sampler.begin()
+        self._sampler.begin(self._memory.sample)
         self.started_utc = _now()
+        self._processor = ProcessorWatch()
 
-    def end(self, frames: int, duration_s: float, harness: float) -> Surroundings:
+    def end(self) -> None:
+        """The last query is done."""
+        self._seen = self._memory.read(), self._processor.read()
+
+    def around(self, frames: int, duration_s: float, harness: float) -> Surroundings:
         """What was seen since."""
+        memory, processor = self._seen
         return Surroundings(
-            memory=self._memory.read(),
+            memory=memory,
             energy=self._sampler.energy(frames, duration_s),
             heat=self._sampler.heat(),
+            processor=processor,
             harness_us=harness,
         )
 

@@ -14,11 +14,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.record.lines import Punctuality
+from benchmarks.record.frame_ages import pack_numbers
+from benchmarks.record.observed import Punctuality
+from benchmarks.record.percentiles import LEAST_COUNT
 from benchmarks.record.series import pack
 from benchmarks.scenarios.camera import ScheduledCamera
 from benchmarks.scenarios.closed_loop import split
 from benchmarks.scenarios.drive import COMPLETE, INTERRUPTED, Driven, lost
+from benchmarks.scenarios.flight_log import FlightLog
 from benchmarks.scenarios.flights import Shot
 from benchmarks.scenarios.recorder import ABSENT, START_DELAY, TOTAL, Recorder, Row, row
 from benchmarks.scenarios.rules import Rules
@@ -26,10 +29,11 @@ from edge.errors import ExecutorError
 from edge.executors.run_clock import RunClock
 from edge.frame_result import FrameResult
 from edge.graceful_stop import GracefulStop
-from edge.live import LiveSource
+from edge.live import STALL_S, LiveSource
 from edge.types import Click, Frame, FramePose
 
 NAME = "scheduled camera"
+STALLED = 3  # periods of a slow camera, after which it is taken for silent
 
 
 class Processing(Protocol):
@@ -40,33 +44,67 @@ class Processing(Protocol):
         ...
 
 
+class Giving(Protocol):
+    """The part of a `ScheduledCamera` that a frame needs."""
+
+    def scheduled_ns(self, index: int) -> int:
+        """When the frame of that number is due."""
+        ...
+
+    def given_ns(self, index: int) -> int:
+        """When it was handed out."""
+        ...
+
+    def at(self, index: int) -> int:
+        """Number of the shot that it shows."""
+        ...
+
+
 class FramePath:
-    """One frame through the pipeline."""
+    """One frame after another through the pipeline."""
 
     def __init__(
         self,
         pipeline: Processing,
         clock: RunClock,
-        scheduled_ns: Callable[[int], int],
+        camera: Giving,
+        shots: Sequence[Shot],
+        clicks: Sequence[tuple[Click, ...]],
+        log: FlightLog,
+        warmup: int,
     ) -> None:
-        """Take the parts: `clock` of the localizer, `scheduled_ns` when a frame was due."""
-        self._pipeline = pipeline
-        self._clock = clock
-        self._scheduled_ns = scheduled_ns
-        self.placed = False  # whether alignment gave the last frame a place
+        """Take the parts.
 
-    def step(self, frame: Frame, clicks: Sequence[Click], pose: FramePose, taken_ns: int) -> Row:
-        """Locate, and say what it took; `taken_ns`: when the frame left the mailbox.
+        Args:
+            pipeline: locates.
+            clock: of the localizer.
+            camera: gives the frames.
+            shots: that the camera shows.
+            clicks: of each shot.
+            log: keeps the answers of frames that are measured.
+            warmup: frames before the first of these.
+        """
+        self._pipeline, self._clock, self._camera = pipeline, clock, camera
+        self._shots, self._clicks = shots, clicks
+        self._log, self._warmup = log, warmup
+
+    def step(self, frame: Frame, age_ms: float | None) -> Row:
+        """Locate, and say what it took; `age_ms`: since it was given, as it left the mailbox.
 
         Raises:
             ExecutorError: the device failed.
         """
-        clock, due_ns = self._clock, self._scheduled_ns(frame.index)
+        clock, camera, index = self._clock, self._camera, frame.index
+        due_ns, at = camera.scheduled_ns(index), camera.at(index)
+        # Colours are turned after a frame left the mailbox, which is when its age was read.
+        taken_ns = camera.given_ns(index) + round(1e6 * (age_ms or 0.0))
         engine_ns, copy_ns, gpu_ns = clock.engine_ns, clock.copy_ns, clock.gpu_ns
         start_ns = time.perf_counter_ns()
-        result = self._pipeline.process(frame, clicks, pose)
+        result = self._pipeline.process(frame, self._clicks[at], self._shots[at].pose)
         end_ns = time.perf_counter_ns()
-        timings, self.placed = result.timings, result.placed is not None
+        if index >= self._warmup:
+            self._log.add(index - self._warmup, result)
+        timings = result.timings
         before_ms = (timings.window_ms or 0.0) + (timings.encode_ms or 0.0)
         before_ms += timings.align_ms or 0.0
         return row(
@@ -92,12 +130,14 @@ class Flown:
 
     driven: Driven
     punctuality: Punctuality
+    log: FlightLog
 
 
 def fly(
     shots: Sequence[Shot],
     clicks: Sequence[tuple[Click, ...]],
-    path_of: Callable[[Callable[[int], int]], FramePath],
+    pipeline: Processing,
+    clock: RunClock,
     rules: Rules,
     rate_hz: float,
     recorder: Recorder,
@@ -106,13 +146,15 @@ def fly(
     seed: int,
     beside: tuple[str, ...],
     begin: Callable[[], None] = lambda: None,
+    end: Callable[[], None] = lambda: None,
 ) -> Flown:
     """Fly until the camera has given all frames that the rules ask for.
 
     Args:
         shots: what the camera shows.
         clicks: of each shot.
-        path_of: makes the frame path, given when each frame is due.
+        pipeline: locates.
+        clock: of the localizer.
         rules: how many frames, and how many before them are warm-up.
         rate_hz: of the camera.
         recorder: takes the rows.
@@ -120,30 +162,28 @@ def fly(
         seed: of the camera's shaking.
         beside: what runs beside the frame path.
         begin: called between warm-up and measurement.
+        end: called after the last frame.
     """
     warmup, wanted = rules.frames(rate_hz)
     camera = ScheduledCamera(shots, rate_hz, warmup + wanted, seed)
-    path = path_of(camera.scheduled_ns)
+    log = FlightLog([camera.at(warmup + n) for n in range(wanted)], len(clicks[0]))
+    path = FramePath(pipeline, clock, camera, shots, clicks, log, warmup)
     camera.start()
-    source = LiveSource(lambda: camera, NAME)
-    last, aligned, begun, error, ended = -1, 0, False, None, INTERRUPTED
+    source = LiveSource(lambda: camera, NAME, max(STALL_S, STALLED / rate_hz))
+    last, begun, error, ended = -1, False, None, INTERRUPTED
     try:
         frames = iter(source)
         while (frame := stop.next_of(frames)) is not None:
-            # Colours are turned after a frame left the mailbox, which is when its age was read.
-            taken_ns = camera.given_ns(frame.index) + round(1e6 * (source.age_ms or 0.0))
             if not begun and frame.index >= warmup:
                 begun = True
                 begin()
             last = frame.index
-            at = camera.at(last)
-            found = path.step(frame, clicks[at], shots[at].pose, taken_ns)
+            found = path.step(frame, source.age_ms)
             if last == warmup - 1:  # between two frames, so that it makes none late
                 begun = True
                 begin()
             if last >= warmup:
                 recorder.add(found)
-                aligned += path.placed
             if last == warmup + wanted - 1:
                 ended = COMPLETE
                 break
@@ -152,13 +192,14 @@ def fly(
     finally:
         source.close()
     duration_s = max(0.0, 1e-9 * (time.perf_counter_ns() - camera.scheduled_ns(warmup)))
+    end()
     given = wanted if ended == COMPLETE else max(last + 1 - warmup, 0)
     driven = Driven(ended, warmup, duration_s, error)
-    return Flown(driven, punctuality(recorder, rate_hz, given, beside, aligned))
+    return Flown(driven, punctuality(recorder, rate_hz, given, beside, log), log)
 
 
 def punctuality(
-    recorder: Recorder, rate_hz: float, scheduled: int, beside: tuple[str, ...], aligned: int
+    recorder: Recorder, rate_hz: float, scheduled: int, beside: tuple[str, ...], log: FlightLog
 ) -> Punctuality:
     """What came in time of `scheduled` frames, of which the recorder has those that were done."""
     age_ns = recorder.column(TOTAL)
@@ -170,13 +211,15 @@ def punctuality(
         age=pack(age_ns),
         start_delay=pack(recorder.column(START_DELAY)),
         beside=beside,
-        aligned=aligned,
+        aligned=int(log.aligned.sum()),
+        frames=pack_numbers(log.frames(scheduled)),
     )
 
 
-def jitter_ms(start_delay_ns: NDArray[np.int64]) -> float:
-    """Standard deviation of the delays of the starts."""
-    return 1e-6 * float(np.std(start_delay_ns)) if len(start_delay_ns) else 0.0
+def jitter_ms(start_delay_ns: NDArray[np.int64]) -> float | None:
+    """Standard deviation of the delays of the starts; None: of too few frames for a median."""
+    enough = len(start_delay_ns) >= LEAST_COUNT[50.0]
+    return 1e-6 * float(np.std(start_delay_ns)) if enough else None
 
 
 def _ns(value_ms: float | None) -> int:

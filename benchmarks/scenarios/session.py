@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from secrets import token_hex
+from typing import TypeVar
 
 import msgspec
 
@@ -26,8 +27,10 @@ from benchmarks.record.lines import (
     RooflineLine,
     RunLine,
     Settings,
+    Unknown,
 )
-from benchmarks.scenarios.accuracy import accuracy_lines
+from benchmarks.roofline.lines import MeasuredGraph
+from benchmarks.scenarios.accuracy import accuracy_lines, priors_of
 from benchmarks.scenarios.drive import INTERRUPTED
 from benchmarks.scenarios.flights import Flight
 from benchmarks.scenarios.graph_times import measured_graphs
@@ -42,6 +45,7 @@ from edge.graceful_stop import GracefulStop
 
 BUNDLE_CHANGED = "bundle changed"
 Tell = Callable[[str], None]
+T = TypeVar("T", AccuracyLine, MeasurementLine, RooflineLine, PeerLine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,37 +138,44 @@ class Session:
         return Done(self.run, tuple(lines), skipped, interrupted)
 
     def accuracy(self) -> None:
-        """Score the bundle, unless an earlier call of the run did."""
-        if self._has(AccuracyLine):
+        """Score the bundle, with each prior that no earlier call of the run scored it with."""
+        done = {line.prior for line in self._lines(AccuracyLine)}
+        if done.issuperset(priors_of(self._bundle)):
             return
         self._tell(f"accuracy on {self._flight.name}")
         device = self._executor.device
         plain = replace(device, timed=False) if device is not None else None
         executor = replace(self._executor, device=plain)
         how = self.run.run_id, self._flight, self._bundle, executor, self._stop
-        for line in list(accuracy_lines(*how)):
-            self._record.append(line)
+        with self.measuring.store.opened() as store:
+            for line in accuracy_lines(*how, done, store):
+                self._record.append(line)
 
     def roofline(self) -> None:
-        """Say what each graph needs at least, unless an earlier call of the run did."""
-        if self._has(RooflineLine):
+        """Say what each graph needs at least, where no earlier call of the run did."""
+        precision = self.run.bundle.precision
+        found = {(e.graph, e.precision, e.clicks): e for e in self._lines(RooflineLine)}
+        graphs = [
+            graph
+            for graph in measured_graphs(self._lines(MeasurementLine))
+            if any(
+                _lacks(found.get((graph.graph, name, graph.clicks)), graph, name == precision)
+                for name in (precision, *self._bundle.precisions)
+            )
+        ]
+        if not graphs:
             return
         from benchmarks.roofline.lines import roofline_lines
 
         self._tell("roofline: what each graph needs, and what this machine can do")
-        measured = [e for e in self._record.lines() if isinstance(e, MeasurementLine)]
-        graphs = measured_graphs([e for e in measured if e.run_id == self.run.run_id])
         how = {"executor": self._executor.name, "threads": self._executor.threads}
-        precision = self.run.bundle.precision
         for line in roofline_lines(self.run.run_id, self._bundle, precision, graphs, **how):
             self._record.append(line)
 
-    def peers(self) -> None:
-        """Measure other ways to the same answer, each one that no earlier call of the run did."""
+    def peers(self, redo: Sequence[str] = ()) -> None:
+        """Measure other ways to the same answer that no earlier call did, or those of `redo`."""
         from benchmarks.peers.run import measure_peers
 
-        before = (line for line in self._record.lines() if isinstance(line, PeerLine))
-        ours = [(e.name, e.runtime) for e in before if e.run_id == self.run.run_id]
         settings = self.run.settings
         for line in measure_peers(
             self.run.run_id,
@@ -174,17 +185,19 @@ class Session:
             threads=self._executor.threads,
             seed=settings.seed,
             quick=settings.quick,
-            done=ours,
+            before=self._lines(PeerLine),
+            redo=redo,
+            stop=self._stop,
         ):
             self._tell(f"peer: {line.name}, {line.runtime}")
             self._record.append(line)
             if self._stop.requested:
                 break
 
-    def _has(self, kind: type) -> bool:
-        """Whether this run has lines of a kind."""
+    def _lines(self, kind: type[T]) -> list[T]:
+        """The lines of a kind that this run has."""
         ours = (line for line in self._record.lines() if isinstance(line, kind))
-        return any(line.run_id == self.run.run_id for line in ours)
+        return [line for line in ours if line.run_id == self.run.run_id]
 
     def _one(self, planned: Planned) -> MeasurementLine:
         self._check_bundle()
@@ -206,6 +219,14 @@ class Session:
     def _check_bundle(self) -> None:
         device = self._executor.device
         check_unchanged(self.measuring.localizer, self.run.bundle, device)
+
+
+def _lacks(found: RooflineLine | None, graph: MeasuredGraph, ran: bool) -> bool:
+    """Whether there is more to say of a graph than what was found, in a precision that ran."""
+    if found is None:
+        return True
+    timed = ran and not isinstance(graph.median_ms, Unknown)
+    return timed and isinstance(found.measured_ms, Unknown)
 
 
 def _device_lost(

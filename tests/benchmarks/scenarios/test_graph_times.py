@@ -10,13 +10,14 @@ from benchmarks.roofline.lines import MeasuredGraph
 from benchmarks.scenarios.graph_times import measured_graphs
 
 MS = 1_000_000
-STAGES = (Stage("encode", pack([400 * MS] * 3)), Stage("engine", pack([5 * MS, 6 * MS, 90 * MS])))
+ENGINE = pack([5 * MS] * 5 + [6 * MS] * 2 + [90 * MS] * 4)  # eleven: the sixth is the median
+STAGES = (Stage("encode", pack([400 * MS] * 10)), Stage("engine", ENGINE))
 
 
 def test_the_localizer_at_every_number_of_clicks_and_the_encoder():
     lines = [
         measurement_line(clicks=1, scenario=Scenario.SINGLE_STREAM, stages=STAGES),
-        measurement_line(clicks=8, stages=STAGES, gpu=pack([2 * MS, 3 * MS, 4 * MS])),
+        measurement_line(clicks=8, stages=STAGES, gpu=pack([2 * MS, 3 * MS, 4 * MS] * 4)),
         measurement_line(clicks=0, scenario=Scenario.OFFLINE, state=CacheState.COLD, stages=STAGES),
     ]
     assert measured_graphs(lines) == [
@@ -36,3 +37,8 @@ def test_what_is_cold_or_has_no_times_says_nothing():
         measurement_line(stages=()),
     ]
     assert measured_graphs(lines) == []
+
+
+def test_few_runs_have_no_median():
+    (found,) = measured_graphs([measurement_line(stages=(Stage("engine", pack([5 * MS] * 9)),))])
+    assert found == MeasuredGraph("localizer", 8, Unknown("9 runs: n < 10"))

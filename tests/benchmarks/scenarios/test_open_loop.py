@@ -10,16 +10,27 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from benchmarks.record.frame_ages import (
+    NEVER_NS,
+    all_ages_ns,
+    percentile_or_never_ms,
+    unpack_numbers,
+)
 from benchmarks.record.series import unpack
+from benchmarks.scenarios import open_loop
 from benchmarks.scenarios.camera import SHAKE_PX, ScheduledCamera
+from benchmarks.scenarios.flight_log import FlightLog
 from benchmarks.scenarios.open_loop import FramePath, fly, jitter_ms, punctuality
+from benchmarks.scenarios.queries import draw_clicks
 from benchmarks.scenarios.recorder import START_DELAY, TOTAL, Recorder, row
 from benchmarks.scenarios.rules import LOCKING_S, Rules
 from edge.errors import ExecutorError
 from edge.executors.run_clock import RunClock
-from edge.types import Timings
+from edge.tiles.lattice import WindowPlace
+from edge.types import Timings, Verdict
 
 RATE_HZ = 200.0
+PLACES = {"w": WindowPlace(1000, 2000, 64, 64)}
 TIMINGS = Timings(window_ms=0.1, align_ms=0.2, preprocess_ms=0.3, total_ms=1.0)
 
 
@@ -34,6 +45,13 @@ def rules(frames):
     return Rules(frames, seconds, seconds, warmup_s=0.0)
 
 
+def answer(index, number):
+    """A box that tells whose it is; every second click is accepted, and every third has none."""
+    box = None if number % 3 == 2 else (float(index), float(number), index + 4.0, number + 4.0)
+    verdict = Verdict.ACCEPTED if number % 2 == 0 else Verdict.NOT_HERE
+    return SimpleNamespace(box_xyxy_px=box, window_id="w", verdict=verdict)
+
+
 class Pipeline:
     """Takes its time, keeps what it was given."""
 
@@ -45,16 +63,22 @@ class Pipeline:
         self.given.append((frame, clicks, pose))
         self.works(frame.index)
         placed = object() if frame.index % 2 else None
-        return SimpleNamespace(timings=TIMINGS, placed=placed)
+        fixes = tuple(answer(frame.index, n) for n in range(len(clicks)))
+        return SimpleNamespace(timings=TIMINGS, placed=placed, fixes=fixes, places=PLACES)
+
+
+def clicks_of(flight):
+    """As many in each shot."""
+    return [draw_clicks(shot, 3, np.random.default_rng(0)) for shot in flight.shots]
 
 
 def flown(flight, stop, pipeline, frames=30, **how):
     recorder = Recorder()
-    clicks = [shot.clicks for shot in flight.shots]
     found = fly(
         flight.shots,
-        clicks,
-        lambda scheduled_ns: FramePath(pipeline, RunClock(), scheduled_ns),
+        clicks_of(flight),
+        pipeline,
+        RunClock(),
         rules(frames),
         RATE_HZ,
         recorder,
@@ -123,14 +147,16 @@ def test_the_picture_moves_a_little_from_frame_to_frame(flight):
 def test_every_frame_of_the_measurement_is_accounted_for(flight, stop, quick_start):
     begun = []
     pipeline = Pipeline()
-    found, recorder = flown(flight, stop, pipeline, begin=lambda: begun.append(True))
+    marks = {"begin": lambda: begun.append("begin"), "end": lambda: begun.append("end")}
+    found, recorder = flown(flight, stop, pipeline, **marks)
     late = found.punctuality
     assert found.driven.ended == "complete"
     assert late.scheduled == 30 and late.rate_hz == RATE_HZ and late.beside == ("alignment",)
     assert late.age.count == late.start_delay.count == recorder.count <= 30
     done = [frame.index for frame, _, _ in pipeline.given if frame.index >= 4]
     assert late.aligned == sum(index % 2 for index in done), "those of the warm-up do not count"
-    assert begun == [True]
+    assert begun == ["begin", "end"]
+    assert unpack_numbers(late.frames).tolist() == [index - 4 for index in done]
     assert found.driven.warmup_queries == 4
     assert (unpack(late.age) >= unpack(late.start_delay)).all()
 
@@ -138,10 +164,11 @@ def test_every_frame_of_the_measurement_is_accounted_for(flight, stop, quick_sta
 def test_the_frame_path_gets_what_the_camera_shows(flight, stop, quick_start):
     pipeline = Pipeline()
     flown(flight, stop, pipeline)
-    camera = ScheduledCamera(flight.shots, RATE_HZ, 1)
+    camera, made = ScheduledCamera(flight.shots, RATE_HZ, 1), clicks_of(flight)
     for frame, clicks, pose in pipeline.given:
-        shot = flight.shots[camera.at(frame.index)]
-        assert clicks == shot.clicks and pose == shot.pose
+        at = camera.at(frame.index)
+        shot = flight.shots[at]
+        assert clicks == made[at] and pose == shot.pose
         assert frame.image.flags.c_contiguous and frame.image.shape == shot.image_bgr.shape
 
 
@@ -155,14 +182,59 @@ def test_a_slow_frame_path_misses_frames_and_takes_the_newest(flight, stop, quic
     assert late.missed == 30, "none was done within a period of when it was due"
     indices = [frame.index for frame, _, _ in pipeline.given]
     assert indices == sorted(indices) and indices[-1] == 33, "the last one is always the newest"
+    frames = unpack_numbers(late.frames)
+    assert frames.tolist() == [index - 4 for index in indices if index >= 4]
+    assert late.unanswered == 30 - len(frames) > 10
+    ages = all_ages_ns(late)
+    assert (ages[frames] == unpack(late.age)).all(), "each at the number of its frame"
+    assert (np.delete(ages, frames) == NEVER_NS).all()
+    assert percentile_or_never_ms(ages, 50.0) == np.inf, "most were never answered"
+
+
+def test_the_log_holds_every_answer_in_pixels_of_the_grid(flight, stop, quick_start):
+    pipeline = Pipeline()
+    found, _ = flown(flight, stop, pipeline)
+    boxes, accepted = found.log.boxes_px(30), found.log.accepted(30)
+    frames = unpack_numbers(found.punctuality.frames)
+    for number in frames:
+        left, top = 1000.0 + number + 4, 2000.0
+        assert boxes[number, 0].tolist() == [left, top, left + 4, top + 4]
+        assert boxes[number, 1].tolist() == [left, top + 1, left + 4, top + 5]
+        assert np.isnan(boxes[number, 2]).all() and accepted[number].tolist() == [1, 0, 0]
+    others = np.setdiff1d(np.arange(30), frames)
+    assert np.isnan(boxes[others]).all() and not accepted[others].any()
+
+
+def test_a_slow_camera_is_not_taken_for_a_broken_one(flight, stop, quick_start, monkeypatch):
+    """Three periods may pass in silence, where that is more than what live sources allow."""
+    seen = []
+    source = open_loop.LiveSource
+
+    def watched(camera, name, stall_s):
+        seen.append(stall_s)
+        return source(camera, name, stall_s)
+
+    monkeypatch.setattr(open_loop, "LiveSource", watched)
+    monkeypatch.setattr(open_loop, "STALL_S", 0.001)
+    flown(flight, stop, Pipeline(), frames=2)
+    monkeypatch.setattr(open_loop, "STALL_S", 5.0)
+    flown(flight, stop, Pipeline(), frames=2)
+    assert seen == [3 / RATE_HZ, 5.0]
 
 
 def test_latency_counts_from_when_a_frame_was_due_and_not_from_when_it_was_taken(flight):
     due_ns = time.perf_counter_ns() - 50_000_000
-    path = FramePath(Pipeline(), RunClock(), lambda index: due_ns)
-    frame = SimpleNamespace(index=3)
+    camera = SimpleNamespace(
+        scheduled_ns=lambda index: due_ns,
+        given_ns=lambda index: due_ns + 15_000_000,
+        at=lambda index: 0,
+    )
+    log = FlightLog([0] * 4, 3)
+    how = camera, flight.shots, clicks_of(flight), log, 3
+    path = FramePath(Pipeline(), RunClock(), *how)
     recorder = Recorder()
-    recorder.add(path.step(frame, (), None, due_ns + 20_000_000))
+    recorder.add(path.step(SimpleNamespace(index=3), 5.0))
+    assert log.answered.tolist() == [True, False, False, False], "the first after the warm-up"
     assert recorder.column(TOTAL)[0] >= 50_000_000
     assert recorder.column(START_DELAY).tolist() == [20_000_000]
     assert recorder.column("window").tolist() == [100_000]
@@ -175,8 +247,12 @@ def test_missed_is_late_or_overtaken():
     recorder = Recorder()
     for age_ms in (1.0, 9.9, 10.0, 10.1, 30.0):
         recorder.add(row(round(1e6 * age_ms), start_delay_ns=1000))
-    late = punctuality(recorder, 100.0, 8, (), 3)
-    assert late.aligned == 3
+    log = FlightLog([0] * 8, 1)
+    log.answered[[0, 1, 3, 4, 6]] = True
+    log.aligned[[0, 3]] = True
+    late = punctuality(recorder, 100.0, 8, (), log)
+    assert late.aligned == 2 and late.unanswered == 3
+    assert unpack_numbers(late.frames).tolist() == [0, 1, 3, 4, 6]
     assert late.missed == 5, "two late ones, and three that were never done"
     assert unpack(late.age).tolist() == [1_000_000, 9_900_000, 10_000_000, 10_100_000, 30_000_000]
 
@@ -210,8 +286,9 @@ def test_an_alignment_has_time_to_lock_before_anything_is_counted():
 
 
 def test_jitter_is_the_spread_of_the_starts():
-    assert jitter_ms(np.array([1_000_000, 3_000_000])) == 1.0
-    assert jitter_ms(np.array([], np.int64)) == 0.0
+    assert jitter_ms(np.array([1_000_000, 3_000_000] * 5)) == 1.0
+    assert jitter_ms(np.array([1_000_000] * 9)) is None, "nine say nothing of a spread"
+    assert jitter_ms(np.array([], np.int64)) is None
 
 
 def test_shots_that_are_apart_in_time_are_kept_apart(flight):
