@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from benchmarks.finite import Finite
+from benchmarks.peers.catalogue import OURS, PEERS
 from edge.commands.executor_options import executor_options
 from edge.cores import import_numpy_on_one_thread
 from edge.errors import UsageError
@@ -21,7 +22,7 @@ from edge.errors import UsageError
 SUBCOMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("benchmarks.record.command:compare", "Ratios of two records, with intervals."),
     "report": ("benchmarks.report.command:report", "One HTML file of one or more records."),
-    "table": ("benchmarks.peers.command:table", "The table of the peers, for the README."),
+    "table": ("benchmarks.table_command:table", "Records as tables for the README."),
     "scale": ("benchmarks.scale.command:scale", "What encoding a large area costs."),
 }
 SCENARIOS = ("single-stream", "multi-stream", "periodic", "offline", "soak")
@@ -96,6 +97,12 @@ class LazySubcommands(click.Group):
 )
 @click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="Default: all.")
 @click.option("--peers", is_flag=True, help="Also measure other ways to the same answer.")
+@click.option(
+    "--redo",
+    type=click.Choice([peer.key for peer in PEERS if peer.key != OURS]),
+    multiple=True,
+    help="With --peers: measure this one again, with lite beside it; several times for several.",
+)
 @click.option("--cross-check", is_flag=True, help="Compare the engine's time with trtexec's.")
 @click.option(
     "--minutes",
@@ -120,6 +127,13 @@ def bench(ctx: click.Context, **options: Any) -> None:
     if ctx.invoked_subcommand is not None:
         _refuse_options(ctx)
         return
+    if options["redo"] and not options["peers"]:
+        raise UsageError(
+            "--redo says which peer to measure again, but no peers are asked for",
+            expected="--peers beside it",
+            found=f"--redo {' --redo '.join(options['redo'])}",
+            do="add --peers, or leave --redo out",
+        )
     # Before anything loads numpy, as in a live run: its threads would compete with the frame path.
     import_numpy_on_one_thread()
     measuring = importlib.import_module("benchmarks.measure_command")

@@ -44,6 +44,7 @@ def measure_command(
     scenarios: tuple[str, ...],
     states: tuple[str, ...],
     peers: bool,
+    redo: tuple[str, ...],
     cross_check: bool,
     minutes: float | None,
     soak_minutes: float,
@@ -87,7 +88,7 @@ def measure_command(
         session = Session(*parts)
         tell(session.measuring.localizer.notes)
         try:
-            stopped = _run(session, planned, stop, peers=peers)
+            stopped = _run(session, planned, stop, peers=peers, redo=redo)
             (run,) = [each for each in read_runs(out) if each.line.run_id == session.run.run_id]
             print_run(run)
             if cross_check and not stopped:
@@ -101,7 +102,12 @@ def measure_command(
 
 
 def _run(
-    session: Session, planned: tuple[Planned, ...], stop: GracefulStop, *, peers: bool
+    session: Session,
+    planned: tuple[Planned, ...],
+    stop: GracefulStop,
+    *,
+    peers: bool,
+    redo: tuple[str, ...],
 ) -> bool:
     """All parts of a run; True: a stop was asked for amid them."""
     session.accuracy()
@@ -111,7 +117,7 @@ def _run(
     if not stop.requested:
         session.roofline()
     if peers and not stop.requested:
-        session.peers()
+        session.peers(redo)
     return stop.requested
 
 

@@ -6,9 +6,9 @@ The published model runs both branches for every click, so an object costs it on
 in a frame cost `lite`, and OCGNet cached and folded, one call. Weights do not matter for time, so
 those of the published models are random, and so is what OCGNet has of its window. One thread and
 its processor time, so that a busy machine counts little: the least of several calls of what is
-quick, and one forward of DetGeo, which takes seconds. Asked are 600x and 40x, which the record of
-the peers compares; five runs on an EPYC (family 25) gave 680x to 770x and 67x to 89x here. The
-40x is asserted whole, of the 600x half: processors differ in what they gain on large products.
+quick, and one forward of DetGeo, which takes seconds. Asked are 600x and 40x; by the clock and on
+two threads the record of the peers says what came of both. The 40x is asserted whole here, of the
+600x half: processors differ in what they gain on large products.
 """
 
 from __future__ import annotations

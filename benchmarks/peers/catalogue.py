@@ -9,6 +9,7 @@ from typing import Any
 
 EAGER, COMPILED, ONNX = "torch eager", "torch.compile", "ONNX Runtime"
 OPENCV = "OpenCV"
+OURS = "lite"  # key of what all others are compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def _published(model: str, title: str) -> tuple[Peer, ...]:
 
 
 PEERS = (
-    Peer("lite", "lite", ONNX, f"{_SHIPPED}alone", quick=True),
+    Peer(OURS, "lite", ONNX, f"{_SHIPPED}alone", quick=True),
     Peer("lite-aligned", "lite with alignment", ONNX, f"{_SHIPPED}aligned", quick=True),
     *_published("detgeo", "DetGeo"),
     *_published("ocgnet", "OCGNet"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmarks.peers.spread import frame_spread
 from benchmarks.record.lines import PeerLine, RunLine, Series, Unknown
 from benchmarks.record.percentiles import summary, too_few
 from benchmarks.record.series import unpack
@@ -94,22 +95,24 @@ def bundle_table(line: RunLine) -> str:
 
 def _peer(line: PeerLine) -> list[str | Cell]:
     took: str | Cell
+    spread = frame_spread(line)
     if isinstance(line.latency, Series):
         count = line.latency.count
         found = summary(unpack(line.latency)) if count else None
         frames = f"{count:,}"
-        took = "-" if found is None else ms(found.median_ms, too_few(50.0))
+        few = too_few(50.0) if spread is None else spread.words()
+        took = "-" if found is None else ms(found.median_ms, few)
     else:
         frames, took = "0", unknown(line.latency)
     peak = line.peak_bytes
-    each = line.per_object_ms
+    each = line.per_object_ms if spread is None else spread.by(line.clicks).words()
     return [
         line.name,
         line.runtime,
         str(line.clicks),
         frames,
         took,
-        unknown(each) if isinstance(each, Unknown) else ms(each),
+        unknown(each) if isinstance(each, Unknown) else str(each),
         unknown(peak) if isinstance(peak, Unknown) else mib(peak),
         share(line.acc25),
         share(line.acc50),

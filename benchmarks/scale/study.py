@@ -51,6 +51,7 @@ def study(wanted: Wanted, progress: Callable[[int], None] = lambda done: None) -
     """
     bundle = Bundle.open(wanted.bundle_path or shipped_bundle_path())
     gsd_m, gsd_from = _gsd(wanted, bundle)
+    around = read_environment()
     path = wanted.map_path or demo_map()
     opened = open_map(path)
     try:
@@ -63,12 +64,13 @@ def study(wanted: Wanted, progress: Callable[[int], None] = lambda done: None) -
     finally:
         opened.close()
     devices = (Device(HERE, cost.whole.mean_ms, measured=True), *wanted.given)
-    cpu = read_environment().cpu
+    cpu, load = around.cpu, around.load_average
     return ScaleReport(
         schema=SCHEMA,
         command=command_line(),
         machine=cpu if isinstance(cpu, str) else f"a machine that does not say ({cpu.reason})",
         date=time.strftime("%Y-%m-%d"),
+        load_average=load if isinstance(load, float) else None,
         bundle=bundle.manifest.name,
         threads=wanted.threads,
         gsd_m=gsd_m,

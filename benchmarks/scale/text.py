@@ -30,6 +30,7 @@ class ScaleReport:
     command: str
     machine: str
     date: str
+    load_average: float | None  # at the start; None: the machine does not say
     bundle: str
     threads: int
     gsd_m: float
@@ -45,7 +46,8 @@ def words(report: ScaleReport) -> Iterable[str]:
     """The report, line by line."""
     cost = report.measured
     step_m = STEP_PX * report.gsd_m
-    yield f"{report.machine}, {report.threads} threads, {report.date}; bundle {report.bundle}"
+    where = f"{report.machine}, {report.threads} threads, {report.date}, {load_words(report)}"
+    yield f"{where}; bundle {report.bundle}"
     yield ""
     yield f"MEASURED on {cost.windows} windows of {report.sampled_map}, mean (least to most):"
     for name, spread in (
@@ -57,7 +59,7 @@ def words(report: ScaleReport) -> Iterable[str]:
         ("locate 8 clicks in it", cost.locate),
     ):
         yield f"  {name:<22}{_spread(spread)}"
-    sizes = f"FP16 {_size(cost.record_bytes)}, INT8 {_size(cost.int8_record_bytes)}"
+    sizes = f"FP16 {size(cost.record_bytes)}, INT8 {size(cost.int8_record_bytes)}"
     yield f"  bytes in the store    {sizes}"
     yield (
         f"  windows of this map   {cost.map_windows} counted by the lattice, "
@@ -86,11 +88,11 @@ def _area_rows(areas: Sequence[AreaCost]) -> list[list[str]]:
     rows[0] += ["FP16", "INT8", "sparse FP16", "sparse INT8", "sparse hours"]
     for each in areas:
         row = [each.area, f"{each.km2:,.0f}", f"{each.windows:,.0f}"]
-        row += [_hours(hours.dense) for hours in each.hours]
+        row += [hours(own.dense) for own in each.hours]
         sizes = (each.float16_bytes, each.int8_bytes)
-        row += [_size(value) for value in sizes]
-        row += [_size(each.sparse_float16_bytes), _size(each.sparse_int8_bytes)]
-        rows.append([*row, _hours(each.hours[0].sparse)])
+        row += [size(value) for value in sizes]
+        row += [size(each.sparse_float16_bytes), size(each.sparse_int8_bytes)]
+        rows.append([*row, hours(each.hours[0].sparse)])
     return rows
 
 
@@ -123,11 +125,19 @@ def _spread(spread: Spread) -> str:
     return f"{spread.mean_ms:,.1f} ms ({spread.least_ms:,.1f} to {spread.most_ms:,.1f})"
 
 
-def _hours(value: float) -> str:
+def load_words(report: ScaleReport) -> str:
+    """How busy the machine was."""
+    load = report.load_average
+    return "load not known" if load is None else f"load {load:.1f} at the start"
+
+
+def hours(value: float) -> str:
+    """Hours with three digits, as far as they are before the point."""
     return f"{value:,.0f}" if value >= 99.5 else f"{value:.3g}"
 
 
-def _size(value: float) -> str:
+def size(value: float) -> str:
+    """Bytes in the unit that leaves one to three digits before the point."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if value < 1000 or unit == "TB":
             return f"{value:.3g} {unit}" if value < 1000 else f"{value:,.0f} {unit}"

@@ -6,8 +6,10 @@ import dataclasses
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -107,18 +109,20 @@ def lives(number: int) -> bool:
         return False
 
 
-def test_what_an_earlier_call_measured_is_left_out(pairs_file, tiny_bundle, monkeypatch):
-    monkeypatch.setattr(run, "_carry_out", lambda step, order, limit_s: order.key)
-    done = [("lite", "ONNX Runtime"), ("DetGeo as published", "torch eager")]
-    lines = list(measure_peers(RUN, pairs_file, tiny_bundle.path, done=done))
-    left = {line.latency.reason for line in lines}
-    assert left == {peer.key for peer in PEERS} - {"lite", "detgeo-eager"}
+def test_a_stop_ends_the_peer_at_work_and_leaves_no_line(pairs_file, tiny_bundle, monkeypatch):
+    """The peer would take minutes."""
+    monkeypatch.setattr(run, "_words", lambda step, order: ["/bin/sleep", "120"])
+    stop = SimpleNamespace(requested=False)
+    threading.Timer(0.5, lambda: setattr(stop, "requested", True)).start()
+    started_s = time.monotonic()
+    assert list(measure_peers(RUN, pairs_file, tiny_bundle.path, stop=stop)) == []
+    assert time.monotonic() - started_s < 30
 
 
 def test_what_cannot_be_prepared_is_not_measured(pairs_file, tiny_bundle, monkeypatch):
     steps = []
 
-    def carry_out(step, order, limit_s):
+    def carry_out(step, order, limit_s, stop):
         steps.append(step)
         return "no compiler"
 

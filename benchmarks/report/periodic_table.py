@@ -1,0 +1,222 @@
+"""The open loops of some records as a Markdown table for the README, and whether they are enough.
+
+A row is the open loop of a record's last run, windows at hand. Ages are of all frames that the
+camera gave, and the accuracy is that of the flight's own fixes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.readme_table import Marks
+from benchmarks.record.frame_ages import all_ages_ns, percentile_or_never_ms
+from benchmarks.record.lines import (
+    CacheState,
+    FlownAccuracy,
+    Memory,
+    ProcessorTime,
+    Punctuality,
+    Scenario,
+    Series,
+    Unknown,
+)
+from benchmarks.record.percentiles import LEAST_COUNT, percentile_ms, too_few
+from benchmarks.record.series import unpack
+from benchmarks.report.doubts import MOST_GROWTH, MOST_MISSED, ROUNDING, marks_of
+from benchmarks.report.numbers import missed_share, ms
+from benchmarks.report.shown import Measured, ShownRun, read_shown
+from edge.errors import BenchmarkError
+
+MARKS = Marks(
+    "<!-- table of tilefix bench table --of periodic -->",
+    "<!-- end of the table of tilefix bench table --of periodic -->",
+    "the table of open loops",
+)
+HEADS = (
+    "frame, rate",
+    "flown",
+    "load at the start, others' share",
+    "frames missed, of these never answered",
+    "age: p50 / p90 / p99 / p99.9 / max, ms",
+    "engine p50, ms",
+    "aligned in time",
+    "acc@0.25 / 0.5",
+    "accepted, of it wrong",
+    "memory",
+    "",
+)
+ASKED = ((320, 30.0), (512, 10.0))  # largest side of the frame, Hz
+ASKED_CLICKS, ASKED_THREADS, ASKED_S = 8, 2, 600.0
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Flown:
+    """An open loop, and the run that it is of."""
+
+    shown: ShownRun
+    measured: Measured
+    late: Punctuality
+
+    @property
+    def side_px(self) -> int:
+        """Of the frame, the larger one."""
+        return max(self.shown.run.line.bundle.frame_px)
+
+
+def flown_of(paths: Sequence[Path]) -> tuple[Flown, ...]:
+    """The open loop of the last run of each record, narrow frames and low rates first.
+
+    Args:
+        paths: files, or folders of files that end in .jsonl.
+
+    Raises:
+        BenchmarkError: a record is missing, broken, or has no open loop with windows at hand.
+    """
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+        files += found or [path]
+    flown = [_last(path) for path in files]
+    return tuple(sorted(flown, key=lambda each: (each.side_px, each.late.rate_hz)))
+
+
+def _last(path: Path) -> Flown:
+    shown = read_shown([path])[-1]
+    warm = (
+        each
+        for each in reversed(shown.measured)
+        if each.line.scenario is Scenario.PERIODIC and each.line.state is CacheState.WARM
+    )
+    measured = next(warm, None)
+    if measured is None or measured.line.punctuality is None:
+        raise BenchmarkError(
+            f"the last run of {path} has no open loop",
+            expected="a run with --scenario periodic --state warm",
+            found=f"{len(shown.measured)} other measurements",
+            do="measure one: tilefix bench --scenario periodic --state warm --out DIR",
+        )
+    return Flown(shown, measured, measured.line.punctuality)
+
+
+def table(flown: Sequence[Flown]) -> str:
+    """Markdown: the table, what was asked, and where the numbers are from."""
+    lines = ["| " + " | ".join(HEADS) + " |", "|" + "---|" * len(HEADS)]
+    lines += ["| " + " | ".join(_cells(each)) + " |" for each in flown]
+    asked = "; ".join(_asked(flown, side_px, rate_hz) for side_px, rate_hz in ASKED)
+    lines += [
+        "",
+        f"Asked: {ASKED_CLICKS} clicks, {ASKED_THREADS} cores, {ASKED_S / 60:.0f} minutes, at most "
+        f"{MOST_MISSED:.1%} missed, memory grown by {MOST_GROWTH:.0%} at most: {asked}.",
+        "",
+        *(f"* {words}." for words in _sources(flown)),
+    ]
+    return "\n".join(lines)
+
+
+def _cells(each: Flown) -> tuple[str, ...]:
+    line, late = each.measured.line, each.late
+    missed = missed_share(late.missed, late.scheduled)
+    return (
+        f"{each.side_px} px, {late.rate_hz:g} Hz",
+        _duration(line.duration_s),
+        f"{_load(each)}, {_others(line.processor)}",
+        f"{late.missed:,} of {late.scheduled:,} ({missed}), {late.unanswered:,}",
+        _ages(late),
+        _engine(each),
+        f"{late.aligned / late.age.count:.0%} of those answered" if late.age.count else "-",
+        *_worth(line.accuracy),
+        _memory(line.memory),
+        marks_of(each.measured).lower() or "stable",
+    )
+
+
+def _ages(late: Punctuality) -> str:
+    ns = all_ages_ns(late)
+    cells = []
+    for percent in LEAST_COUNT:
+        value = percentile_or_never_ms(ns, percent)
+        cells.append(too_few(percent) if value is None else ms(value))
+    most = ms(float("inf") if late.unanswered or not len(ns) else float(ns.max()) / 1e6)
+    return " / ".join((*cells, most))
+
+
+def _engine(each: Flown) -> str:
+    stages = {stage.name: stage.times for stage in each.measured.line.stages}
+    times = stages.get("engine")
+    if not isinstance(times, Series):
+        return UNKNOWN
+    return ms(percentile_ms(unpack(times), 50.0), too_few(50.0))
+
+
+def _worth(worth: FlownAccuracy | Unknown | None) -> tuple[str, str]:
+    if not isinstance(worth, FlownAccuracy):
+        return "not scored", "not scored"
+    taken, wrong = _share(worth.coverage), _share(worth.wrong_rate)
+    return f"{_share(worth.acc25)} / {_share(worth.acc50)}", f"{taken}, {wrong}"
+
+
+def _share(value: float | Unknown) -> str:
+    return UNKNOWN if isinstance(value, Unknown) else f"{value:.2f}"
+
+
+def _memory(memory: Memory | Unknown) -> str:
+    return UNKNOWN if isinstance(memory, Unknown) else f"{memory.growth:+.1%}"
+
+
+def _others(spent: ProcessorTime | Unknown | None) -> str:
+    return f"{spent.others_share:.0%}" if isinstance(spent, ProcessorTime) else UNKNOWN
+
+
+def _load(each: Flown) -> str:
+    load = each.shown.run.calls[-1].environment.load_average
+    return UNKNOWN if isinstance(load, Unknown) else f"{load:.1f}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"
+
+
+def _asked(flown: Sequence[Flown], side_px: int, rate_hz: float) -> str:
+    """Whether it was reached, and if not, what is missing."""
+    name = f"{side_px} px at {rate_hz:g} Hz"
+    known = [each for each in flown if (each.side_px, each.late.rate_hz) == (side_px, rate_hz)]
+    if not known:
+        return f"{name} **not measured**"
+    short = _shortcomings(known[-1])
+    return f"{name} **not reached** ({', '.join(short)})" if short else f"{name} reached"
+
+
+def _shortcomings(each: Flown) -> list[str]:
+    line, late, bundle = each.measured.line, each.late, each.shown.run.line.bundle
+    found = []
+    if (line.clicks, bundle.threads) != (ASKED_CLICKS, ASKED_THREADS):
+        found.append(f"{line.clicks} clicks, {bundle.threads} threads")
+    if line.duration_s < 0.99 * ASKED_S or not each.measured.complete:
+        found.append(f"flown {_duration(line.duration_s)}, {line.ended}")
+    if late.missed > MOST_MISSED * late.scheduled:
+        found.append(f"{missed_share(late.missed, late.scheduled)} missed")
+    if isinstance(line.memory, Unknown) or line.memory.growth > MOST_GROWTH + ROUNDING:
+        found.append(f"memory {_memory(line.memory)}")
+    return found
+
+
+def _sources(flown: Sequence[Flown]) -> Iterator[str]:
+    for each in flown:
+        calls = each.shown.run.calls
+        run = calls[-1]
+        cpu = run.environment.cpu
+        where = cpu if isinstance(cpu, str) else f"unknown processor ({cpu.reason})"
+        commit = run.commit
+        if isinstance(commit, Unknown):
+            code = "of an unknown commit"
+        else:
+            dirty = ", with changes that are in no commit" if "+" in commit else ""
+            code = f"of commit {commit[:10]}{dirty}"
+        yield (
+            f"{each.side_px} px, {each.late.rate_hz:g} Hz: {run.started_utc[:10]}, {where}, "
+            f"{run.bundle.threads} threads, {each.measured.line.clicks} clicks, code {code}: "
+            f"`{run.command}`"
+        )

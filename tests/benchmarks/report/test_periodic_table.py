@@ -1,0 +1,176 @@
+"""The table of open loops states its records, and says of what was asked whether it was reached."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from made_record import measurement_line, run_line, write_record
+
+from benchmarks.command import bench
+from benchmarks.record.frame_ages import pack_numbers
+from benchmarks.record.lines import (
+    CacheState,
+    FlownAccuracy,
+    Memory,
+    ProcessorTime,
+    Punctuality,
+    Scenario,
+    Stage,
+    Unknown,
+)
+from benchmarks.record.series import pack
+from benchmarks.report.periodic_table import MARKS, flown_of, table
+from edge.errors import BenchmarkError
+
+MS = 1_000_000
+WORTH = FlownAccuracy(18_000, 18_000, 17_000, 144_000, 0.912, 0.8, 0.55, 0.041)
+MEMORY = Memory(100, 90, 130, (100,) * 20, 100, 101)
+SPENT = ProcessorTime(600.0, 2, 900.0, 20.0, 4.0)
+
+
+def open_loop(ages_ms, scheduled, rate_hz=30.0, frames=None, **changes):
+    """Ten minutes by default, whatever the number of frames."""
+    ns = np.round(np.asarray(ages_ms) * MS).astype(np.int64)
+    late = int((ns > 1e9 / rate_hz).sum()) + scheduled - len(ns)
+    kept = None if frames is None else pack_numbers(frames)
+    none = pack([])
+    punctual = Punctuality(rate_hz, scheduled, late, pack(ns), none, (), len(ns) // 2, kept)
+    values = {
+        "scenario": Scenario.PERIODIC,
+        "punctuality": punctual,
+        "duration_s": 600.0,
+        "accuracy": WORTH,
+        "memory": MEMORY,
+        "processor": SPENT,
+        "stages": (Stage("engine", pack(ns // 2)),),
+    }
+    return measurement_line(ns, **(values | changes))
+
+
+def record(tmp_path, line, name="a.jsonl", **changes):
+    changes = {"frame_px": (320, 240), "rate_hz": 30.0, "load_average": 0.25} | changes
+    return write_record(tmp_path / name, run_line(**changes), line)
+
+
+def cells(made: str, start: str) -> list[str]:
+    line = next(each for each in made.splitlines() if each.startswith(f"| {start} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def asked(made: str) -> str:
+    return next(line for line in made.splitlines() if line.startswith("Asked"))
+
+
+def test_a_row_states_its_record(tmp_path):
+    ages = np.linspace(10, 30, 18_000)
+    made = table(flown_of([record(tmp_path, open_loop(ages, 18_000, stability=STABLE))]))
+
+    def rank(share):  # the smallest value that this share of all does not exceed
+        return f"{ages[int(np.ceil(share * 18_000)) - 1]:.1f}"
+
+    assert cells(made, "320 px, 30 Hz") == [
+        "320 px, 30 Hz",
+        "10.0 min",
+        "0.2, 2%",
+        "0 of 18,000 (0 %), 0",
+        " / ".join([rank(0.5), rank(0.9), rank(0.99), rank(0.999), "30.0"]),
+        "10.00",
+        "50% of those answered",
+        "0.91 / 0.80",
+        "0.55, 0.04",
+        "+1.0%",
+        "stable",
+    ]
+    assert "320 px at 30 Hz reached; 512 px at 10 Hz **not measured**." in asked(made)
+    assert "2026-11-20, 6 x Cortex-A78AE, 2 threads, 8 clicks" in made
+    assert "code of commit eeeeeeeeee: `tilefix bench`." in made
+
+
+STABLE = measurement_line((20 * MS,) * 100).stability
+
+
+def test_what_was_never_answered_is_older_than_all(tmp_path):
+    ages = np.linspace(10, 30, 1500)
+    line = open_loop(ages, 2000, frames=range(500, 2000))
+    row = cells(table(flown_of([record(tmp_path, line)])), "320 px, 30 Hz")
+    assert row[3] == "500 of 2,000 (25 %), 500"
+    median = f"{ages[999]:.1f}"  # the thousandth of two thousand
+    never = "never answered"
+    assert row[4] == f"{median} / {never} / {never} / n < 10,000 / {never}"
+
+
+@pytest.mark.parametrize(
+    ("line", "changes", "why"),
+    [
+        ({"duration_s": 42.0}, {}, "flown 42 s, complete"),
+        ({"ended": "interrupted"}, {}, "flown 10.0 min, interrupted"),
+        ({"memory": Memory(100, 90, 130, (100,) * 20, 100, 103)}, {}, "memory +3.0%"),
+        ({"memory": Unknown("no /proc")}, {}, "memory unknown"),
+        ({"clicks": 1}, {}, "1 clicks, 2 threads"),
+        ({}, {"threads": 4}, "8 clicks, 4 threads"),
+    ],
+)
+def test_what_is_asked_is_reached_only_as_it_is_asked(tmp_path, line, changes, why):
+    made = table(flown_of([record(tmp_path, open_loop([20.0] * 200, 200, **line), **changes)]))
+    assert f"320 px at 30 Hz **not reached** ({why})" in asked(made)
+
+
+@pytest.mark.parametrize(("late", "said"), [(1, "reached"), (2, "**not reached** (0.2 % missed)")])
+def test_one_frame_in_a_thousand_may_be_missed(tmp_path, late, said):
+    ages = [20.0] * (1000 - late) + [40.0] * late
+    made = table(flown_of([record(tmp_path, open_loop(ages, 1000))]))
+    assert f"320 px at 30 Hz {said};" in asked(made)
+
+
+def test_an_old_record_says_what_it_does_not_know(tmp_path):
+    line = open_loop([20.0] * 200, 200, accuracy=None, processor=None, stages=())
+    commit = "e" * 40 + "+12345678"
+    made = table(flown_of([record(tmp_path, line, commit=commit, load_average=Unknown("no"))]))
+    row = cells(made, "320 px, 30 Hz")
+    assert row[2] == "unknown, unknown" and row[5] == "unknown"
+    assert row[7:9] == ["not scored", "not scored"]
+    assert "with changes that are in no commit" in made
+
+
+def test_rows_are_in_order_and_the_last_run_counts(tmp_path):
+    later = "f" * 16
+    write_record(
+        tmp_path / "b.jsonl",
+        run_line(frame_px=(512, 512)),
+        open_loop([20.0] * 50, 50, 10.0),
+        run_line(later, frame_px=(512, 512)),
+        open_loop([30.0] * 60, 60, 10.0, run_id=later),
+        measurement_line(run_id=later, scenario=Scenario.PERIODIC, state=CacheState.COLD),
+    )
+    for rate_hz, name in ((30.0, "a.jsonl"), (15.0, "c.jsonl")):
+        record(tmp_path, open_loop([20.0] * 50, 50, rate_hz), name)
+    made = table(flown_of([tmp_path]))
+    starts = [line.split(" |")[0] for line in made.splitlines() if line.startswith("| ")][1:]
+    assert starts == ["| 320 px, 15 Hz", "| 320 px, 30 Hz", "| 512 px, 10 Hz"]
+    assert cells(made, "512 px, 10 Hz")[3].startswith("0 of 60")
+
+
+def test_a_record_without_an_open_loop(tmp_path):
+    path = write_record(tmp_path / "a.jsonl", run_line(), measurement_line())
+    with pytest.raises(BenchmarkError, match="has no open loop") as caught:
+        flown_of([path])
+    assert caught.value.found == "1 other measurements"
+    with pytest.raises(BenchmarkError, match="no readable record"):
+        flown_of([tmp_path / "none.jsonl"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BenchmarkError, match="no readable record"):
+        flown_of([tmp_path / "empty"])
+
+
+def test_the_command_writes_it_between_its_marks(tmp_path):
+    path = record(tmp_path, open_loop([20.0] * 200, 200))
+    readme = tmp_path / "README.md"
+    readme.write_text(f"above\n{MARKS.begin}\nold\n{MARKS.end}\nbelow\n")
+    words = ["table", "--of", "periodic", str(path)]
+    printed = CliRunner().invoke(bench, words, catch_exceptions=False)
+    done = CliRunner().invoke(bench, [*words, "--write", str(readme)], catch_exceptions=False)
+    assert done.output == f"{readme}: the table of open loops written\n"
+    assert readme.read_text() == f"above\n{MARKS.begin}\n{printed.output}{MARKS.end}\nbelow\n"
+    assert msgspec.json.encode(printed.output).count(b"320 px, 30 Hz") == 2
