@@ -74,7 +74,7 @@ def measure_peers(
     """
     left = left_peers(before, redo, only, quick=quick)
     number = 1 + max((line.round for line in before), default=-1)
-    beside = bool(before) and all(peer.key != OURS for peer in left)
+    beside = bool(before or redo) and all(peer.key != OURS for peer in left)
 
     def measured(peer: Peer) -> PeerLine:
         with tempfile.TemporaryDirectory(prefix="tilefix-peer-") as folder:

@@ -83,6 +83,7 @@ def test_an_unknown_subcommand_is_an_error():
         (("--executor", "tensorflow"), "no executor 'tensorflow'"),
         (("--precision", "fp64"), "no precision 'fp64'"),
         (("--cross-check",), "nothing to check onnxruntime against"),
+        (("--redo", "sift"), "no peers are asked for"),
     ],
 )
 def test_what_cannot_mean_anything_is_refused_before_anything_is_measured(options, given, words):
@@ -106,6 +107,22 @@ def test_a_run_prints_its_table_and_leaves_its_record(options, tmp_path):
     assert "1 measurements of an earlier call were kept" in again.output
     (run,) = read_runs(tmp_path / "out")
     assert len(run.calls) == 2 and len(run.measurements) == 1 and len(run.accuracy) == 1
+
+
+def test_a_peer_is_measured_again_with_ours_beside_it(options, tmp_path):
+    words = ("--scenario", "single-stream", "--state", "warm", "--peers", "--redo", "sift")
+    for number in range(2):
+        done = CliRunner().invoke(bench, [*options, *words], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        (run,) = read_runs(tmp_path / "out")
+        assert [(peer.name, peer.round) for peer in run.peers] == [
+            ("lite", number),
+            ("SIFT + homography", number),
+        ]
+    made = CliRunner().invoke(bench, ["table", str(tmp_path / "out")], catch_exceptions=False)
+    assert "| SIFT + homography | OpenCV |" in made.output
+    refused = CliRunner().invoke(bench, [*options, "--peers", "--redo", "lite"])
+    assert refused.exit_code == 2, "ours is measured beside each"
 
 
 def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(options, tmp_path):
