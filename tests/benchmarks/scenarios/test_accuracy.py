@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks.record.lines import Unknown
 from benchmarks.scenarios import accuracy
 from benchmarks.scenarios.accuracy import accuracy_line, accuracy_lines
+from benchmarks.scenarios.flight_store import FlightStore
 from benchmarks.scenarios.flights import open_flight
-from edge.assembly import ExecutorChoice
+from edge.assembly import ExecutorChoice, PriorChoice
 from edge.bundle import Bundle, shipped_bundle_path
 from edge.evaluation import open_sites, run_site
 from edge.localizer import Localizer
@@ -34,6 +37,15 @@ def test_where_nothing_is_accepted_there_is_no_rate_of_wrong_answers():
     line = accuracy_line("run", "none", [click("a", RIGHT, False)])
     assert line.coverage == 0.0
     assert line.wrong_rate == Unknown("nothing was accepted")
+
+
+def test_what_nothing_defines_is_unknown_with_its_reason():
+    absent = accuracy_line("run", "none", [JudgedClick("frame", None, None, WRONG, False)] * 5)
+    missing = Unknown("nothing that was clicked is on the map")
+    assert (absent.acc25, absent.acc50) == (missing, missing), "not 0"
+    assert absent.coverage == 0.0 and absent.clicks == 5
+    nothing = accuracy_line("run", "none", [])
+    assert nothing.coverage == Unknown("nothing labelled was clicked")
 
 
 def test_a_pairs_file_is_scored_as_evaluate_scores_it(
@@ -71,7 +83,20 @@ def test_the_bundled_flight_is_scored_as_it_is_flown(stop, monkeypatch):
     assert flight.folder is not None and flight.name == "flight"
     bundle = Bundle.open(shipped_bundle_path())
     monkeypatch.setattr(accuracy, "_evaluated", lambda *given: pytest.fail("not as it is flown"))
-    without, aligned = accuracy_lines("run", flight, bundle, ExecutorChoice(threads=1), stop)
+    choice = ExecutorChoice(threads=1)
+    without, aligned = accuracy_lines("run", flight, bundle, choice, stop)
     assert (without.prior, aligned.prior) == ("none", "alignment")
     assert without.clicks == aligned.clicks == sum(len(shot.clicks) for shot in flight.shots)
     assert aligned.acc25 > without.acc25
+    assembly = flight.assemble(bundle, choice, prior=PriorChoice.NONE)
+    every = [assembly.windows.choose(shot.pose).places for shot in flight.shots]
+    assembly.close()
+    store = FlightStore(flight, bundle, choice, dict.fromkeys(sum(every, ())))
+    with store.opened() as stored:
+        monkeypatch.setattr(Localizer, "encode", lambda *given: pytest.fail("encoded twice"))
+        again = list(accuracy_lines("run", flight, bundle, choice, stop, (), stored))
+    folder = Path(store._folder.name)
+    assert again == [without, aligned], "stored windows are worth the same"
+    assert folder.is_dir()
+    store.close()
+    assert not folder.exists()

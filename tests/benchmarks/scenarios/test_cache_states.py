@@ -47,6 +47,17 @@ def test_warm_encodes_nothing_after_its_filling(rig):
     assert rig.encoded == 3
 
 
+def test_what_was_encoded_before_is_held_and_not_encoded_again(rig):
+    before = rig.cache(CacheState.WARM)
+    stored = {place: before.get(place).feature for place in rig.places[:2]}
+    assert rig.encoded == 2
+    cache = rig.cache(CacheState.WARM)
+    cache.fill(rig.places, stored)
+    assert rig.encoded == 3, "the third one alone"
+    assert all(cache.get(place).feature is stored[place] for place in rig.places[:2])
+    assert rig.encoded == 3
+
+
 @pytest.mark.parametrize("hit_rate", [0.0, 0.3, 0.9, 1.0])
 def test_mixed_misses_as_often_as_is_stated(rig, hit_rate):
     cache = rig.cache(CacheState.MIXED, hit_rate)

@@ -8,11 +8,21 @@ import msgspec
 import pytest
 
 from benchmarks.record.file import FILE_NAME, RecordFile
-from benchmarks.record.lines import AccuracyLine, CacheState, MeasurementLine, RunLine, Scenario
+from benchmarks.record.lines import (
+    AccuracyLine,
+    CacheState,
+    FlownAccuracy,
+    MeasurementLine,
+    RooflineLine,
+    RunLine,
+    Scenario,
+    Unknown,
+)
 from benchmarks.record.runs import read_runs
-from benchmarks.scenarios import rules, session
+from benchmarks.scenarios import accuracy, rules, session
 from benchmarks.scenarios.plan import Planned
 from benchmarks.scenarios.rules import Rules
+from edge.assembly import PriorChoice
 from edge.bundle import Bundle
 from edge.errors import BenchmarkError, ExecutorError
 from edge.localizer import Localizer
@@ -27,8 +37,8 @@ PERIODIC = Planned(Scenario.PERIODIC, CacheState.WARM, 2)
 @pytest.fixture(autouse=True)
 def few_queries(monkeypatch):
     """Four queries of each, and a commit that does not change while others work on the checkout."""
-    monkeypatch.setattr(rules, "QUICK", FEW)
-    monkeypatch.setattr(rules, "QUICK_WARM", FEW)
+    for name in ("QUICK_WARM", "QUICK_MIXED", "QUICK_COLD"):
+        monkeypatch.setattr(rules, name, FEW)
     monkeypatch.setattr(rules, "LOCKING_S", 0.01)
     monkeypatch.setattr(session, "read_commit", lambda: "a" * 40)
 
@@ -45,7 +55,7 @@ def call(flight, bundle, choice, settings, sampler, stop, tmp_path):
     """`call(*planned, accuracy=...)`: one call into the same folder; what it has done."""
     told = []
 
-    def made(*planned, accuracy=False, **changes):
+    def made(*planned, accuracy=False, roofline=False, **changes):
         told.clear()
         with RecordFile(tmp_path / FILE_NAME) as record:
             how = msgspec.structs.replace(settings, **changes)
@@ -54,7 +64,10 @@ def call(flight, bundle, choice, settings, sampler, stop, tmp_path):
             try:
                 if accuracy:
                     opened.accuracy()
-                return opened.measure(planned)
+                done = opened.measure(planned)
+                if roofline:
+                    opened.roofline()
+                return done
             finally:
                 opened.close()
 
@@ -81,6 +94,11 @@ def test_every_scenario_leaves_a_line(call, sampler):
     periodic = by_key[PERIODIC.scenario, PERIODIC.state, 2]
     assert periodic.punctuality is not None and periodic.punctuality.scheduled == 4
     assert periodic.punctuality.beside == (), "the tiny bundle has no alignment"
+    assert periodic.punctuality.frames is not None
+    own = periodic.accuracy
+    assert isinstance(own, FlownAccuracy) and own.frames == 4
+    assert own.answered == periodic.punctuality.age.count
+    assert {line.accuracy for line in run.measurements if line is not periodic} == {None}
     assert sampler.begun == 4
     assert call.told == [
         "[1/4] single-stream, warm, 1 click",
@@ -109,6 +127,59 @@ def test_a_second_call_does_what_is_left(call):
     assert len(run.calls) == 2 and len(run.measurements) == 2
     assert len(lines(call, AccuracyLine)) == 1, "scored once"
     assert call(SINGLE, COLD).skipped == 2
+
+
+def test_what_a_stop_left_unscored_is_scored_by_the_next_call(call, stop, monkeypatch):
+    """Stopped after the first of two priors: the second call scores with the other one alone."""
+    passes, flown = [], accuracy._evaluated
+    monkeypatch.setattr(accuracy, "priors_of", lambda bundle: ("none", "alignment"))
+    monkeypatch.setattr(session, "priors_of", lambda bundle: ("none", "alignment"))
+
+    def scored(flight, bundle, executor, prior, asked):
+        passes.append(prior.value)
+        judged = flown(flight, bundle, executor, PriorChoice.NONE, asked)
+        stop.requested = passes == ["none", "alignment"]  # amid the second one
+        return judged
+
+    monkeypatch.setattr(accuracy, "_evaluated", scored)
+    call(accuracy=True)
+    assert [line.prior for line in lines(call, AccuracyLine)] == ["none"]
+    stop.requested = False
+    call(accuracy=True)
+    assert passes == ["none", "alignment", "alignment"], "what was scored is not scored again"
+    assert [line.prior for line in lines(call, AccuracyLine)] == ["none", "alignment"]
+    call(accuracy=True)
+    assert len(passes) == 3
+
+
+def test_a_roofline_that_a_call_left_out_is_made_by_the_next(call, monkeypatch):
+    """What was measured since then, and what had too few runs for a median."""
+    asked = []
+
+    def made(run_id, bundle, precision, graphs, **how):
+        asked.append({(each.graph, each.clicks): each.median_ms for each in graphs})
+        return [
+            RooflineLine(
+                run_id,
+                each.graph,
+                name,
+                each.clicks,
+                *[1] * 2,
+                *[1.0] * 3,
+                each.median_ms if name == precision else Unknown("another"),
+                1.0,
+            )
+            for name in dict.fromkeys((precision, *bundle.precisions))
+            for each in graphs
+        ]
+
+    monkeypatch.setattr("benchmarks.roofline.lines.roofline_lines", made)
+    call(SINGLE, roofline=True)
+    assert list(asked[0]) == [("localizer", 1)] and isinstance(asked[0]["localizer", 1], Unknown)
+    call(SINGLE, OFFLINE, roofline=True)
+    assert list(asked[1]) == [("reference_encoder", 0)], "four runs are still too few of the first"
+    call(SINGLE, OFFLINE, roofline=True)
+    assert len(asked) == 2, "nothing is left"
 
 
 def test_other_settings_are_another_run(call):
