@@ -140,7 +140,7 @@ class Session:
     def accuracy(self) -> None:
         """Score the bundle, with each prior that no earlier call of the run scored it with."""
         done = {line.prior for line in self._lines(AccuracyLine)}
-        if done.issuperset(priors_of(self._bundle)):
+        if self._stop.requested or done.issuperset(priors_of(self._bundle)):
             return
         self._tell(f"accuracy on {self._flight.name}")
         device = self._executor.device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 
 import pytest
@@ -58,6 +59,20 @@ def test_a_sensor_that_falls_silent_is_unknown(tmp_path):
         time.sleep(0.05)
         found = sampler.energy(10, 0.05)
     assert found == Unknown("0 samples of VDD_IN in 0.1 s; it takes 5")
+
+
+def test_something_else_is_read_beside_until_the_next_measurement(tmp_path):
+    calls, others = threading.Semaphore(0), threading.Semaphore(0)
+    with Sampler(sensor_trees.pc(tmp_path), **QUICK) as sampler:
+        sampler.begin(calls.release)
+        assert all(calls.acquire(timeout=10) for _ in range(3)), "again and again"
+        sampler.begin(others.release)
+        assert others.acquire(timeout=10)
+        while calls.acquire(blocking=False):
+            pass  # those of before
+        assert all(others.acquire(timeout=10) for _ in range(3))
+        assert not calls.acquire(blocking=False), "the first one is forgotten"
+        sampler.begin()
 
 
 def test_a_pc_says_why_it_knows_nothing_and_waits_for_nothing(tmp_path):
