@@ -134,8 +134,9 @@ def _more(shown: ShownRun, best: Measured) -> list[Tile]:
     line, made = best.line, []
     for scenario in (line.scenario, Scenario.MULTI_STREAM):
         cold = shown.find(scenario, CacheState.COLD, line.clicks)
-        known = cold is not None and cold is not best and cold.summary is not None
-        middle = cold.summary.median_ms if known else None
+        if cold is None or cold is best or cold.summary is None:
+            continue
+        middle = cold.summary.median_ms
         if middle is not None:
             made.append(Tile(took(middle, ""), f"p50, {scenario.value}, window new (cold)"))
             break

@@ -196,6 +196,6 @@ def _summary(line: MeasurementLine) -> Summary | None:
     if line.punctuality is None:
         return summary(unpack(line.latency))
     ns = all_latencies_ns(line)
-    told = [percentile_or_never_ms(ns, percent) for percent in LEAST_COUNT]
+    p50, p90, p99, p999 = (percentile_or_never_ms(ns, percent) for percent in LEAST_COUNT)
     never = line.punctuality.unanswered > 0
-    return Summary(len(ns), *told, math.inf if never else float(ns.max()) / 1e6)
+    return Summary(len(ns), p50, p90, p99, p999, math.inf if never else float(ns.max()) / 1e6)
