@@ -19,6 +19,7 @@ from benchmarks.scenarios.open_loop import Flown
 from edge.pairs import PairsClick
 from edge.pairs_grid import PairsGrid
 from edge.scoring import RIGHT_IOU
+from edge.tiles.lattice import WindowPlace
 from edge.truth import SAME_CLICK_PX
 from edge.types import Click, Float64
 
@@ -129,16 +130,20 @@ def label_of(flight: Flight, shot: int, click: Click) -> PairsClick | None:
     return frame.clicks[nearest] if away[nearest] <= SAME_CLICK_PX else None
 
 
-def grid_of(flight: Flight, pictures: object) -> ToGrid:
+def grid_of(flight: Flight, pictures: object, near: WindowPlace) -> ToGrid:
     """The way from the labelled map to the grid that windows are read from.
 
     Args:
         flight: with the labels.
         pictures: the grid, of a map in tiles or of the pairs file itself.
+        near: a window of the flight: a geometry goes round the world the short way, so that far
+            from its window it may come out on the other side.
     """
     if isinstance(pictures, PairsGrid):
         return pictures.to_grid
-    there, here = pictures.geometry(0, 0), flight.pairs.map.geometry  # type: ignore[attr-defined]
-    if here is None:
+    labelled = flight.pairs.map.geometry
+    if labelled is None:
         raise ValueError("the labelled map has no position")
-    return lambda xy_px: np.asarray(there.xy_px(here.lon_lat_deg(xy_px)), np.float64)
+    corner = near.left_px, near.top_px
+    window = pictures.geometry(*corner)  # type: ignore[attr-defined]
+    return lambda xy_px: np.asarray(window.xy_px(labelled.lon_lat_deg(xy_px)) + corner)

@@ -109,7 +109,8 @@ def fly_periodic(
                 begin=begin,
                 end=end,
             )
-            return flown, flown_accuracy(flown, flight, clicks, grid_of(flight, grid))
+            to_grid = grid_of(flight, grid, places[0])
+            return flown, flown_accuracy(flown, flight, clicks, to_grid)
         finally:
             cv2.setNumThreads(threads)
             assembly.close()

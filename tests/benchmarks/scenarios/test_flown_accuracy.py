@@ -9,15 +9,16 @@ import pytest
 
 from benchmarks.record.lines import Punctuality, Unknown
 from benchmarks.record.series import pack
+from benchmarks.scenarios.accuracy import accuracy_lines
 from benchmarks.scenarios.flight_log import FlightLog
 from benchmarks.scenarios.flights import open_flight
 from benchmarks.scenarios.flown_accuracy import flown_accuracy, grid_of, label_of
+from benchmarks.scenarios.queries import draw_clicks
 from edge.assembly import ExecutorChoice, PriorChoice
 from edge.bundle import Bundle, shipped_bundle_path
-from edge.geodesy import distance_m
 from edge.scoring import JudgedClick, score
 from edge.tiles.lattice import WindowPlace
-from edge.types import Click, Verdict
+from edge.types import Click, Frame, Verdict
 
 PLACES = {"w": WindowPlace(10, 20, 64, 64)}
 FAR = (900.0, 900.0, 910.0, 910.0)
@@ -130,23 +131,32 @@ def test_nothing_is_a_reason_and_not_a_zero(flight):
     assert found.coverage == 0.0 and found.wrong_rate == Unknown("nothing was accepted")
 
 
-def test_the_labels_of_the_bundled_flight_lie_where_they_are_on_the_grid_of_its_tiles():
-    """Longitude and latitude of both, by the geometry of the pairs file and that of a window."""
-    flight, bundle = open_flight(None, most=1), Bundle.open(shipped_bundle_path())
-    assembly = flight.assemble(bundle, ExecutorChoice(threads=1), prior=PriorChoice.NONE)
-    try:
-        place = assembly.windows.choose(flight.shots[0].pose).places[0]
-        window = assembly.pictures.geometry(place.left_px, place.top_px)
-        to_grid = grid_of(flight, assembly.pictures)
-        for each in flight.pairs.objects.values():
-            corners = np.reshape(each.box_xyxy_px, (2, 2)).astype(np.float64)
-            there = to_grid(corners) - (place.left_px, place.top_px)
-            apart = distance_m(
-                window.lon_lat_deg(there), flight.pairs.map.geometry.lon_lat_deg(corners)
-            )
-            assert np.max(apart) < 0.01, each.object_id
-    finally:
-        assembly.close()
-    labels = [label_of(flight, 0, click) for click in flight.shots[0].clicks]
+def test_the_bundled_flight_is_judged_as_it_is_scored(stop):
+    """The same pipeline over the same pictures, each once: judged here, and as `demo` scores it."""
+    flight, bundle = open_flight(None, most=2), Bundle.open(shipped_bundle_path())
+    choice, aligned = ExecutorChoice(threads=1), PriorChoice.ALIGNMENT
+    (line,) = accuracy_lines("run", flight, bundle, choice, stop, ("none",))
+    count = max(len(shot.clicks) for shot in flight.shots)
+    clicks = [draw_clicks(shot, count, np.random.default_rng(0)) for shot in flight.shots]
+    labels = [label_of(flight, n, click) for n in (0, 1) for click in flight.shots[n].clicks]
     assert all(label is not None for label in labels)
     assert label_of(flight, 0, Click("far", 1.0, 1.0)) is None
+    assembly = flight.assemble(bundle, choice, prior=aligned)
+    log = FlightLog([0, 1], count)
+    try:
+        for index, shot in enumerate(flight.shots):
+            rgb = shot.image_bgr[:, :, ::-1].copy()
+            frame = Frame(rgb, index, shot.time_s, shot.source)
+            log.add(index, assembly.pipeline.process(frame, clicks[index], shot.pose))
+        near = assembly.windows.choose(flight.shots[0].pose).places[0]
+        to_grid = grid_of(flight, assembly.pictures, near)
+    finally:
+        assembly.close()
+    late = Punctuality(30.0, 2, 0, pack([1000] * 2), pack([1000] * 2), (), 2)
+    whole = SimpleNamespace(punctuality=late, log=log)
+    found = flown_accuracy(whole, flight, clicks, to_grid)
+    assert found.acc25 == pytest.approx(line.acc25) and found.acc25 > 0.8
+    assert found.acc50 == pytest.approx(line.acc50)
+    assert found.coverage == pytest.approx(line.coverage)
+    assert found.wrong_rate == pytest.approx(line.wrong_rate)
+    assert (found.aligned, found.answered, found.clicks) == (2, 2, line.clicks)
