@@ -7,6 +7,7 @@ without a store: a window that is not at hand is encoded in the midst of the fli
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
@@ -26,7 +27,7 @@ from benchmarks.scenarios.recorder import Recorder
 from benchmarks.scenarios.rules import Rules
 from edge.assembly import ALIGNMENT_GRAPH, ExecutorChoice, PriorChoice
 from edge.bundle import Bundle
-from edge.cores import calm_opencv
+from edge.cores import put_frame_path_first
 from edge.feature_cache import FeatureCache
 from edge.graceful_stop import GracefulStop
 from edge.tiles.lattice import WindowPlace
@@ -83,7 +84,7 @@ def fly_periodic(
     with ExitStack() as opened:
         store = opened.enter_context(stored.opened()) if from_disk else None
         assembly = flight.assemble(bundle, executor, prior=prior, live=True, wrap=wrap, store=store)
-        threads, grid = cv2.getNumThreads(), assembly.pictures
+        threads, switch_s, grid = cv2.getNumThreads(), sys.getswitchinterval(), assembly.pictures
         try:
             if planned.state is not CacheState.COLD and not from_disk:
                 with stored.opened() as before:
@@ -94,7 +95,7 @@ def fly_periodic(
             beside = (("alignment",) if aligned else ()) + (("window loading",) if ahead else ())
             clock = assembly.localizer.clock
             give_back()
-            calm_opencv()  # as a live run does
+            put_frame_path_first()  # as a live run does
             flown = fly(
                 flight.shots,
                 clicks,
@@ -113,4 +114,5 @@ def fly_periodic(
             return flown, flown_accuracy(flown, flight, clicks, to_grid)
         finally:
             cv2.setNumThreads(threads)
+            sys.setswitchinterval(switch_s)
             assembly.close()

@@ -71,7 +71,7 @@ def run(
     of a folder count as one a second); for live sources it is Unix time, seconds since 1970 by the
     clock of this machine.
     """
-    from edge.cores import calm_opencv, import_numpy_on_one_thread
+    from edge.cores import import_numpy_on_one_thread, put_frame_path_first
 
     import_numpy_on_one_thread()
     from edge.assembly import ExecutorChoice, PriorChoice, assemble_on_map, open_bundle
@@ -91,7 +91,7 @@ def run(
     check_run(opened, executor, precision)
     frames = open_source(source)
     if frames.live:
-        calm_opencv()
+        put_frame_path_first()
     if frames.live and store is None:
         click.echo(
             "note: a live source without --store: every new window costs seconds when it is first "

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import edge.cores
 from edge.alignment_worker import AlignmentWorker
 from edge.commands.run import run
-from edge.cores import NICE, give_way, threads_beside
+from edge.cores import NICE, SWITCH_S, give_way, threads_beside
 from edge.types import ReferenceFeature
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities on Linux alone")
@@ -114,20 +114,20 @@ def test_matrix_products_stay_on_one_thread_unless_somebody_chose(given):
 
 
 @pytest.mark.parametrize(("live", "threads"), [(True, 1), (False, 2)])
-def test_a_live_run_keeps_opencv_on_the_thread_that_calls_it(
-    monkeypatch, tmp_path, tiny_bundle, live, threads
-):
+def test_a_live_run_puts_its_frame_path_first(monkeypatch, tmp_path, tiny_bundle, live, threads):
+    """OpenCV stays on the thread that calls it, and Python's threads hand over soon."""
+
     class StoppedError(Exception):
         pass
 
     def stop(*given, **named):
-        raise StoppedError(cv2.getNumThreads())
+        raise StoppedError(cv2.getNumThreads(), sys.getswitchinterval())
 
     (tmp_path / "clicks.csv").write_text("frame,id,x,y\n0,a,1,2\n")
     source = SimpleNamespace(live=live, close=lambda: None)
     monkeypatch.setattr("edge.frames.open_source", lambda name: source)
     monkeypatch.setattr("edge.assembly.assemble_on_map", stop)
-    before = cv2.getNumThreads()
+    before, switch_s = cv2.getNumThreads(), sys.getswitchinterval()
     cv2.setNumThreads(2)
     options = ["--bundle", str(tiny_bundle.path), "--tiles", "map.mbtiles", "--source", "0"]
     options += ["--clicks", str(tmp_path / "clicks.csv"), "--out", str(tmp_path / "out")]
@@ -135,5 +135,6 @@ def test_a_live_run_keeps_opencv_on_the_thread_that_calls_it(
         done = CliRunner().invoke(run, options)
     finally:
         cv2.setNumThreads(before)
+        sys.setswitchinterval(switch_s)
     assert isinstance(done.exception, StoppedError), done.output
-    assert done.exception.args == (threads,)
+    assert done.exception.args == (threads, pytest.approx(SWITCH_S if live else switch_s))

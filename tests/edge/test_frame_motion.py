@@ -23,6 +23,33 @@ def test_the_motion_of_the_picture_is_followed_over_many_frames():
         assert np.abs(project(way, spots) - true).max() < 0.3 + 0.25 * steps
 
 
+def test_corners_are_looked_for_once_and_then_followed_until_too_few_are_left(monkeypatch):
+    searches = []
+    search = cv2.goodFeaturesToTrack
+    monkeypatch.setattr(
+        cv2, "goodFeaturesToTrack", lambda *given: searches.append(1) or search(*given)
+    )
+    motion = FrameMotion()
+    for step in range(4):
+        motion.add(seen_by(camera(step), step))
+    assert len(searches) == 1
+    monkeypatch.setattr("edge.frame_motion.RENEWED_BELOW", 10_000)
+    motion.add(seen_by(camera(4), 4))
+    assert len(searches) == 2
+    assert motion.since(0)[1] == 4, "looking for corners anew breaks nothing"
+
+
+def test_a_long_chain_stays_near_the_truth():
+    """Two seconds of a camera at 30 Hz: as far as an alignment is ever carried and further."""
+    motion = FrameMotion()
+    for step in range(60):
+        motion.add(seen_by(camera(step / 6), step))
+    spots = np.array([[100.0, 80.0], [320.0, 240.0], [560.0, 400.0]])
+    way, steps = motion.since(0)
+    true = project(np.linalg.inv(camera(0)) @ camera(59 / 6), spots)
+    assert steps == 59 and np.abs(project(way, spots) - true).max() < 1.0
+
+
 def test_a_cut_breaks_the_chain():
     motion = FrameMotion()
     motion.add(seen_by(camera(0), 0))
