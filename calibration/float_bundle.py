@@ -8,7 +8,7 @@ import msgspec
 
 from calibration.quantization.equalization import equalise, equalising_scales
 from calibration.quantization.int8_graphs import KINDS, check_floats
-from edge.bundle import FRAME_PART, LOCALIZER, WINDOW_PART, Bundle, write_bundle
+from edge.bundle import LOCALIZER, PARTS, Bundle, write_bundle
 
 
 def equalised_bundle(bundle: Bundle, folder: Path) -> tuple[Bundle, int]:
@@ -24,14 +24,14 @@ def equalised_bundle(bundle: Bundle, folder: Path) -> tuple[Bundle, int]:
         CalibrationError: the bundle cannot be calibrated.
         BundleError: something else is in the folder.
     """
+    from export.localizer_parts import localizer_parts
     from export.shared_weights import WEIGHTS_FILE, whole_graph
-    from export.window_part import localizer_parts
 
     check_floats(bundle)
     files: dict[str, bytes | Path] = {
         name: bundle.file(name)
         for name in bundle.manifest.files
-        if Path(name).name != WEIGHTS_FILE and Path(name).stem not in (WINDOW_PART, FRAME_PART)
+        if Path(name).name != WEIGHTS_FILE and Path(name).stem not in PARTS
     }
     pairs = 0
     for kind in KINDS:
@@ -42,7 +42,7 @@ def equalised_bundle(bundle: Bundle, folder: Path) -> tuple[Bundle, int]:
             model = whole_graph(bundle.graph(kind, precision))
             graph = equalise(model, scales).SerializeToString(deterministic=True)
             files[f"graphs/{precision}/{kind}.onnx"] = graph
-            if kind == LOCALIZER and bundle.in_two_parts(precision):
+            if kind == LOCALIZER and bundle.in_parts(precision):
                 files |= localizer_parts(graph, precision)
     origin = f"{bundle.manifest.origin}; weights equalised for calibration"
     manifest = msgspec.structs.replace(bundle.manifest, origin=origin)

@@ -31,8 +31,12 @@ from edge.manifest import (
 
 ENCODER = "reference_encoder"
 LOCALIZER = "localizer"
-# The same localizer once more, cut where the window's own part ends: see `export.window_part`.
-WINDOW_PART, FRAME_PART = "localizer_window", "localizer_frame"
+# The same localizer once more, cut where what depends on the window or the frame alone ends.
+WINDOW_PART, FRAME_PART, CLICKS_PART = PARTS = (
+    "localizer_window",
+    "localizer_frame",
+    "localizer_clicks",
+)
 _CHUNK_BYTES = 1 << 20
 
 
@@ -94,9 +98,9 @@ class Bundle:
         ]
         return tuple(sorted(both[0] & both[1]))
 
-    def in_two_parts(self, precision: str) -> bool:
-        """Whether the localizer of a precision is there cut in two as well."""
-        return f"graphs/{precision}/{FRAME_PART}.onnx" in self.manifest.files
+    def in_parts(self, precision: str) -> bool:
+        """Whether the localizer of a precision is there cut in parts as well."""
+        return f"graphs/{precision}/{CLICKS_PART}.onnx" in self.manifest.files
 
     def graph(self, kind: str, precision: str = "fp32") -> Path:
         """Path of the graph `kind` ("reference_encoder", "localizer") in `precision`.

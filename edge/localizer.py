@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from edge.coverage import TENSOR, cell_coverage, coverage_at
 from edge.devices.base import DeviceOptions
 from edge.errors import BundleError, ExecutorError, FeatureStoreError, WindowError
 from edge.executors.base import Executor, open_executor
+from edge.executors.localizer_parts import LocalizerInParts
+from edge.fix_building import fixes_of
 from edge.letterbox import Letterbox, letterbox
 from edge.placement import place
 from edge.precisions import graph_precision
@@ -28,7 +31,6 @@ from edge.types import (
     Frame,
     Localizations,
     Prior,
-    PriorSource,
     ReferenceFeature,
     ReferenceWindow,
     Timings,
@@ -64,6 +66,7 @@ class Localizer:
         self.clock = self._executor.clock  # what the runs of the localizer graph took so far
         self._encoder: Executor | None = None
         self._bound: ReferenceFeature | None = None
+        self._fitted: tuple[Frame, Letterbox] | None = None  # of the last call of `localize`
         self._spread = open_spread(bundle, precision)
         self._feature_names = tuple(feature.name for feature in bundle.manifest.features)
         self._check_graph()
@@ -181,11 +184,14 @@ class Localizer:
         `edge.placement.place`; `edge.centre_spread` states the error radius). Without a geometry
         there is no position, only pixels.
 
+        A `Frame` that is asked about again, in another window, is not read again: its picture must
+        stay what it was.
+
         Raises:
             ClickError: no clicks, two of one id, not numbers, or outside the frame.
             FeatureStoreError, UsageError, SourceError: see `locate`.
         """
-        start_s, fitted = time.perf_counter(), self._fit(frame.image)
+        start_s, fitted = time.perf_counter(), self._fit_once(frame)
         xy_px = click_positions(clicks, frame.image, f"frame {frame.index}")
         known = checked_prior(prior, len(clicks))
         fitted_s = time.perf_counter()
@@ -201,41 +207,31 @@ class Localizer:
             localize_ms=1e3 * (located_s - fitted_s),
             total_ms=1e3 * (time.perf_counter() - start_s),
         )
-        fixes = []
-        for index, (click, judgement) in enumerate(zip(clicks, judged, strict=True)):
-            at = places[index] if places else None
-            informed = bool(known.inv_var[index] > 0)
-            x1, y1, x2, y2 = found.box_xyxy_px[index].tolist()
-            fixes.append(
-                Fix(
-                    click_id=click.click_id,
-                    click_xy_px=(click.x_px, click.y_px),
-                    frame_index=frame.index,
-                    frame_source=frame.source,
-                    capture_time_s=frame.time_s,
-                    window_id=feature.window_id,
-                    box_xyxy_px=(x1, y1, x2, y2),
-                    lon_lat_deg=at.lon_lat_deg if at else None,
-                    corners_lon_lat_deg=at.corners_lon_lat_deg if at else (),
-                    error_radius_m=at.error_radius_m if at else None,
-                    acceptance_probability=judgement.probability,
-                    verdict=judgement.verdict,
-                    reason=judgement.reason,
-                    confidence_logit=float(found.confidence_logit[index]),
-                    peak_similarity=float(found.peak_similarity[index]),
-                    second_peak_similarity=float(found.second_peak_similarity[index]),
-                    prior_source=known.source if informed else PriorSource.NONE,
-                    prior_inliers=known.inliers if informed else 0,
-                    executor=self.executor,
-                    precision=self.precision,
-                    timings=timings,
-                )
-            )
-        return fixes
+        return fixes_of(
+            found,
+            judged,
+            places,
+            known,
+            frame=frame,
+            clicks=clicks,
+            window_id=feature.window_id,
+            made_by=(self.executor, self.precision),
+            timings=timings,
+        )
 
     def _fit(self, frame_image: Uint8) -> Letterbox:
         size = self.bundle.manifest.frame
         return letterbox(frame_image, size.width_px, size.height_px)
+
+    def _fit_once(self, frame: Frame) -> Letterbox:
+        if self._fitted is None or frame is not self._fitted[0]:
+            fitted = self._fit(frame.image)
+            if fitted.image is frame.image:  # it is its owner's, who may also give it to `locate`
+                fitted = replace(fitted, image=frame.image.copy())
+            self._fitted = frame, fitted
+            if isinstance(self._executor, LocalizerInParts):
+                self._executor.keep_frame(fitted.image)
+        return self._fitted[1]
 
     def _run(
         self,

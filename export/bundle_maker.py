@@ -20,9 +20,9 @@ from export.acceptance import PreparedSample, collect, prepare
 from export.bundle_manifest import ALIGNMENT, manifest_of
 from export.centre_fit import fit_centre
 from export.graphs import PRECISIONS, export_precisions
+from export.localizer_parts import FOR_CPU, localizer_parts
 from export.radius_fit import fit_radius_factor
 from export.shared_weights import share_weights
-from export.window_part import FOR_CPU, localizer_parts
 from training.checkpoints.weights import load_weights
 from training.datasets.pair_folder import PairFolder
 from training.models import Model, name_of

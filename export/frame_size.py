@@ -15,14 +15,14 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from edge.bundle import FRAME_PART, LOCALIZER, WINDOW_PART, Bundle, write_bundle
+from edge.bundle import LOCALIZER, PARTS, Bundle, write_bundle
 from edge.errors import BundleError, UsageError
 from edge.manifest import Manifest
 from export.bundle_weights import lite_from_bundle
 from export.graph_writing import PRECISIONS
 from export.graphs import export_precisions
+from export.localizer_parts import FOR_CPU, localizer_parts
 from export.shared_weights import WEIGHTS_SHA256
-from export.window_part import FOR_CPU, localizer_parts
 from training.models.lite import Lite
 
 STEP_PX = 32  # the coarsest stride of the backbone
@@ -53,7 +53,7 @@ def resize_frame(source: Path, out: Path, frame_px: int) -> Bundle:
     files: dict[str, bytes | Path] = {
         name: bundle.file(name)
         for name in bundle.manifest.files
-        if Path(name).stem not in (LOCALIZER, WINDOW_PART, FRAME_PART)
+        if Path(name).stem not in (LOCALIZER, *PARTS)
     }
     with tempfile.TemporaryDirectory() as scratch:
         folders = {precision: Path(scratch, precision) for precision in bundle.precisions}

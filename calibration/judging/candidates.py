@@ -85,10 +85,10 @@ def _write_shared(
 ) -> dict[str, Path]:
     """Write graphs and the weights that those of one precision share; all files by their names.
 
-    `parts_as_well`: the localizer of ONNX Runtime is written cut in two as well.
+    `parts_as_well`: the localizer of ONNX Runtime is written cut in parts as well.
     """
+    from export.localizer_parts import localizer_parts
     from export.shared_weights import share_weights
-    from export.window_part import localizer_parts
 
     together: dict[Path, list[Path]] = {}
     for name, model in models.items():

@@ -51,8 +51,8 @@ class FloatGraphs:
 
     @property
     def parts_as_well(self) -> bool:
-        """Whether the float localizer is there cut in two, as INT8's shall be then."""
-        return self.bundle.in_two_parts("fp32")
+        """Whether the float localizer is there cut in parts, as INT8's shall be then."""
+        return self.bundle.in_parts("fp32")
 
     @cached_property
     def sorted(self) -> dict[str, Sorted]:

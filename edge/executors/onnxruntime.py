@@ -105,11 +105,11 @@ class OnnxRuntimeExecutor:
     def open(
         cls, bundle: Bundle, kind: str, precision: str, threads: int, spinning: bool = True
     ) -> Executor:
-        """Load the graph `kind` of a bundle, cut in two where it is (see `open_executor`)."""
-        if kind == LOCALIZER and bundle.in_two_parts(precision):
-            from edge.executors.window_part import TwoPartLocalizer
+        """Load the graph `kind` of a bundle, cut in parts where it is (see `open_executor`)."""
+        if kind == LOCALIZER and bundle.in_parts(precision):
+            from edge.executors.localizer_parts import LocalizerInParts
 
-            return TwoPartLocalizer.open(bundle, kind, precision, threads, spinning)
+            return LocalizerInParts.open(bundle, kind, precision, threads, spinning)
         return cls(bundle.graph(kind, precision), precision, threads, spinning)
 
     def bind(self, tensors: Mapping[str, Array]) -> None:

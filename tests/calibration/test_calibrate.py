@@ -32,7 +32,7 @@ from edge.errors import CalibrationError
 from edge.executors.base import open_executor
 from edge.localizer import Localizer
 from edge.types import ReferenceWindow
-from export.window_part import localizer_parts
+from export.localizer_parts import localizer_parts
 from tests.support.made_flights import make_flight, make_map, texture
 from tests.support.settled_lite import FRAME_PX, WINDOW_PX, settled_bundle
 
@@ -90,7 +90,7 @@ def calibrated(places: Path):
 def test_the_bundle_has_both_forms_and_the_proof(calibrated, places) -> None:
     done, bundle = calibrated
     assert bundle.precisions == ("fp16", "fp32", "int8+fp16", "int8+fp32")
-    assert bundle.in_two_parts("int8+fp32") and not bundle.in_two_parts("int8+fp16")
+    assert bundle.in_parts("int8+fp32") and not bundle.in_parts("int8+fp16")
     for name in (RANGES, JUDGEMENT, REPORT):
         assert name in bundle.manifest.files
     judgement = json.loads(bundle.file(JUDGEMENT).read_bytes())
@@ -179,7 +179,7 @@ def test_equalised_and_corrected_graphs_are_others_of_the_same_answers(calibrate
     bundle = open_float(request.bundle)
     source, words = float_source(request, bundle)
     assert int(words.split()[0]) >= 1 and "pairs of convolutions equalised" in words
-    assert source.in_two_parts("fp32"), "INT8 of an equalised bundle is cut in two as well"
+    assert source.in_parts("fp32"), "INT8 of an equalised bundle is cut in parts as well"
     assert open_executor("onnxruntime", source, LOCALIZER, "fp32", 1), "parts of its own localizer"
     assert float_source(request, bundle)[0].manifest == source.manifest, "made once"
     window = np.ascontiguousarray(texture(7, (WINDOW_PX, WINDOW_PX)))

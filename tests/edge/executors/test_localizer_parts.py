@@ -1,4 +1,4 @@
-"""The localizer in two parts: once per window, once per frame."""
+"""The localizer in parts: once per window, once per frame, once per question."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import pytest
 from edge.bundle import LOCALIZER, WINDOW_PART, Bundle, write_bundle
 from edge.errors import BundleError, ClickError, ExecutorError
 from edge.executors.base import open_executor
+from edge.executors.localizer_parts import KEPT_WINDOWS, LocalizerInParts
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
-from edge.executors.window_part import KEPT_WINDOWS, TwoPartLocalizer
-from export.window_part import localizer_parts
+from export.localizer_parts import localizer_parts
 
 FEATURES = ("v", "u")
 
 
 @pytest.fixture(scope="module")
 def bundle(tiny_bundle, tmp_path_factory) -> Bundle:
-    """The tiny bundle, its localizer in two parts as well."""
+    """The tiny bundle, its localizer in parts as well."""
     files = {name: tiny_bundle.file(name) for name in tiny_bundle.manifest.files}
     files |= localizer_parts(tiny_bundle.graph(LOCALIZER).read_bytes(), "fp32")
     return write_bundle(tmp_path_factory.mktemp("parts") / "tiny", tiny_bundle.manifest, files)
 
 
 @pytest.fixture
-def executor(bundle) -> TwoPartLocalizer:
+def executor(bundle) -> LocalizerInParts:
     opened = open_executor("onnxruntime", bundle, LOCALIZER, threads=1)
-    assert isinstance(opened, TwoPartLocalizer)
+    assert isinstance(opened, LocalizerInParts)
     return opened
 
 
@@ -96,7 +96,7 @@ def test_the_window_that_was_not_looked_into_for_longest_is_forgotten(executor, 
     assert len(window_runs) == KEPT_WINDOWS + 1
     executor.run({**frame, **windows[0]})
     assert len(window_runs) == KEPT_WINDOWS + 2
-    assert len(executor._kept) == KEPT_WINDOWS
+    assert len(executor._windows) == KEPT_WINDOWS
 
 
 def test_other_arrays_are_another_window_even_where_memory_is_used_again(executor):
@@ -111,8 +111,67 @@ def test_other_arrays_are_another_window_even_where_memory_is_used_again(executo
     assert not np.array_equal(answers[0], answers[1])
 
 
+def test_a_frame_is_read_once_only_where_it_was_said_that_it_comes_again(executor, monkeypatch):
+    runs: list[int] = []
+    inner = executor._frame.run
+    monkeypatch.setattr(executor._frame, "run", lambda x: runs.append(1) or inner(x))
+    frame, windows = frame_of(executor), [window_of(executor, seed) for seed in (1, 2)]
+    first = [executor.run({**frame, **window}) for window in windows]
+    assert len(runs) == 2, "an array may have been written to since"
+    executor.keep_frame(frame["frame"])
+    again = [executor.run({**frame, **window}) for window in windows]
+    assert len(runs) == 3
+    for one, other in zip(first, again, strict=True):
+        for name, value in one.items():
+            np.testing.assert_array_equal(other[name], value)
+    other = {**frame, "frame": 255 - frame["frame"]}
+    assert not np.array_equal(
+        executor.run({**other, **windows[0]})["query_vector"], first[0]["query_vector"]
+    )
+    executor.keep_frame(other["frame"])
+    executor.run({**frame, **windows[0]})
+    assert len(runs) == 5, "the one that was kept before is forgotten"
+
+
+def test_a_localizer_reads_a_frame_once_for_all_its_windows_and_each_new_one(bundle):
+    """The same `Frame` is not read again; another with the same picture is."""
+    from dataclasses import replace
+
+    from edge.localizer import Localizer
+    from edge.types import Click, Frame, ReferenceWindow
+
+    localizer = Localizer.open(bundle, threads=1)
+    before = [0]
+    part = localizer._executor._frame
+    inner = part.run
+    part.run = lambda x: before.__setitem__(0, before[0] + 1) or inner(x)
+    size = bundle.manifest.window
+    rng = np.random.default_rng(3)
+    features = [
+        localizer.encode(
+            ReferenceWindow(
+                rng.integers(0, 256, (size.height_px, size.width_px, 3), np.uint8),
+                np.ones((size.height_px, size.width_px), bool), None, name, "map",
+            )
+        )
+        for name in ("a", "b")
+    ]  # fmt: skip
+    frame = Frame(rng.integers(0, 256, (64, 64, 3), np.uint8), 0, 0.0, "made here")
+    clicks = [Click("one", 20.0, 30.0), Click("two", 40.0, 10.0)]
+    for feature in features:
+        localizer.localize(frame, clicks, feature)
+    assert before[0] == 1
+    same = localizer.localize(frame, clicks, features[0])
+    fresh = localizer.localize(replace(frame), clicks, features[0])
+    assert before[0] == 2
+    assert [fix.box_xyxy_px for fix in same] == [fix.box_xyxy_px for fix in fresh]
+    localizer.locate(frame.image, np.array([[20, 30]], np.float32), features[0])
+    assert before[0] == 3, "an array may have been written to since"
+
+
 def test_time_spent_on_a_window_counts_in_the_frame_that_waits_for_it(executor, window_runs):
-    assert executor.clock is executor._window.clock is executor._frame.clock
+    clocks = {id(part.clock) for part in (executor._window, executor._frame, executor._clicks)}
+    assert clocks == {id(executor.clock)}
     executor.run({**frame_of(executor), **window_of(executor, 1)})
     assert executor.clock.engine_ns > 0
 
@@ -142,7 +201,7 @@ def test_parts_of_another_localizer_are_refused(bundle, tiny, tmp_path):
     assert WINDOW_PART in caught.value.what
 
 
-def test_one_part_alone_is_no_localizer_in_two_parts(bundle, tmp_path):
+def test_a_localizer_that_lacks_a_part_is_refused(bundle, tmp_path):
     files = {name: bundle.file(name) for name in bundle.manifest.files if WINDOW_PART not in name}
     half = write_bundle(tmp_path / "half", bundle.manifest, files)
     with pytest.raises(BundleError, match=f"no file graphs/fp32/{WINDOW_PART}"):

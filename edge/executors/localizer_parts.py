@@ -1,0 +1,118 @@
+"""A localizer in three graphs on the CPU: what depends on the window or the frame alone runs once.
+
+A bundle may hold its localizer a second time, cut (`export.localizer_parts`): one graph from a
+window's stored features to what the head works with, a fifth of a frame's time; one from the frame
+to its map of queries, nearly all the rest; one from both and the clicks to the answers. So a frame
+that looks into several windows, or is asked twice about one, costs little more than one look.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from edge.bundle import CLICKS_PART, FRAME_PART, PARTS, WINDOW_PART, Bundle
+from edge.errors import BundleError
+from edge.executors.base import check_tensors
+from edge.executors.onnxruntime import OnnxRuntimeExecutor
+from edge.types import Array
+
+WHOLE_SHA256 = "tilefix.localizer_sha256"  # metadata of the parts: the graph they were cut of
+KEPT_WINDOWS = 4  # whose values at the cut stay in memory: 14 MB each for the shipped bundle
+
+
+class LocalizerInParts:
+    """An executor that takes and gives what the whole localizer does, with its answers.
+
+    A window is known again by its arrays, which are held and must not be written to; a frame only
+    by being the array that was told to `keep_frame`.
+    """
+
+    name = OnnxRuntimeExecutor.name
+    click_limit: int | None = None
+    notes: tuple[str, ...] = ()
+
+    def __init__(
+        self, window: OnnxRuntimeExecutor, frame: OnnxRuntimeExecutor, clicks: OnnxRuntimeExecutor
+    ) -> None:
+        self.precision = clicks.precision
+        # All parts count in the run that waits for them.
+        self.clock = window.clock = frame.clock = clicks.clock
+        self._window, self._frame, self._clicks = window, frame, clicks
+        cut = {spec.name for part in (window, frame) for spec in part.outputs}
+        own = (spec for spec in clicks.inputs if spec.name not in cut)
+        self.inputs = (*frame.inputs, *own, *window.inputs)
+        self.outputs = clicks.outputs
+        self._bound: dict[str, Array] = {}
+        self._windows: OrderedDict[tuple[int, ...], tuple[list[Array], dict[str, Array]]]
+        self._windows = OrderedDict()
+        self._kept_frame: Array | None = None
+        self._of_kept_frame: dict[str, Array] = {}
+
+    @classmethod
+    def open(
+        cls, bundle: Bundle, kind: str, precision: str, threads: int, spinning: bool = True
+    ) -> LocalizerInParts:
+        """Load the parts of the graph `kind`, the localizer, of a bundle that has them.
+
+        Raises:
+            BundleError: they were cut of another graph than the bundle's localizer.
+            ExecutorError: see `OnnxRuntimeExecutor`.
+        """
+        parts = {}
+        whole = f"graphs/{precision}/{kind}.onnx"
+        for name in PARTS:
+            part = OnnxRuntimeExecutor(bundle.graph(name, precision), precision, threads, spinning)
+            if part.metadata.get(WHOLE_SHA256) != bundle.manifest.files[whole]:
+                raise BundleError(
+                    f"{name}.onnx of the bundle {bundle.manifest.name} is of another localizer",
+                    expected=f"cut of {whole}, sha256 {bundle.manifest.files[whole]}",
+                    found=f"sha256 {part.metadata.get(WHOLE_SHA256)}",
+                    do="export or calibrate the bundle again with this version of tilefix",
+                )
+            parts[name] = part
+        return cls(parts[WINDOW_PART], parts[FRAME_PART], parts[CLICKS_PART])
+
+    def bind(self, tensors: Mapping[str, Array]) -> None:
+        """Hold these inputs for all following runs (see `Executor.bind`)."""
+        check_tensors(self.name, self.inputs, tensors, complete=False)
+        self._bound = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+
+    def keep_frame(self, image: Array) -> None:
+        """This very array will be given again as `frame`, unaltered: run its part once.
+
+        The one that was kept before is forgotten.
+        """
+        self._kept_frame, self._of_kept_frame = image, {}
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
+    ) -> dict[str, Array]:
+        """Run once with the bound tensors and `inputs` (see `Executor.run`)."""
+        feed = {**self._bound, **inputs}
+        check_tensors(self.name, self.inputs, feed, complete=True)
+        features = {spec.name: feed.pop(spec.name) for spec in self._window.inputs}
+        frame = {spec.name: feed.pop(spec.name) for spec in self._frame.inputs}
+        at_the_cut = {**self._of_window(features), **self._of_frame(frame)}
+        return self._clicks.run({**feed, **at_the_cut}, outputs)
+
+    def _of_window(self, features: Mapping[str, Array]) -> dict[str, Array]:
+        key = tuple(map(id, features.values()))
+        if key in self._windows:
+            self._windows.move_to_end(key)
+        else:
+            # The arrays are kept too: as long as they live, no other has their identity.
+            self._windows[key] = list(features.values()), self._window.run(features)
+            if len(self._windows) > KEPT_WINDOWS:
+                self._windows.popitem(last=False)
+        return self._windows[key][1]
+
+    def _of_frame(self, frame: Mapping[str, Array]) -> dict[str, Array]:
+        (image,) = frame.values()
+        if image is not self._kept_frame:
+            return self._frame.run(frame)
+        if not self._of_kept_frame:
+            self._of_kept_frame = self._frame.run(frame)
+        return self._of_kept_frame
