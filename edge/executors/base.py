@@ -166,25 +166,33 @@ def check_tensors(
                 raise _refusal(executor, f"input {spec.name!r} is missing", str(spec), given)
             continue
         tensor = tensors[spec.name]
-        found = f"{spec.name} {tensor.dtype.name} {list(tensor.shape)}"
         if tensor.dtype != spec.dtype or tensor.ndim != len(spec.shape):
-            raise _refusal(executor, f"input {spec.name!r} does not fit", str(spec), found)
+            raise _misfit(executor, spec, str(spec), tensor)
         for wanted, size in zip(spec.shape, tensor.shape, strict=True):
             if isinstance(wanted, int):
                 if wanted != size:
-                    raise _refusal(executor, f"input {spec.name!r} does not fit", str(spec), found)
+                    raise _misfit(executor, spec, str(spec), tensor)
                 continue
             if wanted == CLICK_COUNT and size == 0:
                 raise ClickError(
                     "there is nothing to locate: zero clicks",
                     expected=f"{spec} with {CLICK_COUNT} at least 1",
-                    found=found,
+                    found=_text(spec, tensor),
                     do="leave out frames without clicks, or give at least one click",
                 )
             first, who = sizes.setdefault(wanted, (size, spec.name))
             if first != size:
-                expected = f"{wanted} = {first}, as in {who!r}"
-                raise _refusal(executor, f"input {spec.name!r} does not fit", expected, found)
+                raise _misfit(executor, spec, f"{wanted} = {first}, as in {who!r}", tensor)
+
+
+def _misfit(executor: str, spec: TensorSpec, expected: str, tensor: Array) -> ExecutorError:
+    why = f"input {spec.name!r} does not fit"
+    return _refusal(executor, why, expected, _text(spec, tensor))
+
+
+def _text(spec: TensorSpec, tensor: Array) -> str:
+    """Only for refusals: the name of a dtype takes numpy longer than the whole check."""
+    return f"{spec.name} {tensor.dtype.name} {list(tensor.shape)}"
 
 
 def _refusal(executor: str, why: str, expected: str, found: str) -> ExecutorError:
