@@ -11,11 +11,12 @@ that wait for each other on a busy machine measure its queue.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
+
+from benchmarks.in_turns import least_ms
 
 LEAST_GAIN = 4.0  # whole over cached
 MOST_FOR_EIGHT_CLICKS = 1.5  # over one click
@@ -29,17 +30,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def alternate_ms(rounds: int, *calls: Callable[[], object]) -> list[float]:
-    """Least milliseconds of processor time of each call."""
-    times = np.zeros((rounds + 1, len(calls)))
-    for row in times:
-        for index, call in enumerate(calls):
-            start = time.process_time()
-            call()
-            row[index] = time.process_time() - start
-    return [1e3 * float(value) for value in np.min(times[1:], axis=0)]  # the first warms up
 
 
 def prepared(name: str) -> tuple[Any, Any, Any, dict[str, Any]]:
@@ -68,7 +58,9 @@ def test_cached_window(name, record_property):
         return model.localize(frame, click, fresh)
 
     with torch.inference_mode():
-        whole_ms, cached_ms = alternate_ms(3, whole, lambda: model.localize(frame, click, features))
+        whole_ms, cached_ms = least_ms(
+            3, whole, lambda: model.localize(frame, click, features), clock=time.process_time
+        )
     print(f"\n{name}: {whole_ms:.0f} ms whole, {cached_ms:.0f} ms cached", end=" ")
     print(f"({whole_ms / cached_ms:.1f}x)")
     record_property("gain", whole_ms / cached_ms)
@@ -81,10 +73,11 @@ def test_eight_clicks_of_mogeo(record_property):
     model, frame, _, features = prepared("mogeo")
     clicks = torch.rand(8, 2) * 256
     with torch.inference_mode():
-        one_ms, eight_ms = alternate_ms(
+        one_ms, eight_ms = least_ms(
             15,
             lambda: model.localize(frame, clicks[:1], features),
             lambda: model.localize(frame, clicks, features),
+            clock=time.process_time,
         )
     print(f"\nmogeo: {one_ms:.1f} ms for one click, {eight_ms:.1f} ms for eight", end=" ")
     print(f"({eight_ms / one_ms:.2f}x)")

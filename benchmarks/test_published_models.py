@@ -4,21 +4,23 @@ pytest benchmarks/test_published_models.py -s
 
 At full size: frames of 256 x 256 px, windows of 1024 px, one click. Weights do not matter for
 speed, so they are random. Whole is the training path of the same model, pruned Darknet and all,
-with its decoding; the published form also runs the layers that feed nothing. One thread, and the
-best of a few rounds: two threads that wait for each other on a busy machine measure its queue.
+with its decoding; the published form also runs the layers that feed nothing. One thread and its
+processor time, in turns: two threads that wait for each other on a busy machine measure its queue.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from benchmarks.in_turns import least_ms
+
 LEAST_GAIN = 30.0  # whole over cached
-WHOLE_ROUNDS = 2
-CACHED_ROUNDS = 20
+ROUNDS = 2  # of a whole run, which takes seconds
+DARKNET_ROUNDS = 5
 
 
 @pytest.fixture(autouse=True)
@@ -29,15 +31,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def best_ms(call: Callable[[], object], rounds: int) -> float:
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return 1e3 * min(times)
 
 
 def prepared(name: str, **options: Any) -> tuple[Any, Any, Any, Any]:
@@ -72,8 +65,7 @@ def test_cached_window(name, record_property):
         def cached() -> object:
             return model.localize(frame[0], clicks.xy_px, features)
 
-        whole_ms = best_ms(whole, WHOLE_ROUNDS)
-        cached_ms = best_ms(cached, CACHED_ROUNDS)
+        whole_ms, cached_ms = least_ms(ROUNDS, whole, cached, clock=time.process_time)
     print(f"\n{name}: {whole_ms:.0f} ms whole, {cached_ms:.0f} ms cached", end=" ")
     print(f"({whole_ms / cached_ms:.1f}x)")
     record_property("gain", whole_ms / cached_ms)
@@ -87,11 +79,12 @@ def test_pruned_darknet(record_property):
     from training.models.darknet import Darknet
 
     torch.manual_seed(0)
-    window = torch.rand(1, 3, 512, 512)
+    window = torch.rand(1, 3, 384, 384)
     full, pruned = Darknet(dead_layers=True).eval(), Darknet().eval()
     with torch.inference_mode():
-        pruned_ms = best_ms(lambda: pruned(window), WHOLE_ROUNDS)
-        full_ms = best_ms(lambda: full(window), WHOLE_ROUNDS)
+        pruned_ms, full_ms = least_ms(
+            DARKNET_ROUNDS, lambda: pruned(window), lambda: full(window), clock=time.process_time
+        )
     print(f"\nDarknet: {full_ms:.0f} ms full, {pruned_ms:.0f} ms pruned")
     record_property("share_left", pruned_ms / full_ms)
     assert pruned_ms < 1.05 * full_ms

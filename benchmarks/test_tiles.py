@@ -6,8 +6,6 @@ stored feature at most 3 ms warm. A loaded machine is slower as a whole, so only
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.in_turns import least_ms
 from edge.bundle import Bundle, shipped_bundle_path
 from edge.feature_header import FeatureHeader, tensor_specs
 from edge.feature_store import FeatureStore
@@ -26,6 +25,7 @@ from edge.types import ReferenceFeature
 ZOOM, SIDE_TILES = 18, 48
 COLUMN, ROW = 140_000, 90_000
 WINDOWS = 24
+STEPS = 100  # along a flight, of which the first reads all tiles of its window
 
 
 def _tile(rng: np.random.Generator) -> bytes:
@@ -66,15 +66,6 @@ class Flight:
         return self.left + 8 * self.step % self.width, self.top + 5 * self.step % self.height
 
 
-def _median_ms(call: Callable[[], object], times: int) -> float:
-    spent = []
-    for _ in range(times):
-        start_s = time.perf_counter()
-        call()
-        spent.append(1e3 * (time.perf_counter() - start_s))
-    return statistics.median(spent)
-
-
 def _cold_window(pyramid: TilePyramid) -> Callable[[], object]:
     """Reads a window somewhere, with no tile at hand. The file itself is in the page cache."""
     grid = pyramid.at_zoom(ZOOM)
@@ -97,12 +88,18 @@ def test_window_cold(benchmark, pyramid):
 
 def test_window_along_a_flight(benchmark, pyramid):
     grid = pyramid.at_zoom(ZOOM)
-    cold_ms = _median_ms(_cold_window(pyramid), 15)
     flight = Flight(grid)
     benchmark.extra_info["budget_ms"] = 1.5
     window = benchmark(lambda: grid.read(*flight.next()))
     assert window.coverage == 1.0
-    moving_ms = _median_ms(lambda: grid.read(*flight.next()), 100)
+
+    def moving() -> None:
+        """Many steps, for a turn of `cold` leaves no tile at hand."""
+        for _ in range(STEPS):
+            grid.read(*flight.next())
+
+    cold_ms, steps_ms = least_ms(5, _cold_window(pyramid), moving)
+    moving_ms = steps_ms / STEPS
     benchmark.extra_info["cold_over_moving"] = cold_ms / moving_ms
     assert cold_ms > 3 * moving_ms
 
@@ -145,7 +142,8 @@ def test_feature_read_warm(benchmark, pyramid, store):
     benchmark.extra_info["record_bytes"] = store.header.record_bytes
     feature = benchmark(lambda: store.read(names[next(turn) % len(names)]))
     assert feature.tensors["v"].shape[0] == 128
-    read_ms = _median_ms(lambda: store.read(names[next(turn) % len(names)]), 60)
-    cold_ms = _median_ms(_cold_window(pyramid), 15)
+    read_ms, cold_ms = least_ms(
+        15, lambda: store.read(names[next(turn) % len(names)]), _cold_window(pyramid)
+    )
     benchmark.extra_info["cold_window_over_read"] = cold_ms / read_ms
     assert cold_ms > 2 * read_ms

@@ -17,6 +17,10 @@ from edge.types import Array
 
 PROVIDER = "CPUExecutionProvider"
 SPINNING = "session.intra_op.allow_spinning"
+# Between two operators a thread that waits in circles is the quickest. After the last one it would
+# go on for 50 ms and more, on a core that another graph needs: on two cores the three parts of a
+# localizer, each with a thread of its own, took 95 ms for a frame where they take 50.
+STOP_SPINNING = "session.force_spinning_stop"
 # On x86-64 without VNNI its products of uint8 with int8 saturate in int16 unless told otherwise: a
 # bundle would answer differently on two machines. And a graph that is quantised for TensorRT shall
 # be computed as TensorRT does, in float between its Q/DQ: fused, ONNX Runtime 1.32 gets float16
@@ -74,8 +78,7 @@ class OnnxRuntimeExecutor:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors are raised; warnings about folding help nobody here
-        if not spinning:
-            options.add_session_config_entry(SPINNING, "0")
+        options.add_session_config_entry(*((STOP_SPINNING, "1") if spinning else (SPINNING, "0")))
         for key, value in SETTINGS.get(precision, {}).items():
             options.add_session_config_entry(key, value)
         try:
