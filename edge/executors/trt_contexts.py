@@ -135,6 +135,10 @@ class ClickContexts:
         if not self._contexts[bucket].execute_async_v3(stream):
             raise self._refused(f"a run with {clicks_of(bucket)}")
 
+    def context(self, bucket: int) -> Any:
+        """The context of a bucket, for whoever measures; it must not be kept beyond `close`."""
+        return self._contexts[bucket]
+
     def check_capturable(self, bucket: int, stream: int) -> None:
         """Refuse a capture that TensorRT-RTX says would go wrong.
 

@@ -125,11 +125,16 @@ def layers_of_inspector(texts: Sequence[str]) -> tuple[Layer, ...]:
         ExecutorError: no such table.
     """
     return tuple(
-        layer for profile, text in enumerate(texts) for layer in _of_profile(text, profile)
+        layer for profile, text in enumerate(texts) for layer in layers_of_profile(text, profile)
     )
 
 
-def _of_profile(text: str, profile: int) -> tuple[Layer, ...]:
+def layers_of_profile(text: str, profile: int) -> tuple[Layer, ...]:
+    """The table of one optimisation profile in the inspector's JSON.
+
+    Raises:
+        ExecutorError: no such table.
+    """
     try:
         rows: list[dict[str, Any]] = json.loads(text)["Layers"]
         listed = tuple(_row(row) for row in rows)

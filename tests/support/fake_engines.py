@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -60,14 +61,24 @@ def key_for(bundle: Bundle, kind: str, toolkit: str = "tensorrt", **changes: Any
 
 
 def write_fake_engine(
-    bundle: Bundle, kind: str, toolkit: str = "tensorrt", *, plugin: bytes = b"", **changes: Any
+    bundle: Bundle,
+    kind: str,
+    toolkit: str = "tensorrt",
+    *,
+    plugin: bytes = b"",
+    layers: Sequence[dict[str, Any]] = (),
+    times_ms: Sequence[dict[str, float]] = (),
+    **changes: Any,
 ) -> Path:
-    """Write an engine of one graph where the executor looks for it; its folder."""
+    """Write an engine of one graph where the executor looks for it; its folder.
+
+    `layers`, `times_ms`: see `fake_plan`.
+    """
     if plugin:
         changes["plugin_sha256"] = hashlib.sha256(plugin).hexdigest()
     key = key_for(bundle, kind, toolkit, **changes)
     onnx = bundle.graph(kind, key.precision)
-    plan = fake_plan(onnx, key.click_buckets, plugin=bool(plugin))
+    plan = fake_plan(onnx, key.click_buckets, bool(plugin), layers, times_ms)
     manifest = EngineManifest(
         schema="",
         key=key,

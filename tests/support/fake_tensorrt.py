@@ -11,6 +11,7 @@ with; contexts end before their engine, the engine before its runtime. Building 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,7 +25,9 @@ from fake_trt_parts import (
     DynamicShapesKernelSpecializationStrategy,
     ExecutionContextAllocationStrategy,
     ILogger,
+    IProfiler,
     Knobs,
+    LayerInformationFormat,
     Owned,
     TensorIOMode,
 )
@@ -34,10 +37,20 @@ FORBIDDEN = ("Builder", "OnnxParser", "NetworkDefinitionCreationFlag", "IBuilder
 DTYPES = {"uint8": "UINT8", "float16": "HALF", "float32": "FLOAT"}
 
 
-def fake_plan(onnx: Path, buckets: tuple[int, ...] = (), plugin: bool = False) -> bytes:
-    """The content of an `engine.plan`."""
+def fake_plan(
+    onnx: Path,
+    buckets: tuple[int, ...] = (),
+    plugin: bool = False,
+    layers: Sequence[dict[str, Any]] = (),
+    times_ms: Sequence[dict[str, float]] = (),
+) -> bytes:
+    """The content of an `engine.plan`.
+
+    `layers`: rows of the inspector's table. `times_ms`: what a profiler is told after each run, by
+    name, over and over.
+    """
     text = {"onnx": str(onnx), "buckets": buckets, "plugin": plugin}
-    return json.dumps(text).encode()
+    return json.dumps({**text, "layers": list(layers), "times_ms": list(times_ms)}).encode()
 
 
 def fake_tensorrt(gpu: FakeGpu, name: str = "tensorrt", version: str = "10.3.0") -> ModuleType:
@@ -48,6 +61,7 @@ def fake_tensorrt(gpu: FakeGpu, name: str = "tensorrt", version: str = "10.3.0")
     module.libraries = []  # of the registry
     module.ILogger, module.DataType, module.TensorIOMode = ILogger, DataType, TensorIOMode
     module.ExecutionContextAllocationStrategy = ExecutionContextAllocationStrategy
+    module.IProfiler, module.LayerInformationFormat = IProfiler, LayerInformationFormat
     registry = IPluginRegistry(module)
     module.get_plugin_registry = lambda: registry
     module.Runtime = lambda logger: Runtime(module, logger)
@@ -101,6 +115,19 @@ class Runtime(Owned):
         return ICudaEngine(self._module, self, plan)
 
 
+class EngineInspector(Owned):
+    execution_context: IExecutionContext | None = None
+
+    def __init__(self, module: Any, engine: ICudaEngine) -> None:
+        super().__init__(module, engine)
+        self._layers = engine._layers
+
+    def get_engine_information(self, format: LayerInformationFormat) -> str:
+        if self.execution_context is None or format != LayerInformationFormat.JSON:
+            raise BrokenRuleError("types of open shapes are unknown without a context")
+        return json.dumps({"Layers": self._layers})
+
+
 class ICudaEngine(Owned):
     def __init__(self, module: Any, runtime: Runtime, plan: dict[str, Any]) -> None:
         import onnxruntime
@@ -112,6 +139,7 @@ class ICudaEngine(Owned):
             plan["onnx"], options, providers=["CPUExecutionProvider"]
         )
         self._buckets = tuple(plan["buckets"])
+        self._layers, self._times_ms = plan["layers"], plan["times_ms"]
         self._tensors: dict[str, tuple[TensorIOMode, np.dtype, tuple[int, ...]]] = {}
         kinds = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
         for mode, nodes in (
@@ -147,6 +175,9 @@ class ICudaEngine(Owned):
 
     def get_device_memory_size_for_profile_v2(self, profile_index: int) -> int:
         return SCRATCH_BYTES * (self._buckets[profile_index] if self._buckets else 1)
+
+    def create_engine_inspector(self) -> EngineInspector:
+        return EngineInspector(self._module, self)
 
     def create_runtime_config(self) -> IRuntimeConfig:
         if self._module.__name__ != "tensorrt_rtx":

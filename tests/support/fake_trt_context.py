@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from fake_gpu import BrokenRuleError, RefusedError, Work
-from fake_trt_parts import Owned, TensorIOMode
+from fake_trt_parts import IProfiler, Owned, TensorIOMode
 
 if TYPE_CHECKING:
     from fake_tensorrt import ICudaEngine
@@ -49,6 +49,9 @@ class IRuntimeConfig(Owned):
 
 
 class IExecutionContext(Owned):
+    profiler: IProfiler | None = None
+    enqueue_emits_profile: bool = True
+
     def __init__(self, module: Any, engine: ICudaEngine, config: IRuntimeConfig | None) -> None:
         super().__init__(module, engine)
         self._engine = weakref.proxy(engine)
@@ -61,13 +64,33 @@ class IExecutionContext(Owned):
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._addresses: dict[str, int] = {}
         self._scratch: tuple[int, int] | None = None
-        self._runs = 0
+        self._runs = self._done = 0
         self._key = id(self)
         module.gpu.users[self._key] = set()
 
     def __del__(self) -> None:
         self._module.gpu.users.pop(self._key, None)
         super().__del__()
+
+    @property
+    def engine(self) -> ICudaEngine:
+        return self._owner()
+
+    @property
+    def active_optimization_profile(self) -> int:
+        return -1 if self._profile is None else self._profile
+
+    def report_to_profiler(self) -> bool:
+        if self.enqueue_emits_profile:
+            raise BrokenRuleError("the profiler is told by every run: nothing is left to report")
+        if self._done < self._runs:
+            raise BrokenRuleError("times are asked for before the run has ended")
+        times_ms = self._engine._times_ms
+        if self.profiler is None or not self._runs or self._module.knobs.refuse_report:
+            return False
+        for name, ms in times_ms[(self._runs - 1) % len(times_ms)].items() if times_ms else ():
+            self.profiler.report_layer_time(name, ms)
+        return True
 
     def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
         gpu = self._module.gpu
@@ -115,7 +138,7 @@ class IExecutionContext(Owned):
     def execute_async_v3(self, stream_handle: int) -> bool:
         gpu, knobs = self._module.gpu, self._module.knobs
         gpu.enter("execute_async_v3")
-        if knobs.refuse_enqueue:
+        if knobs.refuse_enqueue or self._runs == knobs.fail_after_runs:
             return False
         self._check_complete()
         if gpu.capturing:
@@ -153,7 +176,7 @@ class IExecutionContext(Owned):
         gpu, profile, session = self._module.gpu, self._profile, self._engine._session
         tensors = dict(self._engine._tensors)
         shapes = {name: self._engine._sized(name, profile) for name in tensors}
-        scratch = self._scratch
+        scratch, this = self._scratch, weakref.ref(self)
 
         def run() -> None:
             gpu.view(*scratch)[:] = 0xEE  # other contexts may share it, one after the other
@@ -169,6 +192,8 @@ class IExecutionContext(Owned):
             for name, value in zip(outputs, session.run(outputs, feed), strict=True):
                 assert value.shape == shapes[name] and value.dtype == tensors[name][1]
                 views[name][:] = np.ascontiguousarray(value).view(np.uint8).ravel()
+            if (context := this()) is not None:
+                context._done += 1
 
         return run
 

@@ -18,6 +18,8 @@ class Knobs:
     not_capturable: bool = False
     allocates_in_capture: bool = False
     cache_is_foreign: bool = False
+    refuse_report: bool = False  # to the profiler
+    fail_after_runs: int | None = None  # of one context
     log: list[str] = field(default_factory=list)  # calls that matter, in their order
 
 
@@ -28,11 +30,17 @@ class ILogger:
         raise NotImplementedError
 
 
+class IProfiler:
+    def report_layer_time(self, layer_name: str, ms: float) -> None:
+        raise NotImplementedError
+
+
 DataType = IntEnum("DataType", ["FLOAT", "HALF", "INT8", "INT32", "BOOL", "UINT8", "INT64"])
 TensorIOMode = IntEnum("TensorIOMode", ["NONE", "INPUT", "OUTPUT"])
 ExecutionContextAllocationStrategy = IntEnum(
     "ExecutionContextAllocationStrategy", ["STATIC", "ON_PROFILE_CHANGE", "USER_MANAGED"]
 )
+LayerInformationFormat = IntEnum("LayerInformationFormat", ["ONELINE", "JSON"])
 CudaGraphStrategy = IntEnum("CudaGraphStrategy", ["DISABLED", "WHOLE_GRAPH_CAPTURE"])
 DynamicShapesKernelSpecializationStrategy = IntEnum(
     "DynamicShapesKernelSpecializationStrategy", ["LAZY", "EAGER", "NONE"]

@@ -18,16 +18,19 @@ REASON = "the real library is not installed here"
 CLASSES = (
     fake_tensorrt.Runtime,
     fake_tensorrt.ICudaEngine,
+    fake_tensorrt.EngineInspector,
     fake_tensorrt.IPluginRegistry,
     fake_trt_context.IRuntimeCache,
     fake_trt_context.IRuntimeConfig,
     fake_trt_context.IExecutionContext,
     fake_trt_parts.ILogger,
+    fake_trt_parts.IProfiler,
 )
 ENUMERATIONS = (
     fake_trt_parts.DataType,
     fake_trt_parts.TensorIOMode,
     fake_trt_parts.ExecutionContextAllocationStrategy,
+    fake_trt_parts.LayerInformationFormat,
     fake_trt_parts.CudaGraphStrategy,
     fake_trt_parts.DynamicShapesKernelSpecializationStrategy,
 )
