@@ -14,6 +14,7 @@ import msgspec
 
 from calibration.float_bundle import equalised_bundle
 from calibration.int8_bundle import Proof, write_int8_bundle
+from calibration.judging.device_latency import DeviceTrial, ranked_on_device
 from calibration.judging.judge import KEPT, judge
 from calibration.judging.record import Judgement
 from calibration.judging.request import JudgeRequest
@@ -238,23 +239,27 @@ def calibrate(request: CalibrationRequest, progress: Progress = lambda step: Non
     graphs = FloatGraphs(source)
     graphs = FloatGraphs(source, shifts_of(request, graphs, seen, progress))
     work = request.work_folder / "judge"
-    judgement = judge(
-        JudgeRequest(
-            bundle=bundle,
-            graphs=graphs,
-            ranges=seen.ranges,
-            selection=seen.selection,
-            work=work,
-            samples=request.samples,
-            pairs=request.pairs,
-            images=request.images,
-            budget_points=request.budget_points,
-            every=request.every,
-            frames_per_window=request.frames_per_window,
-            int8_features=request.int8_features,
-        ),
-        lambda name, done, total: progress(Step(name, done, total)),
+    asked = JudgeRequest(
+        bundle=bundle,
+        graphs=graphs,
+        ranges=seen.ranges,
+        selection=seen.selection,
+        work=work,
+        samples=request.samples,
+        pairs=request.pairs,
+        images=request.images,
+        budget_points=request.budget_points,
+        every=request.every,
+        frames_per_window=request.frames_per_window,
+        int8_features=request.int8_features,
     )
+    asked.check()
+
+    def told(name: str, done: int, total: int) -> None:
+        progress(Step(name, done, total))
+
+    trial = DeviceTrial(by_macs=request.by_macs, plugin=request.plugin)
+    judgement = judge(ranked_on_device(asked, trial, told), told)
     if changed:
         judgement = msgspec.structs.replace(judgement, reasons=(*judgement.reasons, changed))
     kept = work / KEPT

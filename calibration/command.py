@@ -75,6 +75,17 @@ READ_BY_CHECK = ("bundle", "check", "tiles", "seed", "threads")
     show_default=True,
     help="Frames that one run of the encoder serves: what its blocks save is shared among them.",
 )
+@click.option(
+    "--by-macs",
+    is_flag=True,
+    help="Rank blocks by multiply-accumulates, also where a GPU and TensorRT could time them.",
+)
+@click.option(
+    "--plugin",
+    type=PATH,
+    help="Folder of `tilefix plugin build`, for the engines that blocks are timed with on a GPU; "
+    "default: that of the bundle's engine.",
+)
 @click.option("--equalise", is_flag=True, help="Cross-layer equalisation first.")
 @click.option("--correct-bias", is_flag=True, help="Take off what rounding adds to means.")
 @click.option("--work", type=PATH, help="Folder for work in progress; default: OUT.work")
@@ -114,6 +125,8 @@ def calibrate(
     candidates: int,
     int8_features: bool,
     frames_per_window: float,
+    by_macs: bool,
+    plugin: Path | None,
     equalise: bool,
     correct_bias: bool,
     work: Path | None,
@@ -177,6 +190,8 @@ def calibrate(
         correct_bias=correct_bias,
         every=every,
         frames_per_window=frames_per_window,
+        by_macs=by_macs,
+        plugin=plugin,
         seed=seed,
         threads=threads,
         provider=provider,

@@ -39,6 +39,10 @@ class CalibrationRequest:
     correct_bias: bool = False
     every: int = 1  # of the samples
     frames_per_window: float = FRAMES_PER_WINDOW  # that one run of the encoder serves
+    by_macs: bool = False  # blocks are ranked by multiply-accumulates, whatever GPU is here
+    plugin: Path | None = (
+        None  # of `tilefix plugin build`, for the engines that blocks are timed by
+    )
     seed: int = 0
     threads: int = 2
     provider: str = "cpu"  # of ONNX Runtime, for the ranges; or "cuda"

@@ -64,7 +64,11 @@ def write_candidate(
 
 
 def write_kept(
-    graphs: FloatGraphs, ranges: Ranges, left_float: Collection[str], folder: Path
+    graphs: FloatGraphs,
+    ranges: Ranges,
+    left_float: Collection[str],
+    folder: Path,
+    wanted: Collection[Form] = tuple(Form),
 ) -> dict[str, str]:
     """The graphs as they are shipped, in every form that the bundle allows; their sha256 by name.
 
@@ -73,8 +77,9 @@ def write_kept(
         ranges: that were kept.
         left_float: blocks that are not quantised.
         folder: gets graphs/int8+fp32/localizer.onnx and so on.
+        wanted: forms.
     """
-    forms = [f for f in Form if f is Form.ONNXRUNTIME or "fp16" in graphs.bundle.precisions]
+    forms = [f for f in wanted if f is Form.ONNXRUNTIME or "fp16" in graphs.bundle.precisions]
     made = int8_graphs(graphs, thresholds(ranges), left_float, forms)
     written = _write_shared(made, folder, graphs.parts_as_well)
     return {name: sha256_of(path) for name, path in written.items()}

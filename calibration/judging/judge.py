@@ -32,12 +32,13 @@ from calibration.judging.record import (
     RealScore,
 )
 from calibration.judging.request import JudgeRequest
-from calibration.judging.search import Found, search
+from calibration.judging.search import Found, ranking_of, search
 from calibration.judging.sensitivity import sensitivities
 from calibration.judging.verdict import (
     counted,
     method_sentence,
     outcome_of,
+    ranking_sentence,
     reasons_of,
     share_sentences,
 )
@@ -81,6 +82,7 @@ class _Judge:
         self.start_s = time.monotonic()
         self.graphs = request.graphs or FloatGraphs(request.bundle)
         self.bench = Bench(request, progress)
+        self.ranking = request.ranking
         self.likeness: dict[str, float] = {}
         self.scores: list[CandidateScore] = []  # of the search
         self.agreement: list[AgreementScore] = []
@@ -99,9 +101,10 @@ class _Judge:
             ranges,
             request.selection,
             request.work,
-            latency_ms=request.latency_ms,
+            latency_ms=request.ranking.saved_ms,
             progress=self.progress,
         )
+        self.ranking = ranking_of(request.ranking, blocks)
         found = search(blocks, lambda left: self.trial(ranges, left), request.frames_per_window)
         left = found.trials[-1].left_float if found.left_float is None else found.left_float
         flying = self.candidate(ranges, left, FLIES)
@@ -120,6 +123,7 @@ class _Judge:
                 *reasons_of(
                     found, request.budget_points, self.scores, in_cpu_form, real
                 ),
+                ranking_sentence(self.ranking),
                 method_sentence(self.likeness, method),
                 *share_sentences(shares),
             ),
@@ -156,6 +160,7 @@ class _Judge:
             candidates=tuple(candidates),
             sensitivity=blocks,
             frames_per_window=request.frames_per_window,
+            ranking=self.ranking,
             agreement=tuple(self.agreement),
             real=real,
             latency_ratio=ratios,

@@ -23,6 +23,13 @@ class Outcome(str, Enum):
     REJECTED = "rejected: FP16 kept"
 
 
+class RankedBy(str, Enum):
+    """What a block saves is measured in this."""
+
+    LATENCY = "latency"
+    MACS = "MACs"
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """A difference in points with its 95 % interval, by paired bootstrap over samples."""
 
@@ -104,6 +111,28 @@ class BlockSensitivity(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: float | None = None  # what INT8 saves on a device; None: not measured
 
 
+class GraphLatency(msgspec.Struct, frozen=True, kw_only=True):
+    """Milliseconds of one run of a graph's two engines, the sums of their layers' medians."""
+
+    graph: str
+    fp16_ms: float
+    int8_ms: float  # with all blocks in INT8
+    fp16_elsewhere_ms: float  # part of it in layers of no block: reformats, attention and the like
+    int8_elsewhere_ms: float
+
+
+class Ranking(msgspec.Struct, frozen=True, kw_only=True):
+    """What the search weighs a block's error by."""
+
+    by: RankedBy
+    reason: str = ""  # why not by latency
+    device: str = ""  # that was measured on, with its toolkit
+    clicks: int = 0  # of a run
+    runs: int = 0  # of each engine
+    saved_ms: dict[str, float] = {}  # block -> FP16's time less INT8's in one run of its graph
+    graphs: tuple[GraphLatency, ...] = ()
+
+
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that was measured, the outcome, and why."""
 
@@ -124,4 +153,5 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str]
     seconds: float
     frames_per_window: float = 1.0  # the encoder's weight in the search; 1: both graphs alike
+    ranking: Ranking | None = None  # of the blocks; None: not told, by an earlier version
     schema: str = SCHEMA

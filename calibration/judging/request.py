@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from calibration.judging.record import BUDGET_POINTS
+from calibration.judging.record import BUDGET_POINTS, RankedBy, Ranking
 from calibration.judging.search import FRAMES_PER_WINDOW
 from calibration.quantization.int8_graphs import FloatGraphs
 from calibration.ranges.record import Ranges
 from calibration.selection.record import SelectionFolder
 from edge.bundle import Bundle
 from edge.errors import CalibrationError, UsageError
+
+NOT_ASKED = Ranking(by=RankedBy.MACS, reason="no device was asked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class JudgeRequest:
     int8_features: bool = False  # whether a feature store in int8 is scored too
     graphs: FloatGraphs | None = None  # that are quantised, where they are not the bundle's own
     frames_per_window: float = FRAMES_PER_WINDOW  # that one run of the encoder serves
-    latency_ms: Mapping[str, float] = field(default_factory=dict)  # block -> saved on a device
+    ranking: Ranking = NOT_ASKED  # what blocks save on a device, or why that is not known
 
     def check(self) -> None:
         """Refuse what cannot be meant.

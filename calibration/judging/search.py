@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from calibration.judging.budget import Finding
-from calibration.judging.record import BlockSensitivity
+from calibration.judging.record import BlockSensitivity, RankedBy, Ranking
 from edge.bundle import ENCODER
 
 LEAST_GAIN = (
@@ -110,6 +110,14 @@ def most_left(
         if saved < LEAST_GAIN * total:
             return count
     return len(gains)
+
+
+def ranking_of(asked: Ranking, sensitivity: Sequence[BlockSensitivity]) -> Ranking:
+    """What blocks are ranked by in truth: by latency only where each of them has it."""
+    missing = [each.block for each in sensitivity if each.latency_ms is None]
+    if asked.by is RankedBy.MACS or not missing:
+        return asked
+    return Ranking(by=RankedBy.MACS, reason=f"no latency is known of {', '.join(missing[:3])}")
 
 
 def gains_per_frame(

@@ -9,6 +9,8 @@ from calibration.judging.record import (
     LEAST_CLICKS,
     CandidateScore,
     Outcome,
+    RankedBy,
+    Ranking,
     RealScore,
     RegimeScore,
 )
@@ -75,6 +77,17 @@ def method_sentence(likeness: Mapping[str, float], kept: str) -> str:
     order = sorted(likeness.items(), key=lambda each: -each[1])
     shown = ", ".join(f"{name} {value:.4f}" for name, value in order)
     return f"ranges by {kept}: mean IoU with float32's boxes on the trial samples: {shown}"
+
+
+def ranking_sentence(ranking: Ranking) -> str:
+    """What the blocks were ranked by, and why not by the better measure."""
+    if ranking.by is RankedBy.MACS:
+        return f"blocks ranked by MACs: {ranking.reason}"
+    saved = sum(each.fp16_ms - each.int8_ms for each in ranking.graphs)
+    return (
+        f"blocks ranked by the milliseconds that INT8 saves of them on {ranking.device}; of both "
+        f"graphs, one run of each, {saved:.2f} ms"
+    )
 
 
 def share_sentences(shares: Mapping[str, float]) -> tuple[str, ...]:

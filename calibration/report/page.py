@@ -21,7 +21,7 @@ from calibration.report.charts import (
     range_chart,
     scatter,
 )
-from calibration.report.tables import agreement_table, real_table, score_table
+from calibration.report.tables import agreement_table, ranking_part, real_table, score_table
 from edge.bundle import LOCALIZER
 from edge.page_parts import Tile, document, footer, items, section, tiles
 
@@ -151,6 +151,7 @@ def _sensitivity(judgement: Judgement) -> str:
             each.block,
             each.relative_error,
             f"{each.relative_error:.4f}, {each.macs / 1e6:,.0f} MMAC"
+            + (f", saves {each.latency_ms:.3f} ms" if each.latency_ms is not None else "")
             + (", left in float16" if each.block in left else ""),
             LEFT if each.block in left else KEPT,
         )
@@ -161,6 +162,8 @@ def _sensitivity(judgement: Judgement) -> str:
         "million multiply-accumulates of one run. One run of the encoder counts for as "
         f"many frames as a window serves: {judgement.frames_per_window:g}.</p>"
     )
+    if judgement.ranking is not None:
+        words += ranking_part(judgement.ranking)
     return section(
         "Sensitivity by block", f'{words}<div class="panel pad">{bars(lines)}</div>', panel=False
     )

@@ -5,7 +5,15 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from calibration.judging.record import AgreementScore, CandidateScore, Change, RealScore
+from calibration.judging.record import (
+    AgreementScore,
+    CandidateScore,
+    Change,
+    RankedBy,
+    Ranking,
+    RealScore,
+)
+from calibration.judging.verdict import ranking_sentence
 from edge.page_parts import table
 
 
@@ -88,6 +96,29 @@ def real_table(real: RealScore) -> str:
     ]
     head = ("frame", "object", "float32", "INT8", "IoU before", "after")
     return words + (table(head, rows, words=4) if rows else "")
+
+
+def ranking_part(ranking: Ranking) -> str:
+    """What blocks were ranked by; where it was latency, also what no block answers for."""
+    words = f"<p>{html.escape(ranking_sentence(ranking))}</p>"
+    if ranking.by is not RankedBy.LATENCY:
+        return words
+    head = ("graph", "FP16, ms", "of it in no block", "INT8, ms", "of it in no block")
+    rows = [
+        (
+            each.graph,
+            f"{each.fp16_ms:.3f}",
+            f"{each.fp16_elsewhere_ms:.3f}",
+            f"{each.int8_ms:.3f}",
+            f"{each.int8_elsewhere_ms:.3f}",
+        )
+        for each in ranking.graphs
+    ]
+    under = (
+        f"<p>Sums of layers under the profiler, medians of {ranking.runs} runs by turns, "
+        f"{ranking.clicks} clicks; in no block: reformats, additions, attention and the like.</p>"
+    )
+    return words + under + table(head, rows, words=1)
 
 
 def change_words(change: Change) -> str:

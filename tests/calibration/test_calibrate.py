@@ -97,6 +97,8 @@ def test_the_bundle_has_both_forms_and_the_proof(calibrated, places) -> None:
     assert judgement["outcome"] == bundle.manifest.scores["int8"]["outcome"].partition(":")[0]
     assert judgement["outcome"] in done.output
     assert "rests on agreement" in " ".join(judgement["reasons"]), "nothing was labelled"
+    assert any(each.startswith("blocks ranked by ") for each in judgement["reasons"])
+    assert judgement["ranking"]["by"] == "MACs" and judgement["ranking"]["reason"]  # no plugin here
     for name, sha256 in judgement["graph_sha256"].items():
         assert bundle.manifest.files[name] == sha256
     assert Ranges.read(bundle.file(RANGES)).method == "minmax"

@@ -2,12 +2,21 @@
 
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from made_scores import block, regime
 
 from calibration.judging import judge as judging
 from calibration.judging.judge import KEPT, judge
-from calibration.judging.record import AgreementScore, CandidateScore, Judgement, Outcome
+from calibration.judging.record import (
+    AgreementScore,
+    CandidateScore,
+    GraphLatency,
+    Judgement,
+    Outcome,
+    RankedBy,
+    Ranking,
+)
 from calibration.judging.request import JudgeRequest
 from calibration.quantization.qdq import Form
 from calibration.ranges.record import Ranges
@@ -153,9 +162,51 @@ def test_the_weight_of_the_encoder_reaches_the_search_and_the_record(asked, monk
             judge(asked.request(frames_per_window=odd))
 
 
-def test_a_judgement_can_be_written_and_read(asked):
-    import msgspec
+def test_latency_changes_which_blocks_are_left_and_the_record_says_so(asked, monkeypatch):
+    """The fourth block saves next to nothing on the device, so it goes first, and alone will do."""
+    saved = {each.block: 1.0 for each in BLOCKS} | {BLOCKS[3].block: 0.001}
+    timed = [msgspec.structs.replace(each, latency_ms=saved[each.block]) for each in BLOCKS]
+    given = []
+    monkeypatch.setattr(
+        judging, "sensitivities", lambda *_, latency_ms, **__: given.append(latency_ms) or timed
+    )
+    asked.needed = {BLOCKS[3].block}
+    graphs = (
+        GraphLatency(
+            graph="localizer", fp16_ms=9.0, int8_ms=2.5, fp16_elsewhere_ms=1, int8_elsewhere_ms=1
+        ),
+    )
+    ranking = Ranking(by=RankedBy.LATENCY, device="Orin, TensorRT 10.3", saved_ms=saved)
+    ranking = msgspec.structs.replace(ranking, graphs=graphs)
+    found = judge(asked.request(ranking=ranking))
+    assert found.left_float == (BLOCKS[3].block,) and found.ranking == ranking
+    assert given == [saved]
+    assert any(
+        "blocks ranked by the milliseconds that INT8 saves of them on Orin, TensorRT 10.3; of both "
+        "graphs, one run of each, 6.50 ms" in reason
+        for reason in found.reasons
+    )
 
+
+def test_without_a_device_the_judgement_says_by_macs_and_why(asked):
+    asked.needed = {BLOCKS[3].block}
+    found = judge(asked.request(ranking=Ranking(by=RankedBy.MACS, reason="no TensorRT")))
+    assert found.left_float == tuple(each.block for each in BLOCKS[:4])
+    assert found.ranking == Ranking(by=RankedBy.MACS, reason="no TensorRT")
+    assert "blocks ranked by MACs: no TensorRT" in found.reasons
+    half = Ranking(by=RankedBy.LATENCY, device="Orin", saved_ms={BLOCKS[0].block: 1.0})
+    told = judge(asked.request(ranking=half)).ranking  # the fake's blocks have no latency
+    assert told is not None and told.by is RankedBy.MACS and "no latency is known" in told.reason
+
+
+def test_a_judgement_of_an_earlier_version_can_be_read(asked):
+    found = judge(asked.request())
+    told = msgspec.to_builtins(found)
+    del told["ranking"]
+    assert msgspec.convert(told, Judgement).ranking is None
+
+
+def test_a_judgement_can_be_written_and_read(asked):
     found = judge(asked.request())
     assert msgspec.json.decode(msgspec.json.encode(found), type=Judgement) == found
 

@@ -2,7 +2,15 @@ import pytest
 from made_scores import block
 
 from calibration.judging.budget import Finding, Holding
-from calibration.judging.search import FRAMES_PER_WINDOW, most_left, ranked, search
+from calibration.judging.record import RankedBy, Ranking
+from calibration.judging.search import (
+    FRAMES_PER_WINDOW,
+    gains_per_frame,
+    most_left,
+    ranked,
+    ranking_of,
+    search,
+)
 
 EQUAL = [block(f"localizer/{n:02d}", error=1.0 - n / 100) for n in range(32)]
 
@@ -110,3 +118,38 @@ def test_all_of_the_encoder_may_be_left_where_it_is_little_of_a_frame() -> None:
         f"reference_encoder/{n}" for n in (3, 2, 1, 0)
     )
     assert search(blocks, LossTable(needed), 1).left_float is None
+
+
+def test_latencies_and_macs_are_weighed_alike_by_the_frames_of_a_window() -> None:
+    """Numbers of one kind in the place of the other give the same gains."""
+    kinds = ("localizer/a", "reference_encoder/b")
+    by_macs = [block(name, 0.1, macs=60) for name in kinds]
+    by_ms = [block(name, 0.1, macs=1, latency_ms=60.0) for name in kinds]
+    for frames in (1, 30):
+        assert gains_per_frame(by_macs, frames) == gains_per_frame(by_ms, frames)
+    assert gains_per_frame(by_ms, 30) == [60.0, 2.0]
+
+
+def test_the_search_leaves_others_where_a_device_says_otherwise_than_macs() -> None:
+    """The block with most products saves least on the device: it is left first, not last."""
+    macs, saved_ms = (900, 100, 90), (0.01, 0.5, 0.4)
+    names = [f"localizer/{name}" for name in ("large", "b", "c")]
+    without = [block(n, 0.3, macs=m) for n, m in zip(names, macs, strict=True)]
+    with_them = [
+        block(n, 0.3, macs=m, latency_ms=ms) for n, m, ms in zip(names, macs, saved_ms, strict=True)
+    ]
+    assert [each.block for each in ranked(without)] == [names[2], names[1], names[0]]
+    assert [each.block for each in ranked(with_them)] == [names[0], names[2], names[1]]
+    needed = {names[0]}
+    assert search(without, LossTable(needed)).left_float is None  # all of the gain is in it
+    assert search(with_them, LossTable(needed)).left_float == (names[0],)
+
+
+def test_a_ranking_is_by_latency_only_where_every_block_has_one() -> None:
+    asked = Ranking(by=RankedBy.LATENCY, device="Orin", saved_ms={"l/a": 1.0})
+    whole = [block("l/a", 0.1, latency_ms=1.0)]
+    assert ranking_of(asked, whole) is asked
+    partly = ranking_of(asked, [*whole, block("l/b", 0.1)])
+    assert partly == Ranking(by=RankedBy.MACS, reason="no latency is known of l/b")
+    macs = Ranking(by=RankedBy.MACS, reason="no GPU")
+    assert ranking_of(macs, [block("l/b", 0.1)]) is macs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from xml.etree import ElementTree
 
@@ -9,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from calibration.judging.record import Outcome
+from calibration.judging.record import GraphLatency, Outcome, RankedBy, Ranking
 from calibration.ranges.finding import find_ranges
 from calibration.ranges.histogram import HistogramBuilder, Scratch
 from calibration.ranges.histogram_file import Identity, TensorHistograms
@@ -149,3 +150,37 @@ def test_the_legend_names_the_methods_that_were_tried(evidence: Evidence) -> Non
     one = {"minmax": evidence.ranges["minmax"]}
     text = page(Evidence("lite", evidence.judgement, one, evidence.histograms))
     assert "</i>minmax" in text and "</i>mse" not in text and "</i>mse" in page(evidence)
+
+
+def test_the_page_says_what_blocks_were_ranked_by(evidence: Evidence) -> None:
+    assert "blocks ranked by" not in page(evidence)  # of an earlier version, which did not tell
+    why = Ranking(by=RankedBy.MACS, reason="no GPU <here>")
+    judgement = msgspec.structs.replace(evidence.judgement, ranking=why)
+    text = page(dataclasses.replace(evidence, judgement=judgement))
+    assert "blocks ranked by MACs: no GPU &lt;here&gt;" in text
+    assert "saves" not in text.split("Sensitivity by block")[1].split("<h2>")[0]
+
+    timed = Ranking(
+        by=RankedBy.LATENCY,
+        device="Orin (16 SM), TensorRT 10.3.0",
+        clicks=4,
+        runs=100,
+        graphs=(
+            GraphLatency(
+                graph="reference_encoder",
+                fp16_ms=11.5,
+                int8_ms=7.25,
+                fp16_elsewhere_ms=1.125,
+                int8_elsewhere_ms=1.375,
+            ),
+        ),
+    )
+    blocks = tuple(
+        msgspec.structs.replace(each, latency_ms=0.5 + number)
+        for number, each in enumerate(judgement.sensitivity)
+    )
+    judgement = msgspec.structs.replace(judgement, ranking=timed, sensitivity=blocks)
+    text = page(dataclasses.replace(evidence, judgement=judgement))
+    for words in ("on Orin (16 SM), TensorRT 10.3.0", "4.25 ms", "11.500", "1.375", "7.250"):
+        assert words in text
+    assert "saves 1.500 ms" in text and "medians of 100 runs by turns, 4 clicks" in text
