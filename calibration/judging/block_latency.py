@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from calibration.quantization.blocks import Block
 from calibration.quantization.convolutions import Convolution, GraphView, float32_name
@@ -27,9 +27,8 @@ from edge.errors import CalibrationError
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from export.engines.layer_table import Layer
-    from export.engines.layer_times import EngineTimes
-
+Layer = Any  # export.engines.layer_table.Layer; only functions import of that package
+EngineTimes = Any  # export.engines.layer_times.EngineTimes
 QUANTISERS = ("QuantizeLinear", "DequantizeLinear")
 MOST_UNLISTED = 0.1  # of an engine's time in layers that nobody can tell: beyond, it says nothing
 PARTS = re.compile(r" \+ | \|\| ")  # of the name of a fused layer
@@ -116,7 +115,7 @@ def block_times(times: EngineTimes, graph: GraphBlocks) -> BlockTimes:
     named = {node for each in times.layers for node in _nodes(each.layer)}
     spent = dict.fromkeys(graph.blocks, 0.0)
     elsewhere = times.unlisted_ms
-    seen = set()
+    seen: set[str] = set()
     for each in times.layers:
         shares = shares_of(each.layer, graph, named)
         seen.update(shares)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import Any
 
 import msgspec
 
@@ -43,12 +43,8 @@ from edge.bundle import LOCALIZER, Bundle
 from edge.errors import TilefixError
 from edge.sinks import write_whole
 
-if TYPE_CHECKING:
-    from export.engines.layer_times import EngineTimes
-    from export.engines.layer_timing import TimingJob
-
-    Timer = Callable[[TimingJob, Path], tuple[EngineTimes, ...]]
-
+EngineTimes = Any  # export.engines.layer_times.EngineTimes; only functions import of that package
+Timer = Callable[[Any, Path], tuple[EngineTimes, ...]]  # of a layer_timing.TimingJob, and a folder
 VERSION = "device-latency/1"
 LONGEST_REASON = 300  # characters
 

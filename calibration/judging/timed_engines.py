@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from calibration.judging.candidates import KINDS
 from calibration.judging.priors import Progress
@@ -12,11 +12,8 @@ from calibration.quantization.qdq import Form
 from edge.bundle import LOCALIZER, Bundle, write_bundle
 from edge.errors import ExecutorError
 
-if TYPE_CHECKING:
-    from export.engines.build import BuildSettings
-    from export.engines.device import Gpu
-    from export.engines.targets import Target
-
+Gpu = Any  # export.engines.device.Gpu; only functions import of that package
+Target = Any  # export.engines.targets.Target
 CLICKS = 4  # of a frame, as for the times on a processor
 FLOAT, INT8 = "fp16", Form.TENSORRT.value
 
@@ -92,7 +89,7 @@ def engines_of(
 
     there = {kind: _built_before(bundle, kind, device) for kind in KINDS}
     plugin = plugin or there[LOCALIZER]
-    settings: BuildSettings = BuildSettings(device.target, plugin, click_buckets=(CLICKS,))
+    settings = BuildSettings(device.target, plugin, click_buckets=(CLICKS,))
     for precision in (FLOAT, INT8):  # before the first one takes its minutes
         check_graphs(timed, KINDS, precision, settings)
     engines: dict[tuple[str, str], Path] = {}

@@ -139,7 +139,7 @@ def _subject(trt: TensorRt, loaded: LoadedEngine, clicks: int) -> _Subject:
     """Give the context of these clicks a profiler that speaks when it is asked to."""
     told: list[tuple[str, float]] = []
 
-    class Watch(trt.module.IProfiler):  # type: ignore[misc]
+    class Watch(trt.module.IProfiler):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             trt.module.IProfiler.__init__(self)  # pybind11 wants it by name
 
