@@ -18,6 +18,7 @@ from onnx import numpy_helper
 from calibration.quantization.convolutions import Convolution, GraphView, float32_name
 from calibration.quantization.weights import quantize_weights
 from edge.errors import CalibrationError
+from edge.executors.onnxruntime import STOP_SPINNING
 from edge.types import Array, Float32
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def channel_means(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    options.add_session_config_entry(STOP_SPINNING, "1")
     session: Any = onnxruntime.InferenceSession(
         averaging.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )

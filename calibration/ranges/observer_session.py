@@ -10,6 +10,7 @@ import numpy as np
 
 from calibration.ranges.observer_graph import HIGHEST, LOWEST, TOTAL, ObserverGraph
 from edge.errors import CalibrationError, ExecutorError, UsageError
+from edge.executors.onnxruntime import STOP_SPINNING
 from edge.types import Array, Float32
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -47,6 +48,7 @@ class ObserverSession:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        options.add_session_config_entry(STOP_SPINNING, "1")
         # In the graph's own order what observes a tensor runs before the tensor's successors. The
         # default order leaves that for the end, with every activation held: five times the memory.
         options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED

@@ -15,6 +15,7 @@ import numpy as np
 
 from calibration.selection.candidate import FeatureMaker
 from edge.errors import CalibrationError, MissingLibraryError
+from edge.executors.onnxruntime import STOP_SPINNING
 from edge.types import Float32, Uint8
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def peak_probe(path: Path, threads: int = 1) -> Callable[[Uint8], Float32]:
     )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.add_session_config_entry(STOP_SPINNING, "1")
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, ["CPUExecutionProvider"]
     )
