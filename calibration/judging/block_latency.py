@@ -1,16 +1,17 @@
 """The time of an engine's layers by the blocks of the judge: what INT8 saves by each of them.
 
-Whose work is a layer? That of the convolutions that it is made of, whatever else is fused into it:
+Whose work is a layer?
 
-* One convolution: the block of that one has all of its time; additions and activations in the same
-  kernel come along.
-* Convolutions of several blocks in one kernel: each block has the share that its
-  multiply-accumulates are of all in that kernel; a convolution in no block takes its share out.
-* No convolution, and nothing but QuantizeLinear and DequantizeLinear: the blocks that read what it
-  makes, in equal shares. That INT8 needs such a kernel is a cost of these blocks.
-* A product without a name that reads what a convolution reads: a 1x1 convolution that became one.
-* All else is in no block: reformats, additions, normalisation, attention, and layers that are in no
-  table. INT8 changes their time too, which no block can answer for, so it is told apart.
+* It convolves: the block of its convolution has all of its time, additions and activations in the
+  same kernel come along. Convolutions of several blocks share it as their multiply-accumulates are;
+  one in no block takes its share out. A product without a name that reads what a convolution reads
+  is a 1x1 convolution that became one.
+* It does not, but does the work of nodes around convolutions: in INT8 sums are scaled, activated
+  and quantised for the next convolution in kernels of their own. Its nodes count alike: those of a
+  convolution, and of the activation or addition right after it, for its block; QuantizeLinear and
+  DequantizeLinear for the blocks that read what they make; any other node for none.
+* All else is in no block: reformats, normalisation, attention, layers that are in no table. INT8
+  changes their time too, which no block can answer for, so it is told apart.
 """
 
 from __future__ import annotations
@@ -18,31 +19,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from calibration.quantization.blocks import Block
-from calibration.quantization.convolutions import Convolution, GraphView, float32_name
+from calibration.judging.graph_blocks import NO_BLOCK, GraphBlocks
 from edge.errors import CalibrationError
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
 
 Layer = Any  # export.engines.layer_table.Layer; only functions import of that package
 EngineTimes = Any  # export.engines.layer_times.EngineTimes
-QUANTISERS = ("QuantizeLinear", "DequantizeLinear")
 MOST_UNLISTED = 0.1  # of an engine's time in layers that nobody can tell: beyond, it says nothing
 PARTS = re.compile(r" \+ | \|\| ")  # of the name of a fused layer
-NO_BLOCK = ""
 
 
 @dataclass(frozen=True, slots=True)
-class GraphBlocks:
-    """Whose work the nodes of one exported graph are."""
+class Naming:
+    """Which convolutions the layers of an engine name."""
 
-    blocks: tuple[str, ...]  # of this graph
-    owners: Mapping[str, tuple[str, int]]  # convolution -> its block or NO_BLOCK, its MACs
-    quantisers: Mapping[str, tuple[str, ...]]  # QuantizeLinear and the like -> blocks they serve
-    readers: Mapping[str, tuple[str, ...]]  # tensor as it lies in memory -> convolutions
+    named: frozenset[str]
+    convolved: frozenset[str]  # by layers that do nothing else
+
+    @staticmethod
+    def of(layers: Iterable[Layer], graph: GraphBlocks) -> Naming:
+        """Look through the table of an engine that was built from `graph`."""
+        listed = list(layers)
+        heavy = {node for each in listed if _heavy(each) for node in _nodes(each)}
+        named = {node for each in listed for node in _nodes(each)}
+        return Naming(frozenset(named & {*graph.owners}), frozenset(heavy & {*graph.owners}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,44 +57,6 @@ class BlockTimes:
     def total_ms(self) -> float:
         """Of the whole engine."""
         return sum(self.by_block_ms.values()) + self.elsewhere_ms
-
-
-def graph_blocks(
-    model: ModelProto, blocks: Sequence[Block], known: Iterable[Convolution]
-) -> GraphBlocks:
-    """Find out whose work the nodes of a graph are.
-
-    Args:
-        model: a float graph, or one with Q/DQ around its convolutions, of the same names.
-        blocks: of this graph alone: the other one may have weights of the same names.
-        known: the graph's convolutions, in a block or not, with their multiply-accumulates.
-    """
-    from export.engines.graph_facts import node_name
-
-    block_of = {name: block.name for block in blocks for name in block.convolutions}
-    macs = {each.name: each.macs for each in known}
-    view = GraphView(model)
-    weights = {
-        node_name(node): _weights(node.input[1], view)
-        for node in model.graph.node
-        if node.op_type == "Conv"
-    }
-    owners = {node: (block_of.get(w, NO_BLOCK), macs.get(w, 0)) for node, w in weights.items()}
-    readers: dict[str, tuple[str, ...]] = {}
-    for node in model.graph.node:
-        if node.op_type == "Conv":
-            stored = _before_dequantising(node.input[0], view)
-            readers[stored] = (*readers.get(stored, ()), node_name(node))
-    return GraphBlocks(
-        blocks=tuple(block.name for block in blocks),
-        owners=owners,
-        quantisers={
-            node_name(node): tuple(dict.fromkeys(_served(node.output[0], view, owners)))
-            for node in model.graph.node
-            if node.op_type in QUANTISERS
-        },
-        readers=readers,
-    )
 
 
 def block_times(times: EngineTimes, graph: GraphBlocks) -> BlockTimes:
@@ -112,12 +75,12 @@ def block_times(times: EngineTimes, graph: GraphBlocks) -> BlockTimes:
             f"at most {MOST_UNLISTED:.0%} of the time in layers that are in no table",
             f"{times.unlisted_ms / times.total_ms:.0%}: {', '.join(times.unlisted[:3])}",
         )
-    named = {node for each in times.layers for node in _nodes(each.layer)}
+    naming = Naming.of((each.layer for each in times.layers), graph)
     spent = dict.fromkeys(graph.blocks, 0.0)
     elsewhere = times.unlisted_ms
     seen: set[str] = set()
     for each in times.layers:
-        shares = shares_of(each.layer, graph, named)
+        shares = shares_of(each.layer, graph, naming)
         seen.update(shares)
         for block, share in shares.items():
             spent[block] += share * each.ms
@@ -128,28 +91,35 @@ def block_times(times: EngineTimes, graph: GraphBlocks) -> BlockTimes:
     return BlockTimes(spent, elsewhere)
 
 
-def shares_of(layer: Layer, graph: GraphBlocks, named: Iterable[str] = ()) -> dict[str, float]:
+def shares_of(layer: Layer, graph: GraphBlocks, naming: Naming) -> dict[str, float]:
     """Block -> its share of a layer's time, by the rules in this module's text.
 
     Args:
         layer: of an engine.
         graph: that it was built from.
-        named: nodes that some layer of the engine names.
+        naming: of the engine.
     """
-    from export.engines.layer_table import CONVOLUTIONS, PRODUCTS
-
-    nodes = _nodes(layer)
-    convolutions = [node for node in nodes if node in graph.owners]
-    if not convolutions and not layer.nodes and layer.kind in (*CONVOLUTIONS, *PRODUCTS):
-        read = layer.inputs[0].name if layer.inputs else ""
-        convolutions = [node for node in graph.readers.get(read, ()) if node not in {*named}]
+    convolutions = [node for node in _nodes(layer) if node in graph.owners]
+    if _heavy(layer):
+        if not convolutions and not layer.nodes and layer.inputs:
+            read = graph.readers.get(layer.inputs[0].name, ())
+            convolutions = [node for node in read if node not in naming.named]
+    else:  # it convolves all the same where nothing else does: a region that was not taken apart
+        convolutions = [node for node in convolutions if node not in naming.convolved]
     if convolutions:
         return _by_macs([graph.owners[node] for node in convolutions])
-    served = [graph.quantisers.get(node) for node in layer.nodes or PARTS.split(layer.name)]
-    if None in served:
-        return {}
-    blocks = dict.fromkeys(block for each in served for block in each or ())
-    return {block: 1 / len(blocks) for block in blocks}
+    return {} if _heavy(layer) else _by_nodes(layer, graph)
+
+
+def _by_nodes(layer: Layer, graph: GraphBlocks) -> dict[str, float]:
+    nodes = [n for n in layer.nodes or PARTS.split(layer.name) if n not in graph.constant]
+    shares: dict[str, float] = {}
+    for node in nodes:
+        owner = graph.owners.get(node, (NO_BLOCK, 0))[0]
+        blocks = (owner,) if owner != NO_BLOCK else graph.others.get(node, ())
+        for block in blocks:
+            shares[block] = shares.get(block, 0.0) + 1 / (len(nodes) * len(blocks))
+    return shares
 
 
 def _by_macs(owned: Sequence[tuple[str, int]]) -> dict[str, float]:
@@ -162,34 +132,15 @@ def _by_macs(owned: Sequence[tuple[str, int]]) -> dict[str, float]:
     return shares
 
 
+def _heavy(layer: Layer) -> bool:
+    from export.engines.layer_table import CONVOLUTIONS, PRODUCTS
+
+    return layer.kind in (*CONVOLUTIONS, *PRODUCTS)
+
+
 def _nodes(layer: Layer) -> tuple[str, ...]:
     """Nodes of the graph that a layer may do the work of: by its metadata, and by its name."""
     return tuple(dict.fromkeys((*layer.nodes, *PARTS.split(layer.name))))
-
-
-def _weights(name: str, view: GraphView) -> str:
-    """The float32 name of a convolution's weights, which may be quantised."""
-    maker = view.makers.get(name)
-    if maker is not None and maker.op_type == "DequantizeLinear":
-        name = maker.input[0].removesuffix(".quantized")
-    return float32_name(name)
-
-
-def _before_dequantising(name: str, view: GraphView) -> str:
-    maker = view.makers.get(name)
-    return maker.input[0] if maker is not None and maker.op_type == "DequantizeLinear" else name
-
-
-def _served(name: str, view: GraphView, owners: Mapping[str, tuple[str, int]]) -> Iterable[str]:
-    """The blocks of the convolutions that read a value, at once or dequantised."""
-    from export.engines.graph_facts import node_name
-
-    for reader in view.readers.get(name, []):
-        if reader.op_type == "Conv":
-            if (block := owners[node_name(reader)][0]) != NO_BLOCK:
-                yield block
-        elif reader.op_type == "DequantizeLinear":
-            yield from _served(reader.output[0], view, owners)
 
 
 def _untold(expected: str, found: str) -> CalibrationError:

@@ -23,8 +23,9 @@ from typing import Any
 
 import msgspec
 
-from calibration.judging.block_latency import BlockTimes, block_times, graph_blocks
+from calibration.judging.block_latency import BlockTimes, block_times
 from calibration.judging.candidates import KINDS, write_kept
+from calibration.judging.graph_blocks import graph_blocks
 from calibration.judging.priors import Progress
 from calibration.judging.record import GraphLatency, RankedBy, Ranking
 from calibration.judging.request import NOT_ASKED, JudgeRequest

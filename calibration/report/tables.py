@@ -116,7 +116,7 @@ def ranking_part(ranking: Ranking) -> str:
     ]
     under = (
         f"<p>Sums of layers under the profiler, medians of {ranking.runs} runs by turns, "
-        f"{ranking.clicks} clicks; in no block: reformats, additions, attention and the like.</p>"
+        f"{ranking.clicks} clicks; in no block: reformats, attention and the like.</p>"
     )
     return words + under + table(head, rows, words=1)
 

@@ -7,7 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from calibration.judging.block_latency import GraphBlocks, block_times, graph_blocks, shares_of
+from calibration.judging.block_latency import Naming, block_times, shares_of
+from calibration.judging.graph_blocks import GraphBlocks, graph_blocks
 from calibration.quantization.blocks import Block
 from calibration.quantization.convolutions import convolutions
 from calibration.quantization.qdq import Form, quantize_graph
@@ -69,6 +70,11 @@ def times(*told: tuple[Layer, float], unlisted_ms: float = 0.0) -> EngineTimes:
     return EngineTimes(tuple(LayerTime(each, ms) for each, ms in told), unlisted_ms, names)
 
 
+def shares(graph: GraphBlocks, asked: Layer, *others: Layer) -> dict[str, float]:
+    """Of a layer among others."""
+    return shares_of(asked, graph, Naming.of((asked, *others), graph))
+
+
 def test_nodes_are_known_by_their_weights_in_both_graphs(float_blocks, int8_blocks):
     macs = {each.name: each.macs for each in convolutions(graph())}
     assert macs["a.weight"] == 6 * 3 * 64
@@ -80,54 +86,93 @@ def test_nodes_are_known_by_their_weights_in_both_graphs(float_blocks, int8_bloc
             "conv_c": (C, macs["c.weight"]),
             "conv_d": ("", macs["d.weight"]),
         }
-    assert float_blocks.quantisers == {}
+        assert found.others["relu"] == (A,)
+    assert float_blocks.others.keys() == {"relu"} and not float_blocks.constant
+    assert int8_blocks.others["QuantizeLinear_relu"] == (B, C)
+    assert int8_blocks.others["DequantizeLinear_image"] == (A,)
+    assert int8_blocks.constant == {f"DequantizeLinear_{name}.weight" for name in "abc"}
     assert float_blocks.readers["relu"] == ("conv_b", "conv_c")
     assert int8_blocks.readers["relu.quantized"] == ("conv_b", "conv_c")
 
 
 def test_a_kernel_is_its_convolutions_with_all_that_is_fused_into_it(int8_blocks):
-    fused = layer("conv_a + relu + q", "conv_a", "relu", "QuantizeLinear_relu")
-    assert shares_of(fused, int8_blocks) == {A: 1.0}
+    fused = layer("conv_a + relu + q", "conv_a", "relu", "QuantizeLinear_relu", "whatever")
+    assert shares(int8_blocks, fused) == {A: 1.0}
     # known by its name alone, as where the metadata were left out
-    assert shares_of(layer("conv_b + relu"), int8_blocks) == {B: 1.0}
-    assert shares_of(layer("conv_b || conv_c"), int8_blocks) == {B: 0.5, C: 0.5}
+    assert shares(int8_blocks, layer("conv_b + relu")) == {B: 1.0}
+    assert shares(int8_blocks, layer("conv_b || conv_c")) == {B: 0.5, C: 0.5}
 
 
 def test_convolutions_of_several_blocks_share_a_kernel_by_their_macs(float_blocks):
     """a has 18 weights, b and c have 24, d has 4; each is read at 64 places."""
-    assert shares_of(layer("ab", "conv_a", "conv_b"), float_blocks) == {A: 18 / 42, B: 24 / 42}
-    with_head = shares_of(layer("bd", "conv_b", "conv_d"), float_blocks)
+    assert shares(float_blocks, layer("ab", "conv_a", "conv_b")) == {A: 18 / 42, B: 24 / 42}
+    with_head = shares(float_blocks, layer("bd", "conv_b", "conv_d"))
     assert with_head == {B: 24 / 28}  # the rest is in no block
-    assert shares_of(layer("d", "conv_d"), float_blocks) == {}
+    assert shares(float_blocks, layer("d", "conv_d")) == {}
+    # a region that was not taken apart convolves, where no other layer says so
+    region = layer("{ForeignNode[conv_a...conv_b]}", "conv_a", "relu", "conv_b", kind="Myelin")
+    assert shares(float_blocks, region) == {A: 18 / 42, B: 24 / 42}
 
 
 def test_without_shapes_the_convolutions_of_a_kernel_count_alike():
-    blind = GraphBlocks((A, B), {"conv_a": (A, 0), "conv_b": (B, 0), "d": ("", 0)}, {}, {})
-    shares = shares_of(layer("all", "conv_a", "conv_b", "d", "d"), blind)
-    assert shares == {A: pytest.approx(1 / 3), B: pytest.approx(1 / 3)}
+    owners = {"conv_a": (A, 0), "conv_b": (B, 0), "d": ("", 0)}
+    blind = GraphBlocks((A, B), owners, {}, frozenset(), {})
+    found = shares(blind, layer("all", "conv_a", "conv_b", "d", "d"))
+    assert found == {A: pytest.approx(1 / 3), B: pytest.approx(1 / 3)}
 
 
 def test_a_kernel_that_only_quantises_is_a_cost_of_those_who_read_it(int8_blocks):
     only = layer("quantise", "QuantizeLinear_relu", kind="kgen")
-    assert shares_of(only, int8_blocks) == {B: 0.5, C: 0.5}
-    first = layer("QuantizeLinear_image", kind="Reformat")
-    assert shares_of(first, int8_blocks) == {A: 1.0}
-    # with an addition in it float16 would take time for it as well
-    both = layer("add and quantise", "add", "QuantizeLinear_relu", kind="kgen")
-    assert shares_of(both, int8_blocks) == {}
+    assert shares(int8_blocks, only) == {B: 0.5, C: 0.5}
+    assert shares(int8_blocks, layer("QuantizeLinear_image", kind="Reformat")) == {A: 1.0}
+
+
+def test_what_scales_and_quantises_between_two_convolutions_is_shared_by_nodes(int8_blocks):
+    """As TensorRT-RTX has it: the sums of one convolution become what the next one reads."""
+    names = ("relu", "conv_a", "QuantizeLinear_relu", "conv_b", "DequantizeLinear_relu")
+    between = layer("__myl_MulAddMaxRoun", *names, "DequantizeLinear_b.weight", kind="kgen")
+    own = (layer("conv_a", "conv_a"), layer("conv_b", "conv_b"))
+    # of five nodes two are of a, one of b, two of both its readers; weights take no time
+    assert shares(int8_blocks, between, *own) == pytest.approx({A: 2 / 5, B: 2 / 5, C: 1 / 5})
+    # what else such a kernel does is in no block: float16 has a kernel of its own for it
+    mixed = layer("__myl_AddSlicSlic", "conv_a", "slice_1", "slice_2", "add_7", kind="kgen")
+    assert shares(int8_blocks, mixed, *own) == {A: 0.25}
 
 
 def test_a_product_without_a_name_is_the_convolution_that_reads_what_it_reads(float_blocks):
     product = layer("__myl_Fc_myl0_3", kind="gemm", reads="relu")
-    assert shares_of(product, float_blocks) == {B: 0.5, C: 0.5}
-    assert shares_of(product, float_blocks, named={"conv_b"}) == {C: 1.0}
-    assert shares_of(layer("__myl_Fc", kind="gemm", reads="other"), float_blocks) == {}
-    assert shares_of(layer("__myl_Add", kind="kgen", reads="relu"), float_blocks) == {}
+    assert shares(float_blocks, product) == {B: 0.5, C: 0.5}
+    assert shares(float_blocks, product, layer("conv_b")) == {C: 1.0}
+    assert shares(float_blocks, layer("__myl_Fc", kind="gemm", reads="other")) == {}
+    assert shares(float_blocks, layer("__myl_Add", kind="kgen", reads="relu")) == {}
+    named = layer("__myl_Fc", "matmul", kind="gemm", reads="relu")  # of attention
+    assert shares(float_blocks, named) == {}
 
 
 def test_reformats_and_the_like_are_in_no_block(float_blocks):
     name = "Reformatting CopyNode for Input Tensor 0 to conv_a"
-    assert shares_of(layer(name, kind="Reformat"), float_blocks) == {}
+    assert shares(float_blocks, layer(name, kind="Reformat")) == {}
+
+
+def test_an_addition_is_of_the_branch_that_ends_in_it():
+    """a -> Relu -> b -> Add with what went past it -> Relu; and x * sigmoid(x) after c."""
+    links = [
+        ("Conv", ["image", "a.weight"], "a_out"),
+        ("Relu", ["a_out"], "past"),
+        ("Conv", ["past", "b.weight"], "b_out"),
+        ("Add", ["b_out", "past"], "sum"),
+        ("Relu", ["sum"], "block"),
+        ("Conv", ["block", "c.weight"], "c_out"),
+        ("Sigmoid", ["c_out"], "gate"),
+        ("Mul", ["c_out", "gate"], "swish"),
+        ("Mul", ["image", "image"], "square"),
+    ]
+    nodes = [helper.make_node(op, read, [made], name=made) for op, read, made in links]
+    weights = [numpy_helper.from_array(np.ones((3, 3, 1, 1)), f"{x}.weight") for x in "abc"]
+    model = helper.make_model(helper.make_graph(nodes, "g", [], [], weights))
+    found = graph_blocks(model, BLOCKS, ()).others
+    ends = {"past": (A,), "sum": (B,), "block": (B,), "gate": (C,), "swish": (C,), "square": ()}
+    assert found == ends
 
 
 def test_all_of_an_engines_time_is_somewhere(float_blocks):
