@@ -78,7 +78,7 @@ def engines_of(
         bundle: the float bundle, whose engines of this GPU are used.
         timed: of `timed_bundle`, where the others are built.
         device: to build for.
-        plugin: folder of `tilefix plugin build`; None: that of an engine of the bundle.
+        plugin: folder of `tilefix plugin build`; None: that of the bundle's localizer engine.
         progress: told of every engine.
 
     Raises:
@@ -88,7 +88,10 @@ def engines_of(
     from export.engines.build import BuildSettings, build_engine, check_graphs
 
     there = {kind: _built_before(bundle, kind, device) for kind in KINDS}
-    plugin = plugin or there[LOCALIZER]
+    if plugin is None:
+        plugin = there[LOCALIZER]
+    else:
+        there[LOCALIZER] = None  # both engines run in one process, which takes one plugin alone
     settings = BuildSettings(device.target, plugin, click_buckets=(CLICKS,))
     for precision in (FLOAT, INT8):  # before the first one takes its minutes
         check_graphs(timed, KINDS, precision, settings)

@@ -235,6 +235,11 @@ def test_engines_of_the_bundle_and_their_plugin_are_used(request_of, orin, plugi
         assert after.parent.parent.name.startswith("timed-")
         read = [read_engine(each).key.plugin_sha256 for each in (before, after)]
         assert read[0] == read[1]
+    next(request_of.work.glob("device-latency-*.json")).unlink()
+    ranked_on_device(request_of, DeviceTrial(plugin=plugin, timer=timer))
+    homes = [Path(each).parent.parent.name for job in timer.jobs[2:] for each in job.engines]
+    # one process runs both of a graph's engines, and takes one plugin: the one that was given
+    assert homes[0] == "bundle" and all(each.startswith("timed-") for each in homes[1:])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from fake_engines import install, write_fake_engine
 from fake_gpu import FakeGpu
@@ -14,7 +15,7 @@ from fake_gpu import FakeGpu
 from edge.bundle import ENCODER, LOCALIZER
 from edge.engine_manifest import ENGINES_VARIABLE, read_engine
 from edge.errors import ClickError, ExecutorError
-from export.engines import layer_times
+from export.engines import layer_times, layer_timing
 from export.engines.layer_table import Layer
 from export.engines.layer_times import medians, summed
 from export.engines.layer_timing import TimingJob, run_timing, time_engines
@@ -146,6 +147,20 @@ def test_an_altered_engine_is_not_loaded(rig):
     (folder / "engine.plan").write_bytes(b"something else")
     with pytest.raises(ExecutorError, match=r"engine\.plan"):
         time_engines(rig.job(folder))
+
+
+def test_what_the_process_writes_is_read_by_whoever_started_it(rig, tmp_path):
+    engine = rig.engine(ENCODER, [row("conv", "node_conv")], [{"conv": 2.5, "?": 0.5}])
+    report = tmp_path / "times.json"
+    for folder in (engine, tmp_path / "nowhere"):
+        (tmp_path / "timing.json").write_bytes(msgspec.json.encode(rig.job(folder)))
+        layer_timing.main(str(tmp_path / "timing.json"))
+        found = msgspec.json.decode(report.read_bytes(), type=layer_timing.TimingReport)
+        if folder == engine:
+            (times,) = found.engines
+            assert found.failure is None and times.layers[0].layer.nodes == ("node_conv",)
+            assert (times.total_ms, times.unlisted) == (3.0, ("?",))
+    assert found.failure is not None and "nowhere" in found.failure.what + found.failure.found
 
 
 # --- the process ---------------------------------------------------------------------------------
