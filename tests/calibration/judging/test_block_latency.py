@@ -165,14 +165,15 @@ def test_an_addition_is_of_the_branch_that_ends_in_it():
         ("Conv", ["block", "c.weight"], "c_out"),
         ("Sigmoid", ["c_out"], "gate"),
         ("Mul", ["c_out", "gate"], "swish"),
+        ("Add", ["swish", "sum"], "longer"),  # as in a Darknet: activated, then added
         ("Mul", ["image", "image"], "square"),
     ]
     nodes = [helper.make_node(op, read, [made], name=made) for op, read, made in links]
     weights = [numpy_helper.from_array(np.ones((3, 3, 1, 1)), f"{x}.weight") for x in "abc"]
     model = helper.make_model(helper.make_graph(nodes, "g", [], [], weights))
     found = graph_blocks(model, BLOCKS, ()).others
-    ends = {"past": (A,), "sum": (B,), "block": (B,), "gate": (C,), "swish": (C,), "square": ()}
-    assert found == ends
+    ends = {"past": (A,), "sum": (B,), "block": (B,), "gate": (C,), "swish": (C,), "longer": (C,)}
+    assert found == {**ends, "square": ()}
 
 
 def test_all_of_an_engines_time_is_somewhere(float_blocks):
