@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,26 @@ def torchlib_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         known = functools.cache(ONNXRegistry.from_torchlib)
         patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(known))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def graphs_on_one_thread() -> Iterator[None]:
+    """A session that a test opens without options waits in circles on all cores, after runs too."""
+    if "onnxruntime" not in sys.modules:  # no test here runs a graph
+        yield
+        return
+    import onnxruntime
+
+    class OnOneThread(onnxruntime.InferenceSession):  # type: ignore[misc]
+        def __init__(self, model: Any, sess_options: Any = None, *args: Any, **named: Any) -> None:
+            if sess_options is None:
+                sess_options = onnxruntime.SessionOptions()
+                sess_options.intra_op_num_threads = 1
+            super().__init__(model, sess_options, *args, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnxruntime, "InferenceSession", OnOneThread)
         yield
 
 
