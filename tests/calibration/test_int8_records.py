@@ -9,13 +9,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from calibration.judging.record import Judgement, Outcome
+from calibration.judging.record import CandidateScore, Judgement, Outcome
 from calibration.judging.search import most_left, ranked
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = ROOT / "benchmarks" / "records"
 MAIN = (ROOT / "README.md").read_text()
 OWN = (ROOT / "calibration" / "README.md").read_text()
+INT8 = (RECORDS / "int8" / "README.md").read_text()
 JUDGEMENT = msgspec.json.decode((RECORDS / "int8" / "judgement.json").read_bytes(), type=Judgement)
 QUANTIZERS = json.loads((RECORDS / "quantizers.json").read_text())
 ENTROPY = json.loads((RECORDS / "int8" / "entropy.json").read_text())
@@ -32,14 +33,24 @@ def numbers(cell: str) -> list[float]:
     ]
 
 
+def judged(name: str, precision: str) -> CandidateScore:
+    (found,) = [x for x in JUDGEMENT.candidates if (x.name, x.precision) == (name, precision)]
+    return found
+
+
 @pytest.mark.parametrize("regime", [0, 1])
 @pytest.mark.parametrize(
-    ("candidate", "label"),
-    [(0, "all blocks"), (1, "one block float16"), (2, "the same in ONNX Runtime's form")],
+    ("name", "precision", "label"),
+    [
+        ("fp16", "fp16", "float16"),
+        (JUDGEMENT.method, "int8+fp16", "all blocks in INT8"),
+        (f"{JUDGEMENT.method}, features in int8", "int8+fp16", "the same, stored windows in INT8"),
+        (JUDGEMENT.method, "int8+fp32", "ONNX Runtime's form"),
+    ],
 )
-def test_the_table_of_the_costs_is_the_judgement(candidate, label, regime) -> None:
+def test_the_table_of_the_costs_is_the_judgement(name, precision, label, regime) -> None:
     assert JUDGEMENT.base is not None
-    score = JUDGEMENT.candidates[candidate].regimes[regime]
+    score = judged(name, precision).regimes[regime]
     cells = cells_of(MAIN, f"{label}, {('no prior', 'with alignment')[regime]}")
     assert numbers(cells[0]) == [score.clicks_on_map]
     base = JUDGEMENT.base.regimes[regime].accuracy_25
@@ -50,25 +61,25 @@ def test_the_table_of_the_costs_is_the_judgement(candidate, label, regime) -> No
 
 
 def test_the_words_under_it_are_the_judgement() -> None:
-    assert JUDGEMENT.outcome is Outcome.MIXED and len(JUDGEMENT.left_float) == 1
+    assert JUDGEMENT.outcome is Outcome.ACCEPTED and JUDGEMENT.left_float == ()
     assert JUDGEMENT.real is not None and JUDGEMENT.base is not None
     text = " ".join(MAIN.split())
+    assert f"ranges by {JUDGEMENT.method}," in text
     changed, sightings = len(JUDGEMENT.real.changed), JUDGEMENT.real.sightings
     assert f"{changed} of {sightings} verdicts changed" in text
     ratios = JUDGEMENT.latency_ratio
     assert f"the encoder is {ratios['reference_encoder']:.2f} times as fast as float32" in text
     assert f"the localizer {ratios['localizer']:.2f} times" in text
-    share = JUDGEMENT.candidates[-1].file_bytes / JUDGEMENT.base.file_bytes
-    assert f"{share:.0%}".replace("%", " %") + " (ONNX Runtime)" in text and share <= 0.30
+    for precision, words in (("int8+fp16", "(TensorRT)"), ("int8+fp32", "(ONNX Runtime)")):
+        share = judged(JUDGEMENT.method, precision).file_bytes / JUDGEMENT.base.file_bytes
+        assert f"{share:.0%}".replace("%", " %") + f" {words}" in text and share <= 0.30
 
 
-def test_the_block_that_was_left_is_the_first_of_the_recorded_ranking() -> None:
-    """Both graphs were weighed alike then; by the weights of today another one would be first."""
-    weight = JUDGEMENT.frames_per_window
-    order = [each.block for each in ranked(JUDGEMENT.sensitivity, weight)]
-    assert tuple(order[:1]) == JUDGEMENT.left_float
-    assert ranked(JUDGEMENT.sensitivity)[0].graph == "reference_encoder"
-    assert most_left(ranked(JUDGEMENT.sensitivity)) < len(order)
+def test_the_record_says_which_block_would_be_left_first() -> None:
+    order = ranked(JUDGEMENT.sensitivity, JUDGEMENT.frames_per_window)
+    assert f"`{order[0].block}` would be the first" in " ".join(INT8.split())
+    assert JUDGEMENT.frames_per_window == 30.0
+    assert most_left(order) < len(order)
 
 
 @pytest.mark.parametrize(
