@@ -2,7 +2,7 @@
 
 A machine that other programs share is half as fast for seconds at a time. Calls that alternate meet
 the same moods, and the least time of several is what the work takes where nothing else interferes:
-noise only ever adds. No test of a ratio takes its two times one after the other.
+noise only ever adds.
 """
 
 from __future__ import annotations

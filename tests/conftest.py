@@ -84,9 +84,6 @@ def torchlib_once() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def graphs_on_one_thread() -> Iterator[None]:
     """A session that a test opens without options waits in circles on all cores, after runs too."""
-    if "onnxruntime" not in sys.modules:  # no test here runs a graph
-        yield
-        return
     import onnxruntime
 
     class OnOneThread(onnxruntime.InferenceSession):  # type: ignore[misc]
