@@ -5,7 +5,7 @@ Whose work is a layer?
 * It convolves: the block of its convolution has all of its time, additions and activations in the
   same kernel come along. Convolutions of several blocks share it as their multiply-accumulates are;
   one in no block takes its share out. A product without a name that reads what a convolution reads
-  is a 1x1 convolution that became one.
+  is a 1x1 convolution that became one, if no other kernel convolves for it.
 * It does not, but does the work of nodes around convolutions: in INT8 sums are scaled, activated
   and quantised for the next convolution in kernels of their own. Its nodes count alike: those of a
   convolution, and of the activation or addition right after it, for its block; QuantizeLinear and
@@ -17,7 +17,7 @@ Whose work is a layer?
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,22 +28,6 @@ Layer = Any  # export.engines.layer_table.Layer; only functions import of that p
 EngineTimes = Any  # export.engines.layer_times.EngineTimes
 MOST_UNLISTED = 0.1  # of an engine's time in layers that nobody can tell: beyond, it says nothing
 PARTS = re.compile(r" \+ | \|\| ")  # of the name of a fused layer
-
-
-@dataclass(frozen=True, slots=True)
-class Naming:
-    """Which convolutions the layers of an engine name."""
-
-    named: frozenset[str]
-    convolved: frozenset[str]  # by layers that do nothing else
-
-    @staticmethod
-    def of(layers: Iterable[Layer], graph: GraphBlocks) -> Naming:
-        """Look through the table of an engine that was built from `graph`."""
-        listed = list(layers)
-        heavy = {node for each in listed if _heavy(each) for node in _nodes(each)}
-        named = {node for each in listed for node in _nodes(each)}
-        return Naming(frozenset(named & {*graph.owners}), frozenset(heavy & {*graph.owners}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +59,12 @@ def block_times(times: EngineTimes, graph: GraphBlocks) -> BlockTimes:
             f"at most {MOST_UNLISTED:.0%} of the time in layers that are in no table",
             f"{times.unlisted_ms / times.total_ms:.0%}: {', '.join(times.unlisted[:3])}",
         )
-    naming = Naming.of((each.layer for each in times.layers), graph)
+    done = convolved((each.layer for each in times.layers), graph)
     spent = dict.fromkeys(graph.blocks, 0.0)
     elsewhere = times.unlisted_ms
     seen: set[str] = set()
     for each in times.layers:
-        shares = shares_of(each.layer, graph, naming)
+        shares = shares_of(each.layer, graph, done)
         seen.update(shares)
         for block, share in shares.items():
             spent[block] += share * each.ms
@@ -91,21 +75,30 @@ def block_times(times: EngineTimes, graph: GraphBlocks) -> BlockTimes:
     return BlockTimes(spent, elsewhere)
 
 
-def shares_of(layer: Layer, graph: GraphBlocks, naming: Naming) -> dict[str, float]:
+def convolved(layers: Iterable[Layer], graph: GraphBlocks) -> frozenset[str]:
+    """The convolutions of a graph that layers of its engine do by their names, and do nothing else.
+
+    Kernels that scale around a convolution name it as well, and do not count.
+    """
+    heavy = {node for each in layers if _heavy(each) for node in _nodes(each)}
+    return frozenset(heavy & {*graph.owners})
+
+
+def shares_of(layer: Layer, graph: GraphBlocks, done: Collection[str]) -> dict[str, float]:
     """Block -> its share of a layer's time, by the rules in this module's text.
 
     Args:
         layer: of an engine.
         graph: that it was built from.
-        naming: of the engine.
+        done: what is `convolved` by the engine's layers.
     """
     convolutions = [node for node in _nodes(layer) if node in graph.owners]
     if _heavy(layer):
         if not convolutions and not layer.nodes and layer.inputs:
             read = graph.readers.get(layer.inputs[0].name, ())
-            convolutions = [node for node in read if node not in naming.named]
+            convolutions = [node for node in read if node not in done]
     else:  # it convolves all the same where nothing else does: a region that was not taken apart
-        convolutions = [node for node in convolutions if node not in naming.convolved]
+        convolutions = [node for node in convolutions if node not in done]
     if convolutions:
         return _by_macs([graph.owners[node] for node in convolutions])
     return {} if _heavy(layer) else _by_nodes(layer, graph)

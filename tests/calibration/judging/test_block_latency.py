@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from calibration.judging.block_latency import Naming, block_times, shares_of
+from calibration.judging.block_latency import block_times, convolved, shares_of
 from calibration.judging.graph_blocks import GraphBlocks, graph_blocks
 from calibration.quantization.blocks import Block
 from calibration.quantization.convolutions import convolutions
@@ -72,7 +72,7 @@ def times(*told: tuple[Layer, float], unlisted_ms: float = 0.0) -> EngineTimes:
 
 def shares(graph: GraphBlocks, asked: Layer, *others: Layer) -> dict[str, float]:
     """Of a layer among others."""
-    return shares_of(asked, graph, Naming.of((asked, *others), graph))
+    return shares_of(asked, graph, convolved((asked, *others), graph))
 
 
 def test_nodes_are_known_by_their_weights_in_both_graphs(float_blocks, int8_blocks):
@@ -147,6 +147,21 @@ def test_a_product_without_a_name_is_the_convolution_that_reads_what_it_reads(fl
     assert shares(float_blocks, layer("__myl_Add", kind="kgen", reads="relu")) == {}
     named = layer("__myl_Fc", "matmul", kind="gemm", reads="relu")  # of attention
     assert shares(float_blocks, named) == {}
+
+
+def test_a_product_without_a_name_keeps_its_time_where_a_kernel_scales_beside_it(int8_blocks):
+    """As in INT8: what scales a product's sums names its convolution, and does not convolve."""
+    found = block_times(
+        times(
+            (layer("conv_a", "conv_a"), 1.0),
+            (layer("conv_b", "conv_b"), 2.0),
+            (layer("__myl_Fc_myl0_3", kind="gemm", reads="relu.quantized"), 5.0),
+            (layer("__myl_CastMul", "conv_c", kind="kgen", reads="__myl_sums"), 0.1),
+        ),
+        int8_blocks,
+    )
+    assert found.by_block_ms == pytest.approx({A: 1.0, B: 2.0, C: 5.1})
+    assert found.elsewhere_ms == pytest.approx(0.0)
 
 
 def test_reformats_and_the_like_are_in_no_block(float_blocks):
