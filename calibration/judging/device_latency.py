@@ -5,9 +5,9 @@ path that `tilefix build` takes. Both run by turns under TensorRT's profiler. Wh
 the time of its layers in float16 less that in INT8, in one run of its graph; how many frames such a
 run serves is for the search to weigh.
 
-A calibration has hours in its hands: whatever goes wrong here is a reason to rank by
-multiply-accumulates, told in the record, and no error. Times are kept in the work folder, so that a
-run that was stopped goes on with the same ranking.
+A calibration has hours in its hands: whatever goes wrong here, a disk that is full included, is a
+reason to rank by multiply-accumulates, told in the record, and no error. Times are kept in the work
+folder, so that a run that was stopped goes on with the same ranking.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,7 +47,7 @@ from edge.sinks import write_whole
 
 EngineTimes = Any  # export.engines.layer_times.EngineTimes; only functions import of that package
 Timer = Callable[[Any, Path], tuple[EngineTimes, ...]]  # of a layer_timing.TimingJob, and a folder
-VERSION = "device-latency/1"
+VERSION = "device-latency/2"
 LONGEST_REASON = 300  # characters
 
 
@@ -75,8 +76,9 @@ def ranked_on_device(
     try:
         ranking = _ranking(request, trial, told)
         told(f"blocks are ranked by their latency on {ranking.device}", 0, 0)
-    except TilefixError as error:
-        reason = " ".join(f"{error.what}: {error.found}".split())[:LONGEST_REASON]
+    except (TilefixError, OSError, msgspec.MsgspecError) as error:
+        words = f"{error.what}: {error.found}" if isinstance(error, TilefixError) else str(error)
+        reason = " ".join(words.split())[:LONGEST_REASON]
         ranking = Ranking(by=RankedBy.MACS, reason=reason)
         told(f"blocks are ranked by MACs: {reason}", 0, 0)
     return dataclasses.replace(request, ranking=ranking)
@@ -86,7 +88,7 @@ def _ranking(request: JudgeRequest, trial: DeviceTrial, progress: Progress) -> R
     device = local_device()
     bundle, graphs = request.bundle, request.graphs or FloatGraphs(request.bundle)
     request.work.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="timed-", dir=request.work) as scratch:
+    with TemporaryDirectory(prefix="graphs-", dir=request.work) as scratch:
         ranges = next(iter(request.ranges.values()))  # a scale takes no time, whichever it is
         hashes = write_kept(graphs, ranges, (), Path(scratch), (Form.TENSORRT,))
         floats = [sha for name, sha in sorted(bundle.manifest.files.items()) if FLOAT in name]
@@ -94,7 +96,7 @@ def _ranking(request: JudgeRequest, trial: DeviceTrial, progress: Progress) -> R
         parts = json.dumps([VERSION, device.words, CLICKS, hashes, floats, blocks])
         digest = hashlib.sha256(parts.encode()).hexdigest()[:16]
         kept = request.work / f"device-latency-{digest}.json"
-        if kept.exists():
+        with suppress(FileNotFoundError, msgspec.MsgspecError):  # a damaged file: measured anew
             return msgspec.json.decode(kept.read_bytes(), type=Ranking)
         int8 = {name: Path(scratch) / name for name in hashes}
         timed = timed_bundle(bundle, int8, request.work / f"timed-{digest}")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from calibration.judging.candidates import KINDS
 from calibration.judging.priors import Progress
 from calibration.quantization.qdq import Form
@@ -55,6 +57,9 @@ def local_device() -> LocalDevice:
 def timed_bundle(bundle: Bundle, int8: dict[str, Path], folder: Path) -> Bundle:
     """The float bundle with INT8 graphs beside its own, for engines only; or the one in `folder`.
 
+    It has the folder's name: engines below $TILEFIX_ENGINES lie by the name of their bundle, and
+    these, for so many clicks alone, must not lie where a flight looks for its own.
+
     Args:
         bundle: the float bundle; it stays as it is.
         int8: the graphs by their names, "graphs/int8+fp16/localizer.onnx".
@@ -66,7 +71,8 @@ def timed_bundle(bundle: Bundle, int8: dict[str, Path], folder: Path) -> Bundle:
     if folder.exists():
         return Bundle.open(folder)
     floats = [name for name in bundle.manifest.files if name.startswith("graphs/")]
-    return write_bundle(folder, bundle.manifest, {**{n: bundle.file(n) for n in floats}, **int8})
+    manifest = msgspec.structs.replace(bundle.manifest, name=folder.name)
+    return write_bundle(folder, manifest, {**{n: bundle.file(n) for n in floats}, **int8})
 
 
 def engines_of(
@@ -87,11 +93,12 @@ def engines_of(
     """
     from export.engines.build import BuildSettings, build_engine, check_graphs
 
-    there = {kind: _built_before(bundle, kind, device) for kind in KINDS}
-    if plugin is None:
-        plugin = there[LOCALIZER]
-    else:
-        there[LOCALIZER] = None  # both engines run in one process, which takes one plugin alone
+    found = {kind: _built_before(bundle, kind, device) for kind in KINDS}
+    there = {kind: before.folder for kind, before in found.items() if before and before.alike}
+    if plugin is not None:
+        there.pop(LOCALIZER, None)  # both engines run in one process, which takes one plugin alone
+    elif (before := found[LOCALIZER]) is not None:
+        plugin = before.folder
     settings = BuildSettings(device.target, plugin, click_buckets=(CLICKS,))
     for precision in (FLOAT, INT8):  # before the first one takes its minutes
         check_graphs(timed, KINDS, precision, settings)
@@ -99,15 +106,22 @@ def engines_of(
     for kind in KINDS:
         for precision in (FLOAT, INT8):
             progress("engines to time blocks with", len(engines), 2 * len(KINDS))
-            folder = there[kind] if precision == FLOAT else None
+            folder = there.get(kind) if precision == FLOAT else None
             folder = folder or build_engine(timed, kind, precision, settings).folder
             engines[kind, precision] = folder.resolve()
     progress("engines to time blocks with", len(engines), 2 * len(KINDS))
     return engines
 
 
-def _built_before(bundle: Bundle, kind: str, device: LocalDevice) -> Path | None:
-    """The folder of a float16 engine of this very GPU that takes so many clicks."""
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """A float16 engine beside the bundle that runs here."""
+
+    folder: Path  # its plugin is in it, which serves other engines too
+    alike: bool  # as one would be built here: of this very GPU, and it takes so many clicks
+
+
+def _built_before(bundle: Bundle, kind: str, device: LocalDevice) -> _Before | None:
     from edge.devices.base import DeviceFacts
     from edge.executors.engine_choice import choose_engine
 
@@ -121,4 +135,4 @@ def _built_before(bundle: Bundle, kind: str, device: LocalDevice) -> Path | None
     key = found.manifest.key
     of_this_gpu = key.gpu_name in ("", device.gpu.name)
     takes_clicks = not key.click_buckets or CLICKS in key.click_buckets
-    return found.folder if of_this_gpu and takes_clicks else None
+    return _Before(found.folder, of_this_gpu and takes_clicks)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import onnx
 import pytest
 from small_graphs import small_bundle, small_encoder, small_localizer
 
+from calibration.judging import device_latency
 from calibration.judging.device_latency import DeviceTrial, ranked_on_device
 from calibration.judging.record import RankedBy, Ranking
 from calibration.judging.request import NOT_ASKED, JudgeRequest
 from calibration.quantization.int8_graphs import FloatGraphs
 from calibration.ranges.record import Ranges, TensorRange
 from edge.bundle import ENCODER, LOCALIZER, Bundle
-from edge.engine_manifest import read_engine
+from edge.engine_manifest import ENGINES_VARIABLE, engines_folder, read_engine
 from edge.errors import ExecutorError
 from export.engines import build, device, toolkit
 from export.engines.layer_table import layers_of_profile
@@ -82,6 +85,7 @@ def orin(monkeypatch) -> None:
     """TensorRT 10.3 on an Orin: the fake toolkit, built with in the real process."""
     monkeypatch.setenv("FAKE_VERSION", "10.3.0.30")
     monkeypatch.setenv("FAKE_FAULT", "")
+    monkeypatch.delenv(ENGINES_VARIABLE, raising=False)
     monkeypatch.setenv("PYTHONPATH", str(FAKE))
     monkeypatch.syspath_prepend(str(FAKE))
     monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
@@ -240,6 +244,69 @@ def test_engines_of_the_bundle_and_their_plugin_are_used(request_of, orin, plugi
     homes = [Path(each).parent.parent.name for job in timer.jobs[2:] for each in job.engines]
     # one process runs both of a graph's engines, and takes one plugin: the one that was given
     assert homes[0] == "bundle" and all(each.startswith("timed-") for each in homes[1:])
+
+
+def test_trial_engines_lie_apart_from_those_that_fly(
+    request_of, orin, plugin, monkeypatch, tmp_path
+):
+    """Below $TILEFIX_ENGINES too, where the bundles' names are all that parts their engines."""
+    monkeypatch.setenv(ENGINES_VARIABLE, str(tmp_path / "engines"))
+    timer = HandMade(by_number)
+    asked = ranked_on_device(request_of, DeviceTrial(plugin=plugin, timer=timer))
+    assert asked.ranking.by is RankedBy.LATENCY
+    homes = {Path(each).parent for job in timer.jobs for each in job.engines}
+    (timed,) = request_of.work.glob("timed-*")
+    assert homes == {tmp_path / "engines" / timed.name}
+    assert engines_folder(request_of.bundle) not in homes
+    assert not engines_folder(request_of.bundle).exists()
+
+
+def test_an_engine_for_other_clicks_brings_its_plugin_all_the_same(request_of, orin, plugin):
+    """It is not timed itself, since it does not take four clicks at once."""
+    from export.engines.targets import choose_target
+
+    target = choose_target("local", None, device.local_gpu())
+    settings = build.BuildSettings(target, plugin, click_buckets=(1, 2))
+    before = build.build_engine(request_of.bundle, LOCALIZER, "fp16", settings)
+    timer = HandMade(by_number)
+    found = ranked_on_device(request_of, DeviceTrial(timer=timer)).ranking
+    assert (found.reason, found.saved_ms[L5]) == ("", 2.375)
+    for each in timer.jobs[1].engines:
+        key = read_engine(Path(each)).key
+        assert key.click_buckets == (4,)
+        assert key.plugin_sha256 == before.manifest.key.plugin_sha256 != ""
+
+
+def test_a_disk_that_refuses_is_a_reason(request_of, orin, plugin, monkeypatch):
+    def full(*args, **named):
+        raise OSError(errno.ENOSPC, "No space left on device", "graphs")
+
+    monkeypatch.setattr(device_latency, "write_kept", full)
+    told = []
+    asked = ranked_on_device(
+        request_of, DeviceTrial(plugin=plugin), lambda *step: told.append(step)
+    )
+    reason = "[Errno 28] No space left on device: 'graphs'"
+    assert asked.ranking == Ranking(by=RankedBy.MACS, reason=reason)
+    assert told[-1] == (f"blocks are ranked by MACs: {reason}", 0, 0)
+
+
+def test_a_report_that_is_no_report_is_a_reason(request_of, orin, plugin):
+    def damaged(job, folder):
+        return msgspec.json.decode(b"{", type=EngineTimes)
+
+    asked = ranked_on_device(request_of, DeviceTrial(plugin=plugin, timer=damaged))
+    assert asked.ranking == Ranking(by=RankedBy.MACS, reason="Input data was truncated")
+
+
+def test_times_that_cannot_be_read_again_are_measured_anew(request_of, orin, plugin):
+    trial = DeviceTrial(plugin=plugin, timer=HandMade(by_number))
+    found = ranked_on_device(request_of, trial).ranking
+    (kept,) = request_of.work.glob("device-latency-*.json")
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:40])
+    assert ranked_on_device(request_of, trial).ranking == found
+    assert len(trial.timer.jobs) == 4 and kept.read_bytes() == whole
 
 
 @pytest.mark.parametrize(
