@@ -7,6 +7,10 @@ that fall into it, so a block of it saves only its part of that run.
 The first k of that list stay in float16. A judgement of a candidate costs minutes, so k is not
 raised one by one: 0, 1, 2, 4 ... until the budget holds, then halved in between. That finds the
 least k as long as more float16 never hurts, which noise can break by a block or two.
+
+INT8 that was measured and saves no time is of no use, whatever it costs: a candidate whose blocks
+in INT8 together are no faster than in float16 does not count as one that holds. Its accuracy is
+judged and told all the same.
 """
 
 from __future__ import annotations
@@ -33,13 +37,19 @@ class Trial:
 
     left_float: tuple[str, ...]
     finding: Finding
+    saved_ms: float | None = None  # of a frame, by the blocks in INT8; None: not measured
+
+    @property
+    def useful(self) -> bool:
+        """Whether its blocks in INT8 save time, as far as anybody knows."""
+        return self.saved_ms is None or self.saved_ms > 0
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """How the search ended."""
 
-    left_float: tuple[str, ...] | None  # None: the budget holds nowhere before the gain is gone
+    left_float: tuple[str, ...] | None  # None: no budget holds before the gain is gone
     trials: tuple[Trial, ...]  # in their order
 
 
@@ -71,6 +81,9 @@ def search(
 ) -> Found:
     """The least blocks at the head of the ranking that must stay in float16.
 
+    Blocks that INT8 makes slower come first there: where they cost more than the others save, it is
+    the mix without them that is tried next. Where no block saves anything, none is left to try.
+
     Args:
         sensitivity: of all blocks.
         judge: scores a candidate; is called once for each.
@@ -78,12 +91,14 @@ def search(
     """
     order = ranked(sensitivity, frames_per_window)
     most = most_left(order, frames_per_window)
+    gains = gains_per_frame(order, frames_per_window)
     trials: list[Trial] = []
 
     def holds(count: int) -> bool:
         left = tuple(each.block for each in order[:count])
-        trials.append(Trial(left, judge(left)))
-        return trials[-1].finding.holds
+        saved_ms = sum(gains[count:]) if _measured(order) else None
+        trials.append(Trial(left, judge(left), saved_ms))
+        return trials[-1].finding.holds and trials[-1].useful
 
     failed, step = -1, 0
     while not holds(step):
@@ -102,9 +117,11 @@ def search(
 def most_left(
     order: Sequence[BlockSensitivity], frames_per_window: float = FRAMES_PER_WINDOW
 ) -> int:
-    """How many blocks of a ranking can stay in float16 before the gain is gone."""
+    """How many blocks of a ranking can stay in float16 before the gain is gone; 0: no gain."""
     gains = [max(0.0, gain) for gain in gains_per_frame(order, frames_per_window)]
     total, saved = sum(gains), sum(gains)
+    if total <= 0:
+        return 0
     for count, gain in enumerate(gains):
         saved -= gain
         if saved < LEAST_GAIN * total:
@@ -124,9 +141,13 @@ def gains_per_frame(
     sensitivity: Sequence[BlockSensitivity], frames_per_window: float
 ) -> list[float]:
     """What INT8 saves of a frame by each block: milliseconds, or multiply-accumulates."""
-    measured = all(each.latency_ms is not None for each in sensitivity)
+    measured = _measured(sensitivity)
     gains = []
     for each in sensitivity:
         run = each.latency_ms if measured and each.latency_ms is not None else float(each.macs)
         gains.append(run / frames_per_window if each.graph == ENCODER else run)
     return gains
+
+
+def _measured(sensitivity: Sequence[BlockSensitivity]) -> bool:
+    return bool(sensitivity) and all(each.latency_ms is not None for each in sensitivity)

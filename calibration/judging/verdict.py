@@ -22,8 +22,10 @@ MOSTLY = 0.5  # of a graph's multiply-accumulates
 def outcome_of(found: Found, real: RealScore | None) -> Outcome:
     """What becomes of the graphs.
 
-    A loss on labelled real frames that is not chance (its whole interval is below zero) refuses
-    them whatever the rendered samples say.
+    INT8 that saves no time on the device that was asked is refused by the search: it costs accuracy
+    and a second set of graphs, so float16 is the better answer even where the budget holds. A loss
+    on labelled real frames that is not chance (its whole interval is below zero) refuses them
+    whatever the rendered samples say.
     """
     if found.left_float is None or (real is not None and real.change_25.high < 0):
         return Outcome.REJECTED
@@ -126,7 +128,13 @@ def reasons_of(
     """
     reasons = []
     kept = found.trials[-1]
-    if found.left_float is None:
+    if found.left_float is None and kept.saved_ms is not None and not kept.useful:
+        reasons.append(
+            "INT8 saves no time on the device: in it all blocks together take "
+            f"{abs(kept.saved_ms):.3f} ms of a frame more than in FP16, and none is faster"
+        )
+        reasons.append(f"{_in_words(kept.left_float)}: {budget_sentence(kept.finding, budget)}")
+    elif found.left_float is None:
         shares = f"{LEAST_GAIN:.0%} of what INT8 saves"
         reasons.append(
             f"the budget of {budget:g} points does not hold with all blocks in INT8, nor with the "
@@ -135,16 +143,13 @@ def reasons_of(
         )
     else:
         kept = next(x for x in found.trials if x.left_float == found.left_float)
-        which = (
-            f"{counted(kept.left_float)} in float16 and the others in INT8"
-            if kept.left_float
-            else "all blocks in INT8"
-        )
-        reasons.append(f"{which}: {budget_sentence(kept.finding, budget)}")
+        reasons.append(f"{_in_words(kept.left_float)}: {budget_sentence(kept.finding, budget)}")
         if kept.left_float:
             reasons.append("left in float16: " + ", ".join(kept.left_float))
-            first = budget_sentence(found.trials[0].finding, budget)
-            reasons.append(f"with all blocks in INT8: {first}")
+            first = found.trials[0]
+            slow = "" if first.useful else "; but on the device that saves no time"
+            words = budget_sentence(first.finding, budget)
+            reasons.append(f"with all blocks in INT8: {words}{slow}")
     regimes = scores[-1].regimes if scores else ()
     missing = missing_sentence(regimes)
     if missing:
@@ -156,6 +161,12 @@ def reasons_of(
     if real is not None:
         reasons.append(real_sentence(real))
     return tuple(reasons)
+
+
+def _in_words(left_float: Sequence[str]) -> str:
+    if not left_float:
+        return "all blocks in INT8"
+    return f"{counted(left_float)} in float16 and the others in INT8"
 
 
 def counted(blocks: Sequence[str]) -> str:

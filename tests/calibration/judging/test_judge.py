@@ -188,6 +188,18 @@ def test_latency_changes_which_blocks_are_left_and_the_record_says_so(asked, mon
     )
 
 
+def test_int8_that_is_slower_on_the_device_is_rejected_whatever_it_costs(asked, monkeypatch):
+    saved = {each.block: -0.125 for each in BLOCKS}
+    timed = tuple(msgspec.structs.replace(each, latency_ms=-0.125) for each in BLOCKS)
+    monkeypatch.setattr(judging, "sensitivities", lambda *_, **__: timed)
+    ranking = Ranking(by=RankedBy.LATENCY, device="Orin, TensorRT 10.3", saved_ms=saved)
+    found = judge(asked.request(ranking=ranking))  # which loses nothing
+    assert (found.outcome, found.left_float) == (Outcome.REJECTED, ())
+    assert found.graph_sha256 == {} and asked.written == []
+    assert "INT8 saves no time on the device" in found.reasons[0]
+    assert "1.000 ms of a frame more than in FP16" in found.reasons[0]
+
+
 def test_without_a_device_the_judgement_says_by_macs_and_why(asked):
     asked.needed = {BLOCKS[3].block}
     found = judge(asked.request(ranking=Ranking(by=RankedBy.MACS, reason="no TensorRT")))

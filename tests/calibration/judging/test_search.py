@@ -78,6 +78,37 @@ def test_a_single_block_with_all_the_gain_is_never_left():
     assert search(blocks, LossTable({"e/all"})).left_float is None
 
 
+def test_where_nothing_is_saved_no_block_may_be_left_and_int8_is_of_no_use() -> None:
+    """Slower in all blocks, or no faster: the budget holds at once, and does not count."""
+    for saved_ms in ((-0.25, -0.5, -0.125), (0.0, 0.0, 0.0)):
+        blocks = [block(f"localizer/{n}", 0.1, latency_ms=ms) for n, ms in enumerate(saved_ms)]
+        assert most_left(ranked(blocks)) == 0
+        table = LossTable(())
+        found = search(blocks, table)
+        assert found.left_float is None and table.tried == [()]
+        assert found.trials[0].saved_ms == sum(saved_ms) and not found.trials[0].useful
+    assert most_left([]) == 0 and search([], LossTable(())).left_float == ()  # nobody measured
+
+
+def test_blocks_that_cost_more_than_the_others_save_are_left() -> None:
+    """All in INT8 would be slower by 1 ms; without the two slow ones a frame takes 0.5 ms less."""
+    saved_ms = {"a": 0.25, "b": 0.25, "slow": -1.0, "slower": -0.5}
+    blocks = [block(f"localizer/{n}", 0.1, latency_ms=ms) for n, ms in saved_ms.items()]
+    found = search(blocks, LossTable(()))
+    assert found.left_float == ("localizer/slow", "localizer/slower")
+    assert [(len(each.left_float), each.saved_ms) for each in found.trials] == [
+        (0, -1.0),
+        (1, 0.0),
+        (2, 0.5),
+    ]
+    # of the encoder they would cost their part of a window alone, and stay in INT8
+    other = [each for each in blocks if "slow" not in each.block]
+    other += [
+        block(f"reference_encoder/{n}", 0.1, latency_ms=saved_ms[n]) for n in saved_ms if n > "s"
+    ]
+    assert search(other, LossTable(())).left_float == ()
+
+
 def alike() -> list:
     """Blocks of both graphs that spoil alike and cost alike."""
     made = []

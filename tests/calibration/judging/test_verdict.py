@@ -75,6 +75,27 @@ def test_where_nothing_helps_float16_is_kept_and_the_reason_tells_what_was_tried
     assert "nor with the worst 2 blocks in float16" in reason and "above 1" in reason
 
 
+def test_int8_that_saves_no_time_is_rejected_though_the_budget_holds():
+    found = Found(None, (Trial((), HELD, saved_ms=-0.25),))
+    assert outcome_of(found, None) is Outcome.REJECTED
+    why, budget = reasons_of(found, 1.0, [LABELLED], None, None)
+    assert why == (
+        "INT8 saves no time on the device: in it all blocks together take 0.250 ms of a frame more "
+        "than in FP16, and none is faster"
+    )
+    assert budget.startswith("all blocks in INT8: no prior: loss of acc@0.25 0.40 points")
+    assert "does not hold" not in budget
+
+
+def test_a_mix_that_speed_asks_for_says_so():
+    left = ("localizer/slow",)
+    found = Found(left, (Trial((), HELD, saved_ms=-0.5), Trial(left, HELD, saved_ms=0.5)))
+    assert outcome_of(found, None) is Outcome.MIXED
+    first, _, without = reasons_of(found, 1.0, [LABELLED, LABELLED], None, None)
+    assert first.startswith("1 block in float16 and the others in INT8")
+    assert without.endswith("shown to be within 1; but on the device that saves no time")
+
+
 def test_an_interval_that_is_too_wide_is_told_from_a_loss_that_is_too_large():
     wide = Finding(Holding.BROKEN, "no prior", 0.6, 2.3)
     reason = reasons_of(Found(None, (Trial((), wide),)), 1.0, [LABELLED], None, None)[0]
