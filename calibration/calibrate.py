@@ -228,8 +228,8 @@ def calibrate(request: CalibrationRequest, progress: Progress = lambda step: Non
 
     Raises:
         BundleError: `out` is taken, or the bundle is broken.
-        UsageError, SourceError, MapError, CalibrationError, DataError, PairsError, OutputError: see
-            the steps.
+        UsageError, SourceError, MapError, CalibrationError, DataError, PairsError, OutputError,
+            ExecutorError: see the steps.
     """
     check_out(request.out)
     request.check()

@@ -84,7 +84,7 @@ READ_BY_CHECK = ("bundle", "check", "tiles", "seed", "threads")
     "--plugin",
     type=PATH,
     help="Folder of `tilefix plugin build`, for the engines that blocks are timed with on a GPU; "
-    "default: that of the bundle's engine.",
+    "default: that of the bundle's engine. Not with --by-macs.",
 )
 @click.option("--equalise", is_flag=True, help="Cross-layer equalisation first.")
 @click.option("--correct-bias", is_flag=True, help="Take off what rounding adds to means.")

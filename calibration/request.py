@@ -10,6 +10,7 @@ from calibration.judging.request import check_frames_per_window
 from calibration.judging.search import FRAMES_PER_WINDOW
 from calibration.ranges.record import METHODS
 from calibration.selection.request import FRAMES, WINDOWS, ImageSource
+from edge.engine_manifest import MANIFEST_FILE, read_engine
 from edge.errors import UsageError
 
 BEST = "best"
@@ -40,9 +41,8 @@ class CalibrationRequest:
     every: int = 1  # of the samples
     frames_per_window: float = FRAMES_PER_WINDOW  # that one run of the encoder serves
     by_macs: bool = False  # blocks are ranked by multiply-accumulates, whatever GPU is here
-    plugin: Path | None = (
-        None  # of `tilefix plugin build`, for the engines that blocks are timed by
-    )
+    # Folder of `tilefix plugin build`, or of an engine: for the engines that blocks are timed with.
+    plugin: Path | None = None
     seed: int = 0
     threads: int = 2
     provider: str = "cpu"  # of ONNX Runtime, for the ranges; or "cuda"
@@ -56,9 +56,11 @@ class CalibrationRequest:
 
         Raises:
             UsageError: a budget that is no number of points, labels that are not there, or a window
-                that serves less than a frame; a shard that cannot be.
+                that serves less than a frame; a shard that cannot be; a plugin that nobody reads.
+            ExecutorError: a plugin that is missing, damaged or not the one that was built.
         """
         self._check_shards()
+        self._check_plugin()
         check_frames_per_window(self.frames_per_window)
         if not 0 < self.budget_points < 100:
             raise UsageError(
@@ -93,6 +95,29 @@ class CalibrationRequest:
                 expected="--shards or --equalise",
                 found="both: every shard would write the equalised graphs anew",
                 do="leave --shards out",
+            )
+
+    def _check_plugin(self) -> None:
+        """Else a device is asked with it after hours, and a wrong one is no more than a reason."""
+        if self.plugin is None:
+            return
+        if self.by_macs:
+            raise UsageError(
+                "blocks that are ranked by MACs are not timed, so no plugin is read",
+                expected="--by-macs or --plugin",
+                found=f"--by-macs --plugin {self.plugin}",
+                do="leave one of them out",
+            )
+        from export.plugin.build import read_manifest
+
+        if not (self.plugin / MANIFEST_FILE).is_file():
+            read_manifest(self.plugin)
+        elif not read_engine(self.plugin).key.plugin_sha256:
+            raise UsageError(
+                f"the engine in {self.plugin} has no plugin",
+                expected="a folder of `tilefix plugin build`, or of an engine with its plugin",
+                found="an engine of a graph without custom nodes",
+                do="leave --plugin out, or give the engine of the localizer",
             )
 
     @property
