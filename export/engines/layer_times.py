@@ -83,6 +83,7 @@ def time_layers(
     Raises:
         ExecutorError: a profiler that is missing or says nothing, a table that cannot be read, or a
             refusal of the library or the device; all is given back.
+        ClickError: more clicks than an engine was built for.
     """
     if not hasattr(trt.module, "IProfiler"):
         raise _silent(trt, "a library without a profiler of layers")
