@@ -2,148 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
-import msgspec
-import onnx
 import pytest
-from small_graphs import small_bundle, small_encoder, small_localizer
+from hand_timed import HandMade, by_number, failing
 
-from calibration.judging import device_latency
 from calibration.judging.device_latency import DeviceTrial, ranked_on_device
 from calibration.judging.record import RankedBy, Ranking
-from calibration.judging.request import NOT_ASKED, JudgeRequest
-from calibration.quantization.int8_graphs import FloatGraphs
-from calibration.ranges.record import Ranges, TensorRange
-from edge.bundle import ENCODER, LOCALIZER, Bundle
+from edge.bundle import ENCODER, LOCALIZER
 from edge.engine_manifest import ENGINES_VARIABLE, engines_folder, read_engine
-from edge.errors import ExecutorError
-from export.engines import build, device, toolkit
-from export.engines.layer_table import layers_of_profile
-from export.engines.layer_times import EngineTimes, LayerTime
-
-FAKE = Path(__file__).parents[2] / "support/fake_toolkit"
-
-
-def named(graph: bytes) -> bytes:
-    """The graph with a module's path for the weights of each convolution, so that it has blocks."""
-    model = onnx.load_from_string(graph)
-    names = [node.input[1] for node in model.graph.node if node.op_type == "Conv"]
-    paths = {name: f"model.part.{number}.weight" for number, name in enumerate(names)}
-    for tensor in model.graph.initializer:
-        tensor.name = paths.get(tensor.name, tensor.name)
-    for node in model.graph.node:
-        node.input[:] = [paths.get(name, name) for name in node.input]
-    return model.SerializeToString()
-
-
-@pytest.fixture
-def bundle(tiny, tmp_path) -> Bundle:
-    graphs = {
-        f"{precision}/{kind}": named(make(precision == "fp16"))
-        for precision in ("fp32", "fp16")
-        for kind, make in ((ENCODER, small_encoder), (LOCALIZER, small_localizer))
-    }
-    return small_bundle(tmp_path / "bundle", tiny.tiny_manifest(), graphs)
-
-
-@pytest.fixture
-def request_of(bundle, tmp_path) -> JudgeRequest:
-    graphs = FloatGraphs(bundle)
-    entries = tuple(
-        TensorRange(
-            tensor=name,
-            amax=1.0,
-            lowest=-1.0,
-            highest=1.0,
-            saturated_share=0.0,
-            method="minmax",
-            graph=kind,
-        )
-        for kind, names in graphs.observed.items()
-        for name in names
-    )
-    ranges = Ranges(
-        graph_sha256={}, selection_sha256="", method="minmax", preprocessing="", entries=entries
-    )
-    return JudgeRequest(
-        bundle=bundle,
-        ranges={"minmax": ranges},
-        selection=SimpleNamespace(),
-        work=tmp_path / "work",
-        graphs=graphs,
-    )
-
-
-@pytest.fixture
-def orin(monkeypatch) -> None:
-    """TensorRT 10.3 on an Orin: the fake toolkit, built with in the real process."""
-    monkeypatch.setenv("FAKE_VERSION", "10.3.0.30")
-    monkeypatch.setenv("FAKE_FAULT", "")
-    monkeypatch.delenv(ENGINES_VARIABLE, raising=False)
-    monkeypatch.setenv("PYTHONPATH", str(FAKE))
-    monkeypatch.syspath_prepend(str(FAKE))
-    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
-    monkeypatch.setattr(device, "local_gpu", lambda: device.Gpu("Orin (16 SM)", 87))
-    monkeypatch.setattr(toolkit, "TOOLKITS", ("tensorrt",))
-
-
-@pytest.fixture
-def plugin(tmp_path) -> Path:
-    """A folder as `tilefix plugin build` leaves it, with a library of no use."""
-    import platform
-
-    from export.plugin.build import LIBRARY, sha256_of
-
-    folder = tmp_path / "plugin"
-    folder.mkdir()
-    (folder / LIBRARY).write_bytes(b"a library")
-    values = {
-        "schema_version": 1,
-        "library": LIBRARY,
-        "library_sha256": sha256_of(folder / LIBRARY),
-        "library_bytes": 9,
-        "sources_sha256": {},
-        "target": platform.machine(),
-        "archs": [87],
-        "nvcc_release": "13.0",
-        "tensorrt_headers": "10.14.1",
-        "command": [],
-        "spilled_bytes": 0,
-    }
-    (folder / "plugin.json").write_text(json.dumps(values))
-    return folder
-
-
-class HandMade:
-    """A timer that says of each layer of an engine what a function says of its name and type."""
-
-    def __init__(self, told: Callable[[str, str], float]) -> None:
-        self.told, self.jobs = told, []
-
-    def __call__(self, job, folder) -> tuple[EngineTimes, ...]:
-        self.jobs.append(job)
-        return tuple(self.times(Path(each)) for each in job.engines)
-
-    def times(self, engine: Path) -> EngineTimes:
-        precision = read_engine(engine).key.precision
-        rows = json.loads((engine / "engine.plan").read_bytes())["layers"]
-        layers = layers_of_profile(json.dumps({"Layers": rows}), 0)
-        return EngineTimes(tuple(LayerTime(x, self.told(x.nodes[0], precision)) for x in layers))
-
-
-def by_number(node: str, precision: str) -> float:
-    """Convolution n of a graph takes n ms, in INT8 half of it, or a quarter more from 7 on."""
-    if node.startswith("node_conv_"):
-        number = float(node.removeprefix("node_conv_"))
-        return number * (1.0 if precision == "fp16" else 0.5 if number < 7 else 1.25)
-    return 0.125 if node.startswith(("QuantizeLinear", "node_cast")) else 0.0
-
+from export.engines import build, device
 
 E3, E5, E6, E9 = (f"{ENCODER}/part.{number}" for number in range(4))  # by their node_conv_N
 L3, L5 = (f"{LOCALIZER}/part.{number}" for number in range(2))
@@ -188,39 +56,6 @@ def test_what_blocks_save_by_layers_of_engines_that_are_really_built(
     monkeypatch.setattr(device, "local_gpu", lambda: device.Gpu("Orin (8 SM)", 87))
     other = ranked_on_device(request_of, DeviceTrial(plugin=plugin, timer=failing)).ranking
     assert other == Ranking(by=RankedBy.MACS, reason="the device is gone: status 700")
-
-
-def failing(job, folder):
-    raise ExecutorError("the device is gone", expected="it", found="status 700", do="restart")
-
-
-def test_a_device_that_fails_in_the_middle_loses_nothing_but_the_ranking(
-    request_of, orin, plugin, monkeypatch
-):
-    """The encoder was timed, the localizer fails: no half of a ranking, and the next try is new."""
-    hand, told = HandMade(by_number), []
-    made = []
-    real = build.build_engine
-
-    def once_each(bundle, kind, precision, settings):
-        engine = real(bundle, kind, precision, settings)
-        made.append(engine.new)
-        return engine
-
-    def half(job, folder):
-        return failing(job, folder) if job.features else hand(job, folder)
-
-    monkeypatch.setattr(build, "build_engine", once_each)
-    asked = ranked_on_device(
-        request_of, DeviceTrial(plugin=plugin, timer=half), lambda *step: told.append(step)
-    )
-    reason = "the device is gone: status 700"
-    assert asked.ranking == Ranking(by=RankedBy.MACS, reason=reason)
-    assert told[-1] == (f"blocks are ranked by MACs: {reason}", 0, 0)
-    assert len(hand.jobs) == 1
-    found = ranked_on_device(request_of, DeviceTrial(plugin=plugin, timer=hand)).ranking
-    assert found.by is RankedBy.LATENCY and len(found.saved_ms) == 6
-    assert made == [True] * 4 + [False] * 4  # engines that were finished are kept
 
 
 def test_engines_of_the_bundle_and_their_plugin_are_used(request_of, orin, plugin):
@@ -275,72 +110,3 @@ def test_an_engine_for_other_clicks_brings_its_plugin_all_the_same(request_of, o
         key = read_engine(Path(each)).key
         assert key.click_buckets == (4,)
         assert key.plugin_sha256 == before.manifest.key.plugin_sha256 != ""
-
-
-def test_a_disk_that_refuses_is_a_reason(request_of, orin, plugin, monkeypatch):
-    def full(*args, **named):
-        raise OSError(errno.ENOSPC, "No space left on device", "graphs")
-
-    monkeypatch.setattr(device_latency, "write_kept", full)
-    told = []
-    asked = ranked_on_device(
-        request_of, DeviceTrial(plugin=plugin), lambda *step: told.append(step)
-    )
-    reason = "[Errno 28] No space left on device: 'graphs'"
-    assert asked.ranking == Ranking(by=RankedBy.MACS, reason=reason)
-    assert told[-1] == (f"blocks are ranked by MACs: {reason}", 0, 0)
-
-
-def test_a_report_that_is_no_report_is_a_reason(request_of, orin, plugin):
-    def damaged(job, folder):
-        return msgspec.json.decode(b"{", type=EngineTimes)
-
-    asked = ranked_on_device(request_of, DeviceTrial(plugin=plugin, timer=damaged))
-    assert asked.ranking == Ranking(by=RankedBy.MACS, reason="Input data was truncated")
-
-
-def test_times_that_cannot_be_read_again_are_measured_anew(request_of, orin, plugin):
-    trial = DeviceTrial(plugin=plugin, timer=HandMade(by_number))
-    found = ranked_on_device(request_of, trial).ranking
-    (kept,) = request_of.work.glob("device-latency-*.json")
-    whole = kept.read_bytes()
-    kept.write_bytes(whole[:40])
-    assert ranked_on_device(request_of, trial).ranking == found
-    assert len(trial.timer.jobs) == 4 and kept.read_bytes() == whole
-
-
-@pytest.mark.parametrize(
-    ("spoil", "reason"),
-    [
-        (lambda patch: patch.setattr(device, "local_gpu", lambda: None), "this machine has no GPU"),
-        (lambda patch: patch.setattr(toolkit, "TOOLKITS", ()), "no TensorRT is installed"),
-        (lambda patch: None, "has custom nodes, and no plugin was given for them: no --plugin"),
-    ],
-    ids=["no GPU", "no TensorRT", "no plugin"],
-)
-def test_what_is_missing_is_the_reason(request_of, orin, monkeypatch, spoil, reason):
-    spoil(monkeypatch)
-    asked = ranked_on_device(request_of, DeviceTrial(timer=pytest.fail))
-    assert asked.ranking.by is RankedBy.MACS and reason in asked.ranking.reason
-    assert asked.ranking.saved_ms == {} and len(asked.ranking.reason) <= 300
-    assert asked.graphs is request_of.graphs
-
-
-def test_a_build_that_fails_and_layers_that_cannot_be_told_are_reasons(
-    request_of, orin, plugin, monkeypatch
-):
-    monkeypatch.setenv("FAKE_FAULT", "SIGABRT")
-    asked = ranked_on_device(request_of, DeviceTrial(plugin=plugin, timer=pytest.fail))
-    assert "the process that builds the engine ended without an answer" in asked.ranking.reason
-    monkeypatch.setenv("FAKE_FAULT", "")
-    hidden = lambda job, folder: (EngineTimes((), 1.0, ("{ForeignNode[a...b]}",)),) * 2  # noqa: E731
-    asked = ranked_on_device(request_of, DeviceTrial(plugin=plugin, timer=hidden))
-    assert asked.ranking.reason == (
-        "the engine's layers cannot be told by the blocks of the model: 100%: {ForeignNode[a...b]}"
-    )
-
-
-def test_nobody_asks_the_device_where_macs_are_wanted(request_of, monkeypatch):
-    monkeypatch.setattr(device, "local_gpu", pytest.fail)
-    asked = ranked_on_device(request_of, DeviceTrial(by_macs=True))
-    assert asked.ranking == NOT_ASKED and not request_of.work.exists()
