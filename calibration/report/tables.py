@@ -13,7 +13,6 @@ from calibration.judging.record import (
     Ranking,
     RealScore,
 )
-from calibration.judging.verdict import ranking_sentence
 from edge.page_parts import table
 
 
@@ -99,10 +98,9 @@ def real_table(real: RealScore) -> str:
 
 
 def ranking_part(ranking: Ranking) -> str:
-    """What blocks were ranked by; where it was latency, also what no block answers for."""
-    words = f"<p>{html.escape(ranking_sentence(ranking))}</p>"
+    """The times that blocks were ranked by; which measure it was, and why, is among the reasons."""
     if ranking.by is not RankedBy.LATENCY:
-        return words
+        return ""
     head = ("graph", "FP16, ms", "of it in no block", "INT8, ms", "of it in no block")
     rows = [
         (
@@ -118,7 +116,7 @@ def ranking_part(ranking: Ranking) -> str:
         f"<p>Sums of layers under the profiler, medians of {ranking.runs} runs by turns, "
         f"{ranking.clicks} clicks; in no block: reformats, attention and the like.</p>"
     )
-    return words + under + table(head, rows, words=1)
+    return under + table(head, rows, words=1)
 
 
 def change_words(change: Change) -> str:

@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from calibration.judging.record import GraphLatency, Outcome, RankedBy, Ranking
+from calibration.judging.record import GraphLatency, Judgement, Outcome, RankedBy, Ranking
+from calibration.judging.verdict import ranking_sentence
 from calibration.ranges.finding import find_ranges
 from calibration.ranges.histogram import HistogramBuilder, Scratch
 from calibration.ranges.histogram_file import Identity, TensorHistograms
@@ -152,12 +153,17 @@ def test_the_legend_names_the_methods_that_were_tried(evidence: Evidence) -> Non
     assert "</i>minmax" in text and "</i>mse" not in text and "</i>mse" in page(evidence)
 
 
-def test_the_page_says_what_blocks_were_ranked_by(evidence: Evidence) -> None:
+def ranked_by(judgement: Judgement, ranking: Ranking) -> Judgement:
+    """The judgement with a ranking, which the judge tells among the reasons too."""
+    reasons = (*judgement.reasons, ranking_sentence(ranking))
+    return msgspec.structs.replace(judgement, ranking=ranking, reasons=reasons)
+
+
+def test_the_page_says_once_what_blocks_were_ranked_by(evidence: Evidence) -> None:
     assert "blocks ranked by" not in page(evidence)  # of an earlier version, which did not tell
     why = Ranking(by=RankedBy.MACS, reason="no GPU <here>")
-    judgement = msgspec.structs.replace(evidence.judgement, ranking=why)
-    text = page(dataclasses.replace(evidence, judgement=judgement))
-    assert "blocks ranked by MACs: no GPU &lt;here&gt;" in text
+    text = page(dataclasses.replace(evidence, judgement=ranked_by(evidence.judgement, why)))
+    assert text.count("blocks ranked by MACs: no GPU &lt;here&gt;") == 1
     assert "saves" not in text.split("Sensitivity by block")[1].split("<h2>")[0]
 
     timed = Ranking(
@@ -177,10 +183,10 @@ def test_the_page_says_what_blocks_were_ranked_by(evidence: Evidence) -> None:
     )
     blocks = tuple(
         msgspec.structs.replace(each, latency_ms=0.5 + number)
-        for number, each in enumerate(judgement.sensitivity)
+        for number, each in enumerate(evidence.judgement.sensitivity)
     )
-    judgement = msgspec.structs.replace(judgement, ranking=timed, sensitivity=blocks)
+    judgement = msgspec.structs.replace(ranked_by(evidence.judgement, timed), sensitivity=blocks)
     text = page(dataclasses.replace(evidence, judgement=judgement))
     for words in ("on Orin (16 SM), TensorRT 10.3.0", "4.25 ms", "11.500", "1.375", "7.250"):
-        assert words in text
+        assert text.count(words) == 1
     assert "saves 1.500 ms" in text and "medians of 100 runs by turns, 4 clicks" in text
