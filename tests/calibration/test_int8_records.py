@@ -75,6 +75,18 @@ def test_the_words_under_it_are_the_judgement() -> None:
         assert f"{share:.0%}".replace("%", " %") + f" {words}" in text and share <= 0.30
 
 
+def test_what_a_calibration_took_is_the_record() -> None:
+    text = " ".join(MAIN.split())
+    took = json.loads((RECORDS / "int8" / "duration.json").read_text())
+    assert f"For {took['frames_chosen']} frames and {took['windows_chosen']} windows" in text
+    assert f"among {took['frames_looked_at']} and {took['windows_looked_at']} took" in text
+    choice_s, ranges_s = took["selection_s"], took["ranges_and_qdq_s"]
+    assert f"took {choice_s:.0f} s, ranges and Q/DQ {ranges_s:.0f} s" in text
+    assert f"{took['peak_kib'] * 1024 / 1e9:.1f} GB at most" in text
+    assert choice_s + ranges_s <= 300
+    assert took["peak_kib"] * 1024 <= 3e9
+
+
 def test_the_record_says_which_block_would_be_left_first() -> None:
     order = ranked(JUDGEMENT.sensitivity, JUDGEMENT.frames_per_window)
     assert f"`{order[0].block}` would be the first" in " ".join(INT8.split())
