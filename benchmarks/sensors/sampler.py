@@ -25,6 +25,7 @@ RATE_HZ = 10.0
 HEAT_EVERY = 10  # ticks: temperatures are slow
 BESIDE_EVERY = 5  # ticks
 LEAST_SAMPLES = 5  # of power in a measurement, to speak of its energy
+RESOLUTION_W = 1e-3  # finer than the steps of any such rail: what lies within it is rounding
 SETTLE_S = 0.5  # of the idle time, left out: what ran before still cools down
 
 
@@ -153,7 +154,7 @@ class Sampler:
                 f"{LEAST_SAMPLES}"
             )
         mean = mean_power(samples, start_s, start_s + duration_s)
-        if mean.watts <= self._idle.watts:
+        if mean.watts - self._idle.watts < RESOLUTION_W:
             return Unknown(
                 f"{self._supply.name}: {mean.watts:.2f} W on average, no more than the "
                 f"{self._idle.watts:.2f} W when idle"
