@@ -28,6 +28,7 @@ from edge.manifest import (
     content_sha256,
     parse_manifest,
 )
+from edge.sinks import not_written
 
 ENCODER = "reference_encoder"
 LOCALIZER = "localizer"
@@ -164,6 +165,7 @@ def write_bundle(
 
     Raises:
         BundleError: the folder exists, a name leaves the folder, or the manifest cannot be meant.
+        OutputError: no room, or no permission; no half bundle is left.
         MissingLibraryError: `tomli_w` (extra `export`) is not installed.
     """
     try:
@@ -185,8 +187,11 @@ def write_bundle(
         )
     for name in files:
         check_relative(name, str(target))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise not_written(target, error) from error
     try:
         hashes = {name: _put(new / name, content) for name, content in sorted(files.items())}
         filled = msgspec.structs.replace(manifest, schema=SCHEMA, files=hashes)
@@ -205,8 +210,11 @@ def write_bundle(
             shutil.rmtree(old)
         else:
             new.rename(target)
-    except BaseException:  # also Ctrl-C: leave no half bundle behind
+    except BaseException as error:  # also Ctrl-C: leave no half bundle behind
         shutil.rmtree(new, ignore_errors=True)
+        # A file to copy that is not there is the caller's, and no matter of the target.
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            raise not_written(target, error) from error
         raise
     return Bundle.open(target)
 

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -94,7 +96,8 @@ def tilefix() -> None:
 def main() -> None:
     """Run the command; a tilefix error ends with its four-part text and its own exit code.
 
-    So does a library of an extra that is not installed: which verb needs which shows on import.
+    So does a library of an extra that is not installed: which verb needs which shows on import. And
+    so does a full disk, wherever it was met.
     """
     try:
         tilefix()
@@ -105,6 +108,12 @@ def main() -> None:
         if missing is None:
             raise
         _end(missing)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        from edge.sinks import not_written
+
+        _end(not_written(Path(error.filename or "the output"), error))
 
 
 def _end(error: TilefixError) -> NoReturn:
