@@ -64,7 +64,7 @@ def test_the_words_under_it_are_the_judgement() -> None:
     assert JUDGEMENT.outcome is Outcome.ACCEPTED and JUDGEMENT.left_float == ()
     assert JUDGEMENT.real is not None and JUDGEMENT.base is not None
     text = " ".join(MAIN.split())
-    assert f"ranges by {JUDGEMENT.method}," in text
+    assert f"ranges of 32 frames and 32 windows by {JUDGEMENT.method}," in text
     changed, sightings = len(JUDGEMENT.real.changed), JUDGEMENT.real.sightings
     assert f"{changed} of {sightings} verdicts changed" in text
     ratios = JUDGEMENT.latency_ratio
