@@ -11,7 +11,7 @@ from small_backbones import small_model
 from torch import nn
 
 from edge.bundle import ENCODER, LOCALIZER
-from export.graphs import export_graphs, export_precisions
+from export.graphs import export_precisions
 from tests.support.settled_lite import settled_lite
 from training.models import build
 from training.models.lite import Lite
@@ -32,16 +32,16 @@ def small_published(once: MadeOnce, name: str, **options: object) -> tuple[nn.Mo
     return model, {(p, kind): home / p / f"{kind}.onnx" for p in FLOATS for kind in kinds}
 
 
-def full_ocgnet(once: MadeOnce) -> dict[str, Path]:
-    """The float16 graphs of OCGNet by kind, at its published size, with random weights."""
+def full_ocgnet(once: MadeOnce) -> Paths:
+    """OCGNet's graphs in both float precisions, at its published size, with random weights."""
 
     def make(folder: Path) -> None:
         with quick_random_weights():
             model = build("ocgnet").eval()
-        export_graphs(model, folder, "fp16")
+        export_precisions(model, {p: folder / p for p in FLOATS})
 
     home = once("full-ocgnet", make)
-    return {kind: home / f"{kind}.onnx" for kind in (ENCODER, LOCALIZER)}
+    return {(p, kind): home / p / f"{kind}.onnx" for p in FLOATS for kind in (ENCODER, LOCALIZER)}
 
 
 def settled_graphs(once: MadeOnce) -> tuple[Lite, dict[str, Path]]:

@@ -110,7 +110,7 @@ def test_ocgnet_counts_as_published(once):
     its 45 channels are those of one anchor at one cell. Torch counts both parts to the last digit.
     """
     paths = full_ocgnet(once)
-    encoder, localizer = (count_graph(paths[kind], 1).macs for kind in (ENCODER, LOCALIZER))
+    encoder, localizer = (count_graph(paths["fp16", kind], 1).macs for kind in (ENCODER, LOCALIZER))
     with torch.device("meta"):
         model = build("ocgnet").eval()
         assert encoder == macs_in_torch(model.encode_reference, (torch.empty(1, 3, 1024, 1024),))

@@ -164,7 +164,8 @@ def test_a_published_model_at_full_size(with_plugin, tiny, tmp_path, once):
     """OCGNet with random weights: windows of 1024 px, its own attention before the plugin."""
     from exported_once import full_ocgnet
 
-    graphs = {f"fp16/{kind}": path.read_bytes() for kind, path in full_ocgnet(once).items()}
+    paths = {key: path for key, path in full_ocgnet(once).items() if key[0] == "fp16"}
+    graphs = {f"{p}/{kind}": path.read_bytes() for (p, kind), path in paths.items()}
     bundle = small_bundle(tmp_path / "ocgnet", tiny.tiny_manifest(), graphs)
     encoder = build_engine(bundle, ENCODER, "fp16", with_plugin).manifest
     assert encoder.layers.convolutions == {"Half": 64}
@@ -215,11 +216,10 @@ def test_the_shipped_bundle_in_int8(with_plugin, tmp_path):
 
 
 def test_a_published_model_in_int8(with_plugin, tiny, tmp_path, once):
-    """OCGNet with random weights, few blocks and small windows."""
-    from exported_once import small_published
+    """OCGNet at its published size, with random weights."""
+    from exported_once import full_ocgnet
 
-    _, paths = small_published(once, "ocgnet", fold_head=False)
-    graphs = {f"{p}/{kind}": path.read_bytes() for (p, kind), path in paths.items()}
+    graphs = {f"{p}/{kind}": path.read_bytes() for (p, kind), path in full_ocgnet(once).items()}
     bundle = small_bundle(tmp_path / "ocgnet", tiny.tiny_manifest(), graphs)
     shares = int8_share(bundle, tmp_path / "int8", with_plugin)
     assert min(shares.values()) >= 0.95, shares
