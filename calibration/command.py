@@ -238,13 +238,13 @@ def _refuse_unread() -> None:
 
 def _tell(made: Calibrated, work: Path) -> None:
     from calibration.int8_bundle import REPORT
+    from calibration.judging.verdict import headline
 
     judgement = made.judgement
     selection = made.seen.selection.selection
     for note in (*selection.notes, *made.seen.ranges[judgement.method].notes):
         click.echo(f"note: {note}", err=True)
-    alone = ", by agreement alone" if judgement.base is None else ""
-    click.echo(f"{judgement.outcome.value}{alone}, ranges by {judgement.method}")
+    click.echo(f"{headline(judgement)}, ranges by {judgement.method}")
     for block in judgement.left_float:
         click.echo(f"  float16: {block}")
     for reason in judgement.reasons:

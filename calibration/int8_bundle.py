@@ -66,8 +66,10 @@ def write_int8_bundle(
 def summary(judgement: Judgement) -> dict[str, object]:
     """The judgement in the few words that `bundle.toml` holds."""
     blocks = f": {', '.join(judgement.left_float)}" if judgement.outcome is Outcome.MIXED else ""
+    features = judgement.int8_features
     return {
         "outcome": f"{judgement.outcome.value}{blocks}",
+        **({} if features is None else {"int8_features": features.verdict.value}),
         "method": judgement.method,
         "budget_points": judgement.budget_points,
         "reasons": list(judgement.reasons),

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from calibration.judging.line_file import LineFile
-from calibration.judging.locating import Answer, answers_id
+from calibration.judging.locating import PLAIN, Answer, answers_id, as_stored
 from calibration.judging.priors import Progress
 from calibration.judging.record import AgreementScore
 from calibration.judging.scores import CLOSE_IOU, acceptance_of
@@ -46,14 +46,17 @@ def selection_answers(
     folder: SelectionFolder,
     work: Path,
     progress: Progress | None = None,
+    stored: str = PLAIN,
 ) -> dict[str, Answer]:
     """Answers on four seeded clicks of frames in windows, by names of both.
+
+    `stored`: how a feature store holds the features in between, "float16" or "int8".
 
     Raises:
         CalibrationError, OutputError, ExecutorError: a picture, the disk or a graph.
     """
     digest = hashlib.sha256(folder.selection.digest().encode()).hexdigest()[:16]
-    name = f"selection-{answers_id(bundle, precision)}-{digest}.jsonl"
+    name = f"selection-{answers_id(bundle, precision, stored)}-{digest}.jsonl"
     lines = LineFile(work / name, FrameAnswers)
     todo = meetings(folder)
     localizer: Localizer | None = None
@@ -69,9 +72,8 @@ def selection_answers(
                 if feature is None:
                     pixels = folder.read(window)
                     valid = np.ones(pixels.shape[:2], bool)
-                    feature = localizer.encode(
-                        ReferenceWindow(pixels, valid, None, window.file, "selection")
-                    )
+                    seen = ReferenceWindow(pixels, valid, None, window.file, "selection")
+                    feature = as_stored(localizer.encode(seen), bundle, stored)
                 clicks = fitted_clicks(frame, folder.selection.frame_px)
                 answer = Answer.of(localizer.locate(folder.read(frame), clicks, feature))
                 line = FrameAnswers(key, answer)

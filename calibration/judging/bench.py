@@ -80,11 +80,13 @@ class Bench:
             file_bytes=graph_bytes(bundle, precision),
         )
 
-    def agreement(self, bundle: Bundle, precision: str, name: str) -> AgreementScore:
+    def agreement(
+        self, bundle: Bundle, precision: str, name: str, stored: str = PLAIN
+    ) -> AgreementScore:
         """A candidate's boxes and verdicts on the selection's own pictures."""
         place = self.request.selection, self.request.work, self.progress
         before = selection_answers(self.request.bundle, BASE, *place)
-        after = selection_answers(bundle, precision, *place)
+        after = selection_answers(bundle, precision, *place, stored=stored)
         pairs = [(before[key], after[key]) for key in before]
         return score_agreement(name, [a for a, _ in pairs], [b for _, b in pairs], self.acceptance)
 

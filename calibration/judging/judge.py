@@ -13,8 +13,9 @@ from calibration.judging.bench import BASE, Bench
 from calibration.judging.budget import Finding, apply_budget
 from calibration.judging.candidates import int8_share, write_candidate, write_kept
 from calibration.judging.environment import environment
+from calibration.judging.feature_store import StoreBench
 from calibration.judging.latency import latency_ratio
-from calibration.judging.locating import INT8, answers_id
+from calibration.judging.locating import answers_id
 from calibration.judging.priors import Progress
 from calibration.judging.real_frames import (
     RememberedAligner,
@@ -27,6 +28,7 @@ from calibration.judging.record import (
     AgreementScore,
     BlockSensitivity,
     CandidateScore,
+    FeatureVerdict,
     Judgement,
     Outcome,
     RealScore,
@@ -36,6 +38,7 @@ from calibration.judging.search import Found, ranking_of, search
 from calibration.judging.sensitivity import sensitivities
 from calibration.judging.verdict import (
     counted,
+    little_sentences,
     method_sentence,
     outcome_of,
     ranking_sentence,
@@ -110,24 +113,32 @@ class _Judge:
         flying = self.candidate(ranges, left, FLIES)
         if labelled:  # else the search has done it
             self.agreement.append(bench.agreement(flying, FLIES.value, name_of(method, left)))
-        stored = self.in_store(flying, method, left) if labelled and request.int8_features else ()
         real = self.real(flying)
+        outcome = outcome_of(found, real)
+        store = StoreBench(bench, request.budget_points)
+        features = None
+        if request.int8_features:
+            kept = None if outcome is Outcome.REJECTED else flying
+            features = store.judge(kept, FLIES.value, name_of(method, left), method, left)
         on_cpu = self.candidate(ranges, left, ON_CPU)
         in_cpu_form = self.score(on_cpu, ON_CPU, method, left)
         ratios = latency_ratio(request.bundle, on_cpu, progress=self.progress)
-        outcome = outcome_of(found, real)
+        self.agreement += store.agreement
         shares = {} if outcome is Outcome.REJECTED else int8_share(self.graphs, left)
         return self.judgement(
-            base, [*floats, *self.scores, *stored, in_cpu_form[0]], blocks, found, real, outcome,
+            base, [*floats, *self.scores, *store.scores, in_cpu_form[0]], blocks, found, real,
+            outcome,
             reasons=(
+                *little_sentences(outcome, shares, left, self.ranking),
                 *reasons_of(
                     found, request.budget_points, self.scores, in_cpu_form, real
                 ),
+                *([features.sentence] if features else []),
                 ranking_sentence(self.ranking),
                 method_sentence(self.likeness, method),
                 *share_sentences(shares),
             ),
-            method=method, left=left, ratios=ratios, shares=shares,
+            method=method, left=left, ratios=ratios, shares=shares, features=features,
         )  # fmt: skip
 
     def judgement(
@@ -144,6 +155,7 @@ class _Judge:
         left: tuple[str, ...],
         ratios: dict[str, float],
         shares: dict[str, float],
+        features: FeatureVerdict | None,
     ) -> Judgement:
         request, hashes = self.request, {}
         kept = request.work / KEPT
@@ -161,6 +173,7 @@ class _Judge:
             sensitivity=blocks,
             frames_per_window=request.frames_per_window,
             ranking=self.ranking,
+            int8_features=features,
             agreement=tuple(self.agreement),
             real=real,
             latency_ratio=ratios,
@@ -205,11 +218,6 @@ class _Judge:
             self.agreement.append(found)
             agreement = found.box_iou_median
         return score, apply_budget(score.regimes, self.request.budget_points, agreement)
-
-    def in_store(self, flying: Bundle, method: str, left: tuple[str, ...]) -> tuple[CandidateScore]:
-        """The kept candidate with its features from a store in int8; it decides nothing."""
-        name = f"{name_of(method, left)}, features in int8"
-        return (self.bench.score(flying, FLIES.value, name, method, left, INT8),)
 
     def real(self, candidate: Bundle) -> RealScore | None:
         """Labelled frames, before and after."""

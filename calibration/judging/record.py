@@ -30,6 +30,14 @@ class RankedBy(str, Enum):
     MACS = "MACs"
 
 
+class StoreVerdict(str, Enum):
+    """What becomes of features in INT8 in a store."""
+
+    HELD = "held"  # the budget holds with them
+    COSTS = "costs too much"
+    UNDECIDED = "undecided"  # too few labelled clicks, or an interval that is too wide
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """A difference in points with its 95 % interval, by paired bootstrap over samples."""
 
@@ -111,6 +119,13 @@ class BlockSensitivity(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: float | None = None  # what INT8 saves on a device; None: not measured
 
 
+class FeatureVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a store may hold its features in INT8, and why; it changes no outcome of graphs."""
+
+    verdict: StoreVerdict
+    sentence: str  # which is among the reasons too
+
+
 class GraphLatency(msgspec.Struct, frozen=True, kw_only=True):
     """Milliseconds of one run of a graph's two engines, the sums of their layers' medians."""
 
@@ -154,4 +169,5 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     frames_per_window: float = 1.0  # the encoder's weight in the search; 1: both graphs alike
     ranking: Ranking | None = None  # of the blocks; None: not told, by an earlier version
+    int8_features: FeatureVerdict | None = None  # None: not asked for
     schema: str = SCHEMA

@@ -8,6 +8,7 @@ from calibration.judging.budget import UPPER_BUDGETS, Finding, Holding, enough_l
 from calibration.judging.record import (
     LEAST_CLICKS,
     CandidateScore,
+    Judgement,
     Outcome,
     RankedBy,
     Ranking,
@@ -17,6 +18,7 @@ from calibration.judging.record import (
 from calibration.judging.search import LEAST_GAIN, Found
 
 MOSTLY = 0.5  # of a graph's multiply-accumulates
+LITTLE = 0.1  # of them: what runs twice as fast then saves a twentieth, and Q/DQ cost as well
 
 
 def outcome_of(found: Found, real: RealScore | None) -> Outcome:
@@ -90,6 +92,52 @@ def ranking_sentence(ranking: Ranking) -> str:
         f"blocks ranked by the milliseconds that INT8 saves of them on {ranking.device}; of both "
         f"graphs, one run of each, {saved:.2f} ms"
     )
+
+
+def headline(judgement: Judgement) -> str:
+    """The outcome with what must be known of it at once."""
+    words = judgement.outcome.value
+    if judgement.outcome is Outcome.REJECTED:
+        return words
+    if judgement.base is None:
+        words += ", by agreement alone"
+    shares = judgement.int8_share_of_macs.values()
+    if shares and max(shares) < LITTLE:
+        words += f", but at most {percent(max(shares))} of the work is INT8"
+    return words
+
+
+def little_sentences(
+    outcome: Outcome, shares: Mapping[str, float], left_float: Sequence[str], ranking: Ranking
+) -> tuple[str, ...]:
+    """Of each graph that is hardly INT8 at all: an acceptance that changes next to nothing.
+
+    Args:
+        outcome: of the judgement.
+        shares: graph -> share of its multiply-accumulates in INT8; empty: rejected.
+        left_float: blocks that the search left in float16.
+        ranking: where a device was asked, its times tell of the speed, and nothing is expected.
+    """
+    sentences = []
+    for kind, share in shares.items():
+        if share >= LITTLE:
+            continue
+        searched = any(block.startswith(f"{kind}/") for block in left_float)
+        why = "by policy and because its blocks cost too much" if searched else "by policy"
+        part = f"only {percent(share)}" if share else "none"
+        words = (
+            f"{outcome.value}, but {part} of the multiply-accumulates of the {kind} are INT8: "
+            f"the rest is float16 {why}"
+        )
+        if ranking.by is RankedBy.MACS:
+            words += ", expect no gain in speed"
+        sentences.append(words)
+    return tuple(sentences)
+
+
+def percent(share: float) -> str:
+    """A share that is no zero is not rounded to one: "0.3 %", "2 %"."""
+    return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.1g} %"
 
 
 def share_sentences(shares: Mapping[str, float]) -> tuple[str, ...]:

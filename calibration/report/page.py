@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from calibration.judging.record import CandidateScore, Judgement, Outcome, RegimeScore
+from calibration.judging.verdict import headline
 from calibration.quantization.qdq import Form
 from calibration.ranges.histogram_file import TensorHistograms
 from calibration.ranges.record import Ranges
@@ -60,9 +61,9 @@ def page(shown: Evidence) -> str:
         _ranges(shown),
         _sheet(shown),
     ]
-    outcome, colour = judgement.outcome.value, words[judgement.outcome]
-    if judgement.base is None and judgement.outcome is not Outcome.REJECTED:
-        outcome, colour = f"{outcome}, by agreement alone", "warn"
+    outcome, colour = headline(judgement), words[judgement.outcome]
+    if outcome != judgement.outcome.value:  # with a reservation
+        colour = "warn"
     title = f"{shown.bundle} in INT8: {outcome}"
     facts = [*(f"{key}: {value}" for key, value in judgement.environment.items())]
     facts.append(f"judged in {judgement.seconds:.0f} s; samples: {', '.join(judgement.samples)}")

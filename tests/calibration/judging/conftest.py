@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import onnx
 import pytest
+from asked_judge import asked_judge
 from made_plugin import made_plugin
 from small_graphs import small_bundle, small_encoder, small_localizer
 
@@ -69,6 +70,12 @@ def request_of(tiny, tmp_path) -> JudgeRequest:
         work=tmp_path / "work",
         graphs=graphs,
     )
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path) -> SimpleNamespace:
+    """A request whose scores come out of a table."""
+    return asked_judge(monkeypatch, tmp_path)
 
 
 @pytest.fixture

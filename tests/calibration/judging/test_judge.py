@@ -1,105 +1,20 @@
 """The course of a judgement, with scores out of a table in place of graphs."""
 
-from types import SimpleNamespace
-
 import msgspec
 import pytest
-from made_scores import block, regime
+from asked_judge import BLOCKS, ranges
 
 from calibration.judging import judge as judging
 from calibration.judging.judge import KEPT, judge
 from calibration.judging.record import (
-    AgreementScore,
-    CandidateScore,
     GraphLatency,
     Judgement,
     Outcome,
     RankedBy,
     Ranking,
 )
-from calibration.judging.request import JudgeRequest
 from calibration.quantization.qdq import Form
-from calibration.ranges.record import Ranges
 from edge.errors import CalibrationError, UsageError
-
-HASHES = {"graphs/fp32/reference_encoder.onnx": "e", "graphs/fp32/localizer.onnx": "l"}
-BLOCKS = [block(f"localizer/{n}", 1.0 - n / 10) for n in range(8)]
-
-
-def ranges(method, selection="s", encoder="e") -> Ranges:
-    return Ranges(
-        graph_sha256={"reference_encoder": encoder, "localizer": "l"},
-        selection_sha256=selection,
-        method=method,
-        preprocessing="p",
-        entries=(),
-    )
-
-
-@pytest.fixture
-def asked(monkeypatch, tmp_path):
-    """A request; `needed` are the blocks that must be float16, `likeness` the trial of methods."""
-    asked = SimpleNamespace(needed=set(), likeness={}, written=[], clicks=2100, median=0.95)
-    asked.stored = []
-
-    class FakeBench:
-        def __init__(self, request, progress):
-            self.samples = request.samples
-
-        def score(self, bundle, precision, name, method="", left_float=(), stored="float16"):
-            asked.stored.append(stored)
-            lost = 0.0 if bundle.float or asked.needed <= set(left_float) else -3.0
-            change = (lost, lost - 0.5, lost + 0.5)
-            regimes = (regime(clicks=asked.clicks, change=change),) if self.samples else ()
-            return CandidateScore(
-                name=name,
-                precision=precision,
-                method=method,
-                left_float=tuple(left_float),
-                regimes=regimes,
-                file_bytes=1,
-            )
-
-        def agreement(self, bundle, precision, name):
-            return AgreementScore(
-                candidate=name,
-                clicks=8,
-                box_iou_median=asked.median,
-                box_iou_90=0.8,
-                same_verdict=1.0,
-            )
-
-        def likeness(self, bundle, precision):
-            return asked.likeness[bundle.method]
-
-    def candidate(graphs, found, left, form, folder):
-        return SimpleNamespace(float=False, method=found.method)
-
-    def kept(graphs, found, left, folder):
-        asked.written.append((found.method, left, folder))
-        return {"graphs/int8+fp32/localizer.onnx": "sha"}
-
-    monkeypatch.setattr(judging, "Bench", FakeBench)
-    monkeypatch.setattr(judging, "sensitivities", lambda *_, **__: tuple(BLOCKS))
-    monkeypatch.setattr(judging, "write_candidate", candidate)
-    monkeypatch.setattr(judging, "write_kept", kept)
-    monkeypatch.setattr(judging, "latency_ratio", lambda *_, **__: {"localizer": 1.4})
-    monkeypatch.setattr(judging, "int8_share", lambda *_: {"localizer": 0.9})
-
-    def request(methods=("minmax",), samples=("held",), **other) -> JudgeRequest:
-        manifest = SimpleNamespace(files=HASHES)
-        return JudgeRequest(
-            bundle=SimpleNamespace(manifest=manifest, float=True, precisions=("fp16", "fp32")),
-            ranges={each: ranges(each) for each in methods},
-            selection=SimpleNamespace(selection=SimpleNamespace(digest=lambda: "s")),
-            work=tmp_path,
-            samples=tuple(tmp_path / name for name in samples),
-            **other,
-        )
-
-    asked.request = request
-    asked.work = tmp_path
-    return asked
 
 
 def test_what_loses_nothing_is_accepted_with_both_forms_scored(asked):
@@ -246,13 +161,12 @@ def test_ranges_of_another_graph_or_selection_are_refused(asked):
             judge(dataclasses.replace(request, ranges={"minmax": stale}))
 
 
-def test_a_store_in_int8_is_scored_where_it_is_asked_for(asked):
-    found = judge(asked.request(int8_features=True))
-    names = [each.name for each in found.candidates]
-    assert names == ["fp16", "minmax", "minmax, features in int8", "minmax"]
-    assert asked.stored.count("int8") == 1 and found.outcome is Outcome.ACCEPTED
-    del asked.stored[:]
-    judge(asked.request())
-    assert set(asked.stored) == {"float16"}
-    judge(asked.request(samples=(), int8_features=True))
-    assert set(asked.stored) == {"float16"}, "nothing is labelled"
+def test_hardly_any_work_in_int8_is_said_before_all_else(asked):
+    asked.shares = {"reference_encoder": 0.9, "localizer": 0.02}
+    found = judge(asked.request())
+    assert found.reasons[0] == (
+        "accepted, but only 2 % of the multiply-accumulates of the localizer are INT8: the rest is "
+        "float16 by policy, expect no gain in speed"
+    )
+    asked.shares = {"localizer": 0.9}
+    assert judge(asked.request()).reasons[0].startswith("all blocks in INT8")

@@ -1,15 +1,26 @@
+import msgspec
 from made_scores import block, regime, score
 
 from calibration.judging.budget import Finding, Holding, apply_budget
-from calibration.judging.record import Change, ChangedVerdict, Outcome, RealScore
+from calibration.judging.record import (
+    Change,
+    ChangedVerdict,
+    Outcome,
+    RankedBy,
+    Ranking,
+    RealScore,
+)
 from calibration.judging.search import Found, Trial
 from calibration.judging.verdict import (
+    headline,
+    little_sentences,
     method_sentence,
     missing_sentence,
     outcome_of,
     reasons_of,
     share_sentences,
 )
+from tests.support.made_judgement import made_judgement
 
 LABELLED = score(regime(change=(-0.4, -0.9, 0.1)))
 HELD = apply_budget(LABELLED.regimes, 1.0)
@@ -148,3 +159,36 @@ def test_a_model_that_is_mostly_attention_is_said_to_stay_float16():
     )
     (mostly,) = share_sentences({"reference_encoder": 0.98, "localizer": 0.21})
     assert "21% of those of the localizer; the policy leaves attention" in mostly
+
+
+def test_an_acceptance_that_changes_next_to_nothing_says_so() -> None:
+    by_macs = Ranking(by=RankedBy.MACS, reason="no GPU")
+    shares = {"reference_encoder": 0.0, "localizer": 0.004, "other": 0.1}
+    none, little = little_sentences(Outcome.ACCEPTED, shares, (), by_macs)
+    assert none == (
+        "accepted, but none of the multiply-accumulates of the reference_encoder are INT8: the "
+        "rest is float16 by policy, expect no gain in speed"
+    )
+    assert "accepted, but only 0.4 % of the multiply-accumulates of the localizer" in little
+    left = ("localizer/backbone.1",)
+    (mixed,) = little_sentences(Outcome.MIXED, {"localizer": 0.02}, left, by_macs)
+    assert mixed.startswith("mixed, but only 2 %")
+    assert "float16 by policy and because its blocks cost too much" in mixed
+    timed = Ranking(by=RankedBy.LATENCY, device="Orin")
+    (told,) = little_sentences(Outcome.ACCEPTED, {"localizer": 0.02}, (), timed)
+    assert "expect" not in told, "the device was asked"
+    assert little_sentences(Outcome.REJECTED, {}, (), by_macs) == ()
+
+
+def test_the_headline_says_what_must_be_known_at_once() -> None:
+    judgement = made_judgement(Outcome.ACCEPTED)
+    assert headline(judgement) == "accepted"
+    little = {"reference_encoder": 0.001, "localizer": 0.02}
+    judgement = msgspec.structs.replace(judgement, int8_share_of_macs=little, base=None)
+    assert headline(judgement) == (
+        "accepted, by agreement alone, but at most 2 % of the work is INT8"
+    )
+    one = msgspec.structs.replace(judgement, int8_share_of_macs={**little, "localizer": 0.3})
+    assert headline(one) == "accepted, by agreement alone"
+    refused = msgspec.structs.replace(one, outcome=Outcome.REJECTED, int8_share_of_macs={})
+    assert headline(refused) == "rejected: FP16 kept"
