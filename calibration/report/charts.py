@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ METHOD_COLOURS = {
 }
 KEPT, LEFT, FRAME = "#3ddc84", "#ff5d5d", "#2a3442"
 SHOWN_BINS = 96
+STRIP, LETTER_PX, LINE_PX = 170, 6.6, 13  # of a scatter
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Point:
     """One dot of a scatter with its vertical interval."""
 
     label: str
-    x: float
+    x: float | None  # None: not measured
     y: float
     low: float
     high: float
@@ -61,47 +62,93 @@ def bars(lines: Sequence[Bar]) -> str:
     return _svg(960, max(1, len(lines)) * height + 4, "".join(parts))
 
 
-def scatter(points: Sequence[Point], x_label: str, y_label: str) -> str:
-    """Dots with their intervals; both axes are labelled at the ends of their ranges."""
+def scatter(
+    points: Sequence[Point], x_label: str, y_label: str, without_x: str = "not measured"
+) -> str:
+    """Dots with their intervals; both axes are labelled at the ends of their ranges.
+
+    Args:
+        points: those without an x stand in a strip of their own beside the axis, hollow.
+        x_label: of the axis.
+        y_label: of the axis.
+        without_x: what the strip is called.
+    """
     left, top, width, height = 64, 16, 430, 220
-    xs = [p.x for p in points]
+    placed = [p.x for p in points if p.x is not None]
+    strip = 0 if len(placed) == len(points) else STRIP
     ys = [value for p in points for value in (p.low, p.high)]
-    x0, x1 = 0.0, max(xs, default=1.0) * 1.15 or 1.0
+    x0, x1 = 0.0, max(placed, default=1.0) * 1.15 or 1.0
     y0, y1 = min(ys, default=0.0), max(ys, default=1.0)
     margin = (y1 - y0) * 0.15 or 0.5
     y0, y1 = y0 - margin, y1 + margin
 
-    def at(x: float, y: float) -> tuple[float, float]:
-        across, up = (x - x0) / (x1 - x0), (y - y0) / (y1 - y0)
-        return left + width * across, top + height * (1 - up)
+    def at(x: float | None, y: float) -> tuple[float, float]:
+        up = top + height * (1 - (y - y0) / (y1 - y0))
+        across = left + width + 24 if x is None else left + width * (x - x0) / (x1 - x0)
+        return across, up
 
     parts = [
-        f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="none" '
+        f'<rect x="{left}" y="{top}" width="{width + strip}" height="{height}" fill="none" '
         f'stroke="{FRAME}"/>'
     ]
     for value in np.linspace(y0, y1, 5):
         y = at(x0, float(value))[1]
+        end = left + width + strip
         parts.append(
-            f'<line x1="{left}" x2="{left + width}" y1="{y:.1f}" y2="{y:.1f}" stroke="{FRAME}"/>'
+            f'<line x1="{left}" x2="{end}" y1="{y:.1f}" y2="{y:.1f}" stroke="{FRAME}"/>'
             + _text(left - 8, y + 4, f"{value:.1f}", "end")
         )
     for value in np.linspace(x0, x1, 5)[1:-1]:
         x = at(float(value), y0)[0]
         parts.append(_text(x, top + height + 16, f"{value:.3g}", "middle"))
-    for n, point in enumerate(points):
-        x, y = at(point.x, point.y)
-        low, high = at(point.x, point.low)[1], at(point.x, point.high)[1]
+    if strip:
+        edge = left + width
         parts.append(
-            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}" stroke="#5cc8ff" '
-            f'stroke-width="2"/><circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="#5cc8ff"/>'
-            + _text(x + 9, y - 8 if n % 2 else y + 15, point.label, "start", "#ecf0f5")
+            f'<line x1="{edge}" x2="{edge}" y1="{top}" y2="{top + height}" stroke="#92a0b3" '
+            'stroke-dasharray="3 4"/>'
+            + _text(edge + strip / 2, top + height + 16, without_x, "middle")
         )
+    parts += _dots(points, at, left + width if strip else math.inf)
     parts.append(_text(left + width / 2, top + height + 34, x_label, "middle"))
     parts.append(
         f'<g transform="translate(14 {top + height / 2}) rotate(-90)">'
         f"{_text(0, 0, y_label, 'middle')}</g>"
     )
-    return _svg(left + width + 150, top + height + 44, "".join(parts))
+    return _svg(left + width + max(strip, 150), top + height + 44, "".join(parts))
+
+
+def _dots(
+    points: Sequence[Point],
+    at: Callable[[float | None, float], tuple[float, float]],
+    axis_end: float,
+) -> list[str]:
+    """Marks and labels; a label gives way to those before it, and ends before the strip."""
+    parts: list[str] = []
+    taken: list[tuple[float, float, float]] = []  # left, right, baseline
+    for point in points:
+        x, y = at(point.x, point.y)
+        low, high = at(point.x, point.low)[1], at(point.x, point.high)[1]
+        inside = "#5cc8ff" if point.x is not None else "none"
+        long = LETTER_PX * len(point.label)
+        leftwards = point.x is not None and x + 9 + long > axis_end
+        start, end = (x - 9 - long, x - 9) if leftwards else (x + 9, x + 9 + long)
+        for line in (y + 15, y - 8, *(y + 15 + n * LINE_PX for n in range(1, 12))):
+            if all(end < a or start > b or abs(line - c) >= LINE_PX for a, b, c in taken):
+                break
+        taken.append((start, end, line))
+        parts.append(
+            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}" stroke="#5cc8ff" '
+            f'stroke-width="2"/><circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{inside}" '
+            f'stroke="#5cc8ff" stroke-width="2"/>'
+            + _text(
+                end if leftwards else start,
+                line,
+                point.label,
+                "end" if leftwards else "start",
+                "#ecf0f5",
+            )
+        )
+    return parts
 
 
 def range_chart(histogram: Histogram, thresholds: Mapping[str, float], kept: str) -> str:

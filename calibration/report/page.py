@@ -5,25 +5,22 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from calibration.judging.record import CandidateScore, Judgement, Outcome, RegimeScore
+from calibration.judging.record import Judgement, Outcome
 from calibration.judging.verdict import headline
-from calibration.quantization.qdq import Form
 from calibration.ranges.histogram_file import TensorHistograms
 from calibration.ranges.record import Ranges
+from calibration.report.accuracy import FLIES, accuracy_charts, each_precision
 from calibration.report.charts import (
     KEPT,
     LEFT,
     METHOD_COLOURS,
     Bar,
-    Point,
     bars,
     range_chart,
-    scatter,
 )
 from calibration.report.tables import agreement_table, ranking_part, real_table, score_table
-from edge.bundle import LOCALIZER
 from edge.page_parts import Tile, document, footer, items, section, tiles
 
 MORE_STYLE = """
@@ -79,14 +76,15 @@ def _tiles(judgement: Judgement) -> str:
         Tile(judgement.method, "ranges by"),
         Tile(str(len(judgement.left_float)), "blocks left in float16"),
     ]
-    last = judgement.candidates[-1] if judgement.candidates else None
-    for regime in last.regimes if last else ():
+    scored = {each.precision: each for each in each_precision(judgement)}
+    flies = scored.get(FLIES)  # the form that decides
+    for regime in flies.regimes if flies else ():
         change = regime.change_25
         interval = f"({change.low:+.1f} to {change.high:+.1f})"
         words = f"points of acc@0.25, {regime.regime} {interval}"
         shown.append(Tile(f"{change.mean:+.2f}", words))
-    if last is not None and judgement.base is not None and judgement.base.file_bytes:
-        share = last.file_bytes / judgement.base.file_bytes
+    if flies is not None and judgement.base is not None and judgement.base.file_bytes:
+        share = flies.file_bytes / judgement.base.file_bytes
         shown.append(Tile(f"{share:.0%}", "of the float32 graphs' size"))
     for graph, share in judgement.int8_share_of_macs.items():
         shown.append(Tile(f"{share:.0%}", f"of the multiply-accumulates in INT8, {graph}"))
@@ -99,48 +97,12 @@ def _scores(judgement: Judgement) -> str:
     parts = []
     if judgement.base is not None:
         parts.append(score_table((judgement.base, *judgement.candidates)))
-        charts = []
-        for regime in judgement.base.regimes:
-            label = f"acc@0.25 in %, {regime.regime}"
-            points = _points((judgement.base, *judgement.candidates), regime.regime)
-            charts.append(scatter(points, "size of both graphs, MB", label))
-            points = _timed_points(judgement, regime.regime)
-            charts.append(scatter(points, "localizer's time on this CPU, float32 = 1", label))
-        parts.append(f'<div class="pad two">{"".join(f"<div>{x}</div>" for x in charts)}</div>')
+        parts.append(accuracy_charts(judgement))
     if judgement.agreement:
         parts.append(agreement_table(judgement.agreement))
     if not parts:
         return ""
     return section("Accuracy", "".join(parts))
-
-
-def _points(candidates: Sequence[CandidateScore], regime: str) -> list[Point]:
-    points = []
-    for each in candidates:
-        found: RegimeScore | None = next((r for r in each.regimes if r.regime == regime), None)
-        if found is None:
-            continue
-        accuracy, change = 100 * found.accuracy_25, found.change_25
-        points.append(
-            Point(
-                f"{each.name} ({each.precision})" if each.name != each.precision else each.name,
-                each.file_bytes / 1e6,
-                accuracy,
-                accuracy + change.low - change.mean,
-                accuracy + change.high - change.mean,
-            )
-        )
-    return points
-
-
-def _timed_points(judgement: Judgement, regime: str) -> list[Point]:
-    """Float32 and ONNX Runtime's form, the two whose time was measured."""
-    ratio = judgement.latency_ratio.get(LOCALIZER)
-    if judgement.base is None or not ratio:
-        return []
-    timed = [(judgement.base, 1.0)]
-    timed += [(x, 1 / ratio) for x in judgement.candidates if x.precision == Form.ONNXRUNTIME.value]
-    return [replace(point, x=share) for each, share in timed for point in _points((each,), regime)]
 
 
 def _sensitivity(judgement: Judgement) -> str:

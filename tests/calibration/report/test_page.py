@@ -17,7 +17,7 @@ from calibration.ranges.histogram import HistogramBuilder, Scratch
 from calibration.ranges.histogram_file import Identity, TensorHistograms
 from calibration.ranges.record import METHODS
 from calibration.report.charts import KEPT, LEFT, Bar, Point, bars, range_chart, scatter
-from calibration.report.page import OPEN_RANGES, Evidence, _timed_points, page
+from calibration.report.page import OPEN_RANGES, Evidence, page
 from tests.support.made_judgement import made_judgement
 
 
@@ -108,25 +108,6 @@ def test_a_scatter_puts_better_points_higher_and_larger_ones_to_the_right() -> N
     )
     assert x0 > x1 and y0 < y1
     assert ElementTree.fromstring(scatter([], "x", "y")).tag == "svg"
-
-
-def test_accuracy_is_shown_against_time_where_it_was_measured() -> None:
-    """Float32 at 1, ONNX Runtime's form at its share of float32's time."""
-    judgement = made_judgement()
-    timed = msgspec.structs.replace(
-        judgement.candidates[-1], name="entropy in its form", precision="int8+fp32"
-    )
-    judgement = msgspec.structs.replace(judgement, candidates=(*judgement.candidates, timed))
-    regime = judgement.base.regimes[0].regime
-    points = _timed_points(judgement, regime)
-    assert [point.x for point in points] == pytest.approx([1.0, 1 / 1.31])
-    assert [point.label for point in points] == ["fp32", "entropy in its form (int8+fp32)"]
-    text = page(Evidence("lite 3", judgement, {}, ()))
-    assert text.count("localizer&#x27;s time on this CPU, float32 = 1") == len(
-        judgement.base.regimes
-    )
-    untimed = msgspec.structs.replace(judgement, latency_ratio={})
-    assert _timed_points(untimed, regime) == []
 
 
 def test_thresholds_stand_where_they_cut() -> None:
