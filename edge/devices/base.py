@@ -8,10 +8,12 @@ context, the one that TensorRT and every other library of the process use.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import numpy as np
 
 from edge.errors import ExecutorError
 from edge.types import Array, Uint8
@@ -28,6 +30,12 @@ ADVICE: dict[int, str] = {
     "smaller precision",
     34: "the stub of libcuda was found in place of the driver's: take it out of LD_LIBRARY_PATH",
     35: "install a driver that is at least as new as the CUDA libraries",
+    218: "run tilefix doctor: the driver may be too old for the kernel; a feature store in float16 "
+    "(tilefix tiles encode --features float16) needs none",
+    221: "install libnvidia-ptxjitcompiler, a part of the driver, or encode the map into a feature "
+    "store in float16: tilefix tiles encode --features float16",
+    222: "install a newer driver, or encode the map into a feature store in float16: tilefix tiles "
+    "encode --features float16",
     100: "check that the GPU is visible: nvidia-smi, or tegrastats on a Jetson",
     803: "install the driver and the CUDA libraries of the same release",
 }
@@ -125,6 +133,38 @@ class DeviceBackend(Protocol):
 
     def copy_out(self, target: Array, address: int, stream: int) -> None:
         """Enqueue a copy from the device into a C-contiguous array."""
+        ...
+
+    def load_kernel(self, image: bytes, entry: str) -> Any:
+        """A kernel to launch.
+
+        Args:
+            image: text of PTX, which the driver translates for this GPU.
+            entry: name of the kernel in it.
+        """
+        ...
+
+    def run_kernel(
+        self,
+        kernel: Any,
+        blocks: tuple[int, int],
+        threads: int,
+        arguments: Sequence[np.generic],
+        stream: int,
+    ) -> None:
+        """Enqueue a kernel.
+
+        Args:
+            kernel: of `load_kernel`.
+            blocks: of the grid, x and y.
+            threads: of a block.
+            arguments: in order, each of the type that the kernel takes; addresses are uint64.
+            stream: where.
+        """
+        ...
+
+    def unload_kernel(self, kernel: Any) -> None:
+        """Give a kernel back; nothing that launches it may be enqueued."""
         ...
 
     def capture(self, stream: int, work: Callable[[], None]) -> Any:

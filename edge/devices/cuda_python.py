@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -127,6 +127,35 @@ class CudaPythonDevice:
     def copy_out(self, target: Array, address: int, stream: int) -> None:
         """See DeviceBackend."""
         self._call("cuMemcpyDtoHAsync", target.ctypes.data, address, target.nbytes, stream)
+
+    def load_kernel(self, image: bytes, entry: str) -> Any:
+        """See DeviceBackend; the module and its function."""
+        text = ctypes.create_string_buffer(image)  # ends with a zero byte, as the driver wants it
+        module = self._call("cuModuleLoadData", ctypes.addressof(text))
+        try:
+            return module, self._call("cuModuleGetFunction", module, entry.encode())
+        except BaseException:
+            self._call("cuModuleUnload", module)
+            raise
+
+    def run_kernel(
+        self,
+        kernel: Any,
+        blocks: tuple[int, int],
+        threads: int,
+        arguments: Sequence[np.generic],
+        stream: int,
+    ) -> None:
+        """See DeviceBackend."""
+        _, function = kernel
+        values = [np.array(each) for each in arguments]
+        places = np.array([each.ctypes.data for each in values], np.uint64)  # read in the call
+        shape = *blocks, 1, threads, 1, 1, 0
+        self._call("cuLaunchKernel", function, *shape, stream, places.ctypes.data, 0)
+
+    def unload_kernel(self, kernel: Any) -> None:
+        """See DeviceBackend."""
+        self._call("cuModuleUnload", kernel[0])
 
     def capture(self, stream: int, work: Callable[[], None]) -> Any:
         """See DeviceBackend."""

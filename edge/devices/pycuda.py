@@ -8,8 +8,9 @@ It must share the primary context with TensorRT, so it is retained here and neve
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,28 @@ class PyCudaDevice:
         """See DeviceBackend."""
         call = self._driver.memcpy_dtoh_async
         self._checked("cuMemcpyDtoHAsync", call, target, address, self._streams[stream])
+
+    def load_kernel(self, image: bytes, entry: str) -> Any:
+        """See DeviceBackend; the module of pycuda and its function."""
+        load = self._driver.module_from_buffer
+        module = self._checked("cuModuleLoadData", load, image + b"\0")
+        return module, self._checked("cuModuleGetFunction", module.get_function, entry)
+
+    def run_kernel(
+        self,
+        kernel: Any,
+        blocks: tuple[int, int],
+        threads: int,
+        arguments: Sequence[np.generic],
+        stream: int,
+    ) -> None:
+        """See DeviceBackend."""
+        _, function = kernel
+        how = {"grid": blocks, "block": (threads, 1, 1), "stream": self._streams[stream]}
+        self._checked("cuLaunchKernel", partial(function, **how), *arguments)
+
+    def unload_kernel(self, kernel: Any) -> None:
+        """See DeviceBackend; pycuda unloads a module with its object."""
 
     def capture(self, stream: int, work: Callable[[], None]) -> Any:
         """See DeviceBackend."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from enum import IntEnum
 from types import ModuleType
 from typing import Any
 
-from fake_gpu import NAMES, FakeGpu, RefusedError
+from fake_gpu import FakeGpu, RefusedError
+from fake_statuses import NAMES
 
 CUresult = IntEnum("CUresult", {"CUDA_SUCCESS": 0, **{name: code for code, name in NAMES.items()}})
 
@@ -72,6 +74,8 @@ _ANSWERS = {
     "cuMemGetInfo": 2,
     "cuMemAlloc": 1,
     "cuMemHostAlloc": 1,
+    "cuModuleGetFunction": 1,
+    "cuModuleLoadData": 1,
     "cuStreamEndCapture": 1,
 }
 
@@ -129,6 +133,17 @@ def _functions(gpu: FakeGpu) -> dict[str, Callable[..., Any]]:
         for stream in list(gpu.streams):
             gpu.synchronise(stream)
 
+    def launch(function: _Handle, *numbers: Any) -> None:
+        *shape, shared, stream, places, extra = numbers
+        assert (shared, extra) == (0, 0)
+        types = gpu.kernels.parameters(int(function))
+        where = (ctypes.c_void_p * len(types)).from_address(places)
+        given = [ctypes.string_at(at, t.itemsize) for at, t in zip(where, types, strict=True)]
+        gpu.kernels.launch(int(function), tuple(shape[:3]), tuple(shape[3:]), given, int(stream))
+
+    def kernel(module: _Handle, name: bytes) -> _Handle:
+        return _Handle(gpu.kernels.function(int(module), name.decode()))
+
     return {
         "cuInit": lambda flags: None,
         "cuDeviceGet": lambda ordinal: _Handle(ordinal),
@@ -146,6 +161,10 @@ def _functions(gpu: FakeGpu) -> dict[str, Callable[..., Any]]:
         "cuMemFreeHost": lambda p: gpu.free(gpu.host_memory(int(p)).address, host=True),
         "cuMemcpyHtoDAsync": lambda to, p, n, stream: gpu.copy_in(int(to), p, n, int(stream)),
         "cuMemcpyDtoHAsync": lambda p, of, n, stream: gpu.copy_out(p, int(of), n, int(stream)),
+        "cuModuleLoadData": lambda text: _Handle(gpu.kernels.load(ctypes.string_at(text))),
+        "cuModuleGetFunction": kernel,
+        "cuModuleUnload": lambda module: gpu.kernels.unload(int(module)),
+        "cuLaunchKernel": launch,
         "cuStreamCreate": create_stream,
         "cuStreamDestroy": lambda stream: gpu.destroy_stream(int(stream)),
         "cuStreamSynchronize": lambda stream: gpu.synchronise(int(stream)),

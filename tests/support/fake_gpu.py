@@ -15,32 +15,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+from fake_kernels import FakeKernels
+from fake_statuses import (
+    CAPTURE_INVALID,
+    CAPTURE_UNSUPPORTED,
+    NO_CONTEXT,
+    OUT_OF_MEMORY,
+    BrokenRuleError,
+    RefusedError,
+)
 
 PAGE = 4096
 FREED = 0xDD  # what freed page-locked memory is overwritten with
-OUT_OF_MEMORY, NO_CONTEXT, CAPTURE_UNSUPPORTED, CAPTURE_INVALID = 2, 201, 900, 901
-NAMES = {
-    1: "CUDA_ERROR_INVALID_VALUE",
-    2: "CUDA_ERROR_OUT_OF_MEMORY",
-    100: "CUDA_ERROR_NO_DEVICE",
-    201: "CUDA_ERROR_INVALID_CONTEXT",
-    400: "CUDA_ERROR_INVALID_HANDLE",
-    700: "CUDA_ERROR_ILLEGAL_ADDRESS",
-    900: "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
-    901: "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED",
-}
-
-
-class BrokenRuleError(AssertionError):
-    """A program did what it must never do."""
-
-
-class RefusedError(Exception):
-    """The driver answers with a status other than success."""
-
-    def __init__(self, code: int) -> None:
-        self.code = code
-        super().__init__(NAMES.get(code, f"status {code}"))
 
 
 @dataclass
@@ -60,6 +46,7 @@ class Work:
     run: Callable[[], None]
     touches: tuple[int, ...]
     check: Callable[[], None] = lambda: None  # before every replay out of a graph
+    module: int = 0  # of the kernel that it launches
 
 
 @dataclass
@@ -90,6 +77,7 @@ class FakeGpu:
         self.streams: dict[int, Stream] = {}
         self.graphs: dict[int, list[Work]] = {}
         self.events: dict[int, float] = {}
+        self.kernels = FakeKernels(self)
         self.retained = 0
         self.users: dict[int, set[int]] = {}  # a live execution context -> addresses it may use
         self.violations: list[str] = []  # of finalisers, which cannot raise
@@ -276,6 +264,7 @@ class FakeGpu:
             "streams": len(self.streams),
             "graphs": len(self.graphs),
             "events": len(self.events),
+            "modules": len(self.kernels.modules),
             "contexts in use": len(self.users),
             "pushed": self.depth,
         }

@@ -7,7 +7,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
-from fake_gpu import NAMES, OUT_OF_MEMORY, FakeGpu, RefusedError, Work
+from fake_gpu import FakeGpu, RefusedError, Work
+from fake_statuses import NAMES, OUT_OF_MEMORY
 
 
 class Error(Exception):
@@ -124,6 +125,33 @@ def fake_pycuda_driver(gpu: FakeGpu) -> ModuleType:
         def time_till(self, end: Event) -> float:
             return end.at_ms - self.at_ms
 
+    class Module:
+        def __init__(self, text: bytes) -> None:
+            assert text.endswith(b"\0"), "the driver reads on"
+            self.handle = checked("cuModuleLoadData", gpu.kernels.load, text[:-1])
+
+        def get_function(self, name: str) -> Function:
+            return Function(self, name)
+
+        def __del__(self) -> None:
+            if hasattr(self, "handle"):  # it was made
+                gpu.kernels.unload(self.handle)
+
+    class Function:
+        def __init__(self, module: Module, name: str) -> None:
+            self.module = module
+            self.handle = checked("cuModuleGetFunction", gpu.kernels.function, module.handle, name)
+
+        def __call__(
+            self, *given: Any, block: tuple[int, ...], grid: tuple[int, ...], stream: Stream
+        ) -> None:
+            types = gpu.kernels.parameters(self.handle)
+            assert [each.dtype for each in given] == list(types), "pycuda packs them as they are"
+            values = [each.tobytes() for each in given]
+            blocks = (*grid, 1)[:3]
+            arguments = self.handle, blocks, block, values, stream.handle
+            checked("cuLaunchKernel", gpu.kernels.launch, *arguments)
+
     def pagelocked_empty(
         shape: int, dtype: Any, order: str = "C", mem_flags: int = 0
     ) -> np.ndarray:
@@ -148,6 +176,7 @@ def fake_pycuda_driver(gpu: FakeGpu) -> ModuleType:
     module.init = lambda flags=0: checked("cuInit", lambda: None, free=True)
     module.Device, module.Context, module.Stream, module.Event = Device, Context, Stream, Event
     module.mem_alloc, module.pagelocked_empty = DeviceAllocation, pagelocked_empty
+    module.module_from_buffer = Module
     module.mem_get_info = lambda: checked("cuMemGetInfo", free_and_total)
     module.memcpy_htod_async, module.memcpy_dtoh_async = htod, dtoh
     return module

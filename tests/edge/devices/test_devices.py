@@ -6,27 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-from fake_engines import install
-from fake_gpu import FREED, BrokenRuleError, FakeGpu, Work
+from fake_gpu import FREED, BrokenRuleError, Work
 
 from edge.devices.base import BACKENDS, open_device
 from edge.errors import ExecutorError
-
-
-@pytest.fixture(params=["discrete", "integrated"])
-def gpu(request, monkeypatch):
-    made = FakeGpu("Orin", (8, 7), integrated=request.param == "integrated", total_bytes=1 << 20)
-    install(monkeypatch, made)
-    return made
-
-
-@pytest.fixture(params=list(BACKENDS))
-def device(request, gpu):
-    opened = open_device(request.param)
-    with opened.current():
-        yield opened
-    opened.close()
-    gpu.assert_all_is_given_back()
 
 
 def test_facts(device, gpu):

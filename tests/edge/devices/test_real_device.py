@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from edge.devices.base import open_device
+from edge.executors.base import TensorSpec
+from edge.executors.dequantiser import Dequantiser
+from edge.feature_quantization import SCALE, dequantized
 
 MODULES = {"cuda-python": "cuda", "pycuda": "pycuda"}
 
@@ -75,4 +78,23 @@ def test_copies_graphs_and_times(device):
         device.free_host(buffer)
     for event in (start, end, inner_start, inner_end):
         device.destroy_event(event)
+    device.destroy_stream(stream)
+
+
+@pytest.mark.gpu
+def test_features_in_int8_come_out_as_on_the_host(device):
+    random = np.random.default_rng(0)
+    levels = random.integers(-128, 128, (64, 33, 35)).astype(np.int8)
+    scale = np.concatenate([[0, 6e-8, 65504], random.uniform(0, 1, 61)]).astype(np.float16)
+    spec = TensorSpec("v", np.dtype(np.float16), levels.shape)
+    back = np.zeros(levels.shape, np.float16)
+    stream, address = device.create_stream(), device.allocate(back.nbytes)
+    made = Dequantiser(device, stream, [spec])
+    made.enqueue(levels, scale, address)
+    device.copy_out(back, address, stream)
+    device.synchronise(stream)
+    wanted = dequantized({"v": levels, "v" + SCALE: scale})["v"]
+    assert np.array_equal(back.view(np.uint16), wanted.view(np.uint16))
+    made.free()
+    device.free(address)
     device.destroy_stream(stream)
