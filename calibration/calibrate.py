@@ -29,6 +29,7 @@ from calibration.ranges.bundle_observing import (
 from calibration.ranges.finding import find_ranges
 from calibration.ranges.histogram_file import TensorHistograms
 from calibration.ranges.record import Ranges
+from calibration.replay_pictures import replay_files
 from calibration.report.page import Evidence, page
 from calibration.request import CalibrationRequest
 from calibration.selection.candidate import FeatureMaker
@@ -210,7 +211,7 @@ def shifts_of(
     if not request.correct_bias:
         return {}
     shifts = {}
-    for kind in KINDS:
+    for kind in graphs.observed:
         progress(Step(f"biases of {kind}", 0, 0))
         chosen = graphs.sorted[kind].eligible
         work = request.work_folder / "ranges"
@@ -265,17 +266,21 @@ def calibrate(request: CalibrationRequest, progress: Progress = lambda step: Non
     kept = work / KEPT
     files = {name: kept / name for name in judgement.graph_sha256}
     manifest = bundle.manifest
+    with_pictures = request.replay_pictures
+    sheet = seen.selection.path / SHEET_NAME
     report = page(
         Evidence(
             bundle=f"{manifest.name} {manifest.version}",
             judgement=judgement,
             ranges=seen.ranges,
             histograms=seen.histograms,
-            sheet_jpeg=(seen.selection.path / SHEET_NAME).read_bytes(),
+            sheet_jpeg=sheet.read_bytes() if with_pictures else b"",
             command=request.command,
         )
     ).encode()
-    proof = Proof(seen.ranges[judgement.method], judgement, report)
+    told("pictures to replay", 0, 0)
+    pictures = replay_files(seen.selection) if with_pictures else {}
+    proof = Proof(seen.ranges[judgement.method], judgement, report, pictures)
     return Calibrated(write_int8_bundle(bundle, files, proof, request.out), judgement, seen)
 
 

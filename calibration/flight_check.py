@@ -64,7 +64,14 @@ def check_flight(
             lambda at: progress(f"selecting {at.stage}", at.done, at.total),
         )
         kinds = (LOCALIZER, ENCODER) if asked.maps else (LOCALIZER,)
-        wanted = {kind: tuple(ranges.of(kind)) for kind in kinds}
+        wanted = {kind: tuple(ranges.of(kind)) for kind in kinds if ranges.of(kind)}
+        if not wanted:  # of a model whose localizer is attention alone
+            raise CalibrationError(
+                f"no range of the bundle {bundle.manifest.name} can be compared with a flight",
+                expected=f"ranges of the {LOCALIZER}: the {ENCODER} sees the map alone",
+                found=f"{len(ranges.entries)} ranges of the {ENCODER}",
+                do="give the new map with --tiles",
+            )
         histograms = observe_bundle(
             calibrated,
             folder,

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import onnx
 
+from calibration.quantization.batch_norm import check_folded
 from calibration.quantization.bias_correction import shift_biases
 from calibration.quantization.blocks import Block, blocks_of
 from calibration.quantization.convolutions import carried_over
@@ -66,8 +67,22 @@ class FloatGraphs:
 
     @property
     def observed(self) -> dict[str, tuple[str, ...]]:
-        """The values of each float32 graph whose ranges are needed."""
-        return {kind: tensors_to_observe(self.sorted[kind].eligible) for kind in KINDS}
+        """The values whose ranges are needed, of each float32 graph that has any.
+
+        Raises:
+            CalibrationError: the policy lets no convolution of either graph run in INT8.
+        """
+        wanted = {kind: tensors_to_observe(self.sorted[kind].eligible) for kind in KINDS}
+        found = {kind: tensors for kind, tensors in wanted.items() if tensors}
+        if not found:
+            refused = sum(len(self.sorted[kind].refused) for kind in KINDS)
+            raise CalibrationError(
+                f"nothing of the bundle {self.bundle.manifest.name} can run in INT8",
+                expected="convolutions with constant weights before the two views meet",
+                found=f"none; {refused} others, which stay float16 by policy",
+                do="fly it in fp16",
+            )
+        return found
 
     def chosen(self, kind: str, left_float: Collection[str]) -> frozenset[str]:
         """Names of the convolutions of one graph that are quantised.
@@ -97,7 +112,7 @@ class FloatGraphs:
 
 
 def check_floats(bundle: Bundle) -> None:
-    """Refuse a bundle that cannot be calibrated, because it lacks float32 or has INT8 already.
+    """Refuse a bundle that cannot be calibrated: no float32, INT8 already, unfolded batch norm.
 
     Raises:
         CalibrationError: see above.
@@ -112,6 +127,10 @@ def check_floats(bundle: Bundle) -> None:
             if quantised
             else "export it with --precision fp32",
         )
+    for kind in KINDS:
+        for precision in sorted({*FLOAT_OF.values()} & {*bundle.precisions}):
+            model = onnx.load(str(bundle.graph(kind, precision)), load_external_data=False)
+            check_folded(model, f"graphs/{precision}/{kind}.onnx of the bundle")
 
 
 def int8_graphs(

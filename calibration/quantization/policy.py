@@ -13,6 +13,7 @@ two readers, and the parts of a concatenation, share one scale.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -41,7 +42,7 @@ class Sorted:
 
     eligible: tuple[Convolution, ...]
     refused: tuple[tuple[Convolution, Reason], ...]
-    other_macs: int = 0  # of MatMul and Gemm, where shapes are known
+    other_macs: int = 0  # of all else that multiplies matrices, see `other_macs`
 
     @property
     def int8_share_of_macs(self) -> float:
@@ -73,7 +74,7 @@ def sort_convolutions(model: onnx.ModelProto) -> Sorted:
             eligible.append(each)
         else:
             refused.append((each, reason))
-    return Sorted(tuple(eligible), tuple(refused), matmul_macs(model))
+    return Sorted(tuple(eligible), tuple(refused), other_macs(model))
 
 
 def tensors_to_observe(chosen: Sequence[Convolution]) -> tuple[str, ...]:
@@ -82,15 +83,23 @@ def tensors_to_observe(chosen: Sequence[Convolution]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def matmul_macs(model: onnx.ModelProto) -> int:
-    """Multiply-accumulates of MatMul and Gemm, where their shapes are known."""
+def other_macs(model: onnx.ModelProto) -> int:
+    """Multiply-accumulates of MatMul, Gemm and convolutions by weights that are made in the graph.
+
+    Those whose shapes are not known count as none.
+    """
     inferred = onnx.shape_inference.infer_shapes(model).graph
     sizes = {
         v.name: [d.dim_value for d in v.type.tensor_type.shape.dim]
         for v in (*inferred.value_info, *inferred.output, *inferred.input)
     } | {t.name: list(t.dims) for t in inferred.initializer}
+    constants = {tensor.name for tensor in model.graph.initializer}
     total = 0
     for node in model.graph.node:
+        if node.op_type == "Conv" and node.input[1] not in constants:
+            made, weights = sizes.get(node.output[0], []), sizes.get(node.input[1], [])
+            if len(made) > 2 and weights:
+                total += math.prod(max(1, n) for n in (made[0], *made[2:], *weights))
         if node.op_type not in ("MatMul", "Gemm"):
             continue
         made, read = sizes.get(node.output[0]), sizes.get(node.input[0])
