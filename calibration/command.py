@@ -88,6 +88,12 @@ READ_BY_CHECK = ("bundle", "check", "tiles", "seed", "threads")
 )
 @click.option("--equalise", is_flag=True, help="Cross-layer equalisation first.")
 @click.option("--correct-bias", is_flag=True, help="Take off what rounding adds to means.")
+@click.option(
+    "--no-replay-pictures",
+    is_flag=True,
+    help="Leave pictures of the flights out of the bundle: those that `tilefix build` replays, and "
+    "the report's sheet. `tilefix run` then warns of INT8 engines until `build --replay FOLDER`.",
+)
 @click.option("--work", type=PATH, help="Folder for work in progress; default: OUT.work")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
@@ -129,6 +135,7 @@ def calibrate(
     plugin: Path | None,
     equalise: bool,
     correct_bias: bool,
+    no_replay_pictures: bool,
     work: Path | None,
     seed: int,
     threads: int,
@@ -142,7 +149,8 @@ def calibrate(
     Representative frames and windows are chosen, ranges found on them, Q/DQ written for ONNX
     Runtime and for TensorRT, and the result is judged against float32: on labelled samples where
     they are given, else by agreement. Blocks that cost too much stay float16. The bundle that is
-    written carries the verdict and its report; a stopped run goes on with the same command.
+    written carries the verdict, its report and a few of the pictures, on which `tilefix build`
+    compares INT8 engines; a stopped run goes on with the same command.
 
     `--check FLIGHT BUNDLE` ends with 1 where the bundle should be calibrated again.
     """
@@ -192,6 +200,7 @@ def calibrate(
         frames_per_window=frames_per_window,
         by_macs=by_macs,
         plugin=plugin,
+        replay_pictures=not no_replay_pictures,
         seed=seed,
         threads=threads,
         provider=provider,
@@ -239,6 +248,8 @@ def _refuse_unread() -> None:
 def _tell(made: Calibrated, work: Path) -> None:
     from calibration.int8_bundle import REPORT
     from calibration.judging.verdict import headline
+    from calibration.replay_index import carries_pictures
+    from edge.precisions import TENSORRT_FORM
 
     judgement = made.judgement
     selection = made.seen.selection.selection
@@ -251,7 +262,14 @@ def _tell(made: Calibrated, work: Path) -> None:
         click.echo(f"  {reason}")
     click.echo(f"bundle: {made.bundle.path}")
     click.echo(f"report: {made.bundle.path / REPORT}")
-    click.echo(f"work, which can be removed now: {work}")
+    if TENSORRT_FORM not in made.bundle.precisions or carries_pictures(made.bundle):
+        click.echo(f"work, which can be removed now: {work}")
+        return
+    click.echo(
+        f"no pictures for engines: keep {work / 'selection'}, and give it to `tilefix build "
+        "--replay` on the device; until then `tilefix run` warns of INT8"
+    )
+    click.echo(f"the rest of the work, which can be removed now: {work}")
 
 
 def _tell_drift(drift: Drift, encoder: bool) -> None:

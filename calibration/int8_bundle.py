@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from calibration.judging.record import Judgement, Outcome
 from calibration.quantization.qdq import Form
 from calibration.ranges.record import Ranges
+from calibration.replay_index import FOLDER as REPLAY
 from edge.bundle import Bundle, write_bundle
 
 RANGES, JUDGEMENT, REPORT = (
@@ -28,6 +29,7 @@ class Proof:
     ranges: Ranges
     judgement: Judgement | None = None  # None: a candidate that is about to be judged
     report: bytes = b""
+    pictures: Mapping[str, bytes] = field(default_factory=dict)  # for replays, by their names
 
 
 def write_int8_bundle(
@@ -36,9 +38,9 @@ def write_int8_bundle(
     """Write the bundle `source` with INT8 graphs in it.
 
     Args:
-        source: its files are kept as they are.
+        source: its files are kept as they are, but for pictures of earlier graphs.
         graphs: by name, "graphs/int8+fp32/localizer.onnx"; none where INT8 was rejected.
-        proof: of what they are.
+        proof: of what they are; without graphs for TensorRT its pictures are left out.
         out: folder of the new bundle.
         replace: a bundle that is there already.
 
@@ -46,8 +48,11 @@ def write_int8_bundle(
         BundleError: the folder is taken.
         OutputError: it cannot be written.
     """
-    files: dict[str, bytes | Path] = {n: source.file(n) for n in source.manifest.files}
+    kept = [name for name in source.manifest.files if not name.startswith(f"{REPLAY}/")]
+    files: dict[str, bytes | Path] = {name: source.file(name) for name in kept}
     files.update(graphs)
+    if any(name.startswith(f"graphs/{Form.TENSORRT.value}/") for name in graphs):
+        files.update(proof.pictures)
     for form in Form:
         head = f"graphs/fp32/{HEAD}"
         if head in files and any(name.startswith(f"graphs/{form.value}/") for name in graphs):

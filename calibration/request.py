@@ -43,6 +43,8 @@ class CalibrationRequest:
     by_macs: bool = False  # blocks are ranked by multiply-accumulates, whatever GPU is here
     # Folder of `tilefix plugin build`, or of an engine: for the engines that blocks are timed with.
     plugin: Path | None = None
+    # Whether the bundle carries pictures of the flights: some for engines, and the report's sheet.
+    replay_pictures: bool = True
     seed: int = 0
     threads: int = 2
     provider: str = "cpu"  # of ONNX Runtime, for the ranges; or "cuda"

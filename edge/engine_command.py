@@ -45,7 +45,7 @@ def build_command(
         force: build even what is there.
         graph: "encoder" or "localizer"; empty: both.
         needs_plugin: whether a graph calls it; None: by the precision.
-        replay: selection folder whose frames go through the engines then; empty: none.
+        replay: selection folder whose frames go through the engines then; empty: the bundle's own.
     """
     command = ["tilefix", "build", str(bundle), "--precision", short_name(precision)]
     if toolkit:
@@ -93,13 +93,15 @@ def rebuild_command(bundle: Path, key: EngineKey) -> str:
     )
 
 
-def replay_command(bundle: Path, key: EngineKey, folder: Path) -> str:
+def replay_command(bundle: Path, key: EngineKey, folder: Path, *, selection: bool) -> str:
     """The command that replays the judge's frames through an engine which is there.
 
     Args:
-        bundle: its folder; the selection is taken for where `tilefix calibrate` leaves it.
+        bundle: its folder.
         key: of the engine of the localizer.
         folder: of that engine, which has the plugin in it.
+        selection: all of the judge's frames, and these where `tilefix calibrate` leaves them; else
+            those that the bundle carries.
     """
     return build_command(
         bundle,
@@ -109,7 +111,7 @@ def replay_command(bundle: Path, key: EngineKey, folder: Path) -> str:
         buckets=key.click_buckets,
         plugin=folder,
         needs_plugin=bool(key.plugin_sha256),
-        replay=f"{bundle}.work/selection",
+        replay=f"{bundle}.work/selection" if selection else "",
     )
 
 

@@ -29,6 +29,7 @@ ENGINES_VARIABLE = "TILEFIX_ENGINES"
 DIGEST_DIGITS = 16
 TOOLKITS = ("tensorrt", "tensorrt_rtx")
 LEAST_IOU = 0.9  # median of the boxes of an INT8 engine and of float32's, without a warning
+REPLAY_INDEX = "calibration/replay/index.json"  # in a bundle: of the pictures for a BoxReplay
 ROOM_IOU = 0.05  # between two runtimes of the same INT8 graphs
 
 
@@ -78,7 +79,7 @@ class BoxReplay(Record, frozen=True, kw_only=True):
     """Boxes of both engines on their device against those of the float32 graphs."""
 
     against: str  # "onnxruntime/fp32"
-    selection_sha256: str  # of the pictures that both were shown
+    selection_sha256: str  # of the pictures that both were shown: of a selection, or REPLAY_INDEX
     clicks: int
     iou_median: float
     close_share: float  # of clicks whose boxes overlap by IoU >= 0.9

@@ -27,6 +27,7 @@ from training.models.lite import Lite
 
 STEP_PX = 32  # the coarsest stride of the backbone
 LEAST_PX = 128
+CALIBRATION = "calibration/"  # ranges, judgement and pictures of frames of the old size
 ROUNDING = 1e-6  # of a weight that went from graph to model and back
 
 
@@ -53,7 +54,7 @@ def resize_frame(source: Path, out: Path, frame_px: int) -> Bundle:
     files: dict[str, bytes | Path] = {
         name: bundle.file(name)
         for name in bundle.manifest.files
-        if Path(name).stem not in (LOCALIZER, *PARTS)
+        if Path(name).stem not in (LOCALIZER, *PARTS) and not name.startswith(CALIBRATION)
     }
     with tempfile.TemporaryDirectory() as scratch:
         folders = {precision: Path(scratch, precision) for precision in bundle.precisions}

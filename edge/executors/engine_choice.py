@@ -17,6 +17,7 @@ from edge.devices.base import DeviceFacts
 from edge.engine_command import build_command, rebuild_command, replay_command
 from edge.engine_manifest import (
     MANIFEST_FILE,
+    REPLAY_INDEX,
     EngineKey,
     EngineManifest,
     engines_folder,
@@ -132,7 +133,8 @@ def _not_replayed(
     that would run now; None: there is none.
     """
     replay = manifest.replay
-    command = replay_command(bundle.path, manifest.key, folder)
+    bare = REPLAY_INDEX not in bundle.manifest.files  # of an earlier version, or by wish
+    command = replay_command(bundle.path, manifest.key, folder, selection=bare)
     if replay is None:
         return [f"boxes of this engine in INT8 were not compared with float32's yet: {command}"]
     if replay.encoder_sha256 and encoder is not None:
@@ -144,10 +146,11 @@ def _not_replayed(
             ]
     if replay.iou_median >= replay.least_iou:
         return []
+    command = replay_command(bundle.path, manifest.key, folder, selection=True)
     return [
         f"boxes of this engine in INT8 are not {replay.against}'s: median IoU "
         f"{replay.iou_median:.3f} of {replay.clicks} clicks, at least {replay.least_iou:.3f}; fp16 "
-        f"is the safer choice, or look again: {command}"
+        f"is the safer choice, or look at all of the selection: {command}"
     ]
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edge.bundle import Bundle
     from export.engines.build import BuildSettings, BuiltEngine
     from export.engines.measuring import Measurer
-    from export.engines.replay import Pictures
+    from export.engines.replay_pictures import Pictures
     from export.engines.targets import Target
 
 PATH = click.Path(path_type=Path)
@@ -57,8 +57,8 @@ GRAPHS = {"encoder": "reference_encoder", "localizer": "localizer"}
 @click.option(
     "--replay",
     type=PATH,
-    help="Selection folder of `tilefix calibrate`: its frames are located by the new engines, and "
-    "how their boxes agree with float32's goes into the manifests. Needs the device.",
+    help="Selection folder of `tilefix calibrate`: all of the judge's frames are located by the "
+    "engines, not only those that an INT8 bundle carries. In any precision; needs the device.",
 )
 def build(
     bundle: Path | None,
@@ -81,13 +81,14 @@ def build(
     run in the promised type. `auto` builds every precision of the bundle, measures each on this
     device, compares its boxes with fp32 in ONNX Runtime, and keeps the fastest that passes. Where
     nothing can be measured all stay, and fp16 is named by rule. `int8` takes the graphs of
-    `tilefix calibrate` for TensorRT, int8+fp16; until their boxes were compared on the device, see
-    --replay, `tilefix run` warns of them.
+    `tilefix calibrate` for TensorRT, int8+fp16. Where the device is here, INT8 engines then locate
+    the pictures that the bundle carries, and how their boxes agree with float32's goes into the
+    manifests; until then `tilefix run` warns. What was compared on these pictures is not again.
 
     Engines go to BUNDLE/engines, or to $TILEFIX_ENGINES/NAME where that is set.
     """
     from edge.assembly import open_bundle
-    from edge.precisions import graph_precision
+    from edge.precisions import TENSORRT_FORM, graph_precision
     from export.engines.build import (
         BuildSettings,
         build_engine,
@@ -95,7 +96,7 @@ def build(
         check_precision,
     )
     from export.engines.device import local_gpu
-    from export.engines.replay import open_pictures
+    from export.engines.replay_pictures import open_pictures, own_pictures
     from export.engines.targets import choose_target
     from export.output_folder import check_output
 
@@ -109,18 +110,28 @@ def build(
         check_precision(opened, precision)
     settings = BuildSettings(chosen, plugin, clicks, force, memory_mb, logs)
     kinds = (GRAPHS[graph],) if graph else tuple(GRAPHS.values())
-    pictures = None if replay is None else open_pictures(replay, opened, chosen, len(kinds))
+    shown: Pictures | str = ""
+    if replay is not None:
+        shown = open_pictures(replay, opened, chosen, len(kinds))
+    elif TENSORRT_FORM in (opened.precisions if precision == AUTO else (precision,)):
+        shown = own_pictures(opened, chosen, len(kinds))
+    stayed: tuple[BuiltEngine, ...] = ()
     try:
         if precision == AUTO:
-            made = _build_auto(opened, kinds, settings, inputs)
+            made, stayed = _build_auto(opened, kinds, settings, inputs)
         else:
             check_graphs(opened, kinds, precision, settings)
             made = ()
             for kind in kinds:
                 made += (build_engine(opened, kind, precision, settings, click.echo),)
                 _show(made[-1])
-        if pictures is not None:
-            _replay(opened, made, pictures, chosen.toolkit.executor)
+        wanted = [made] if replay is not None else []
+        for group in (made, tuple(x for x in stayed if x.manifest.key.precision == TENSORRT_FORM)):
+            int8 = all(x.manifest.key.precision == TENSORRT_FORM for x in group)
+            if int8 and len(group) == len(kinds) and group not in wanted:
+                wanted.append(group)
+        for group in wanted:
+            _replay(opened, group, shown, chosen.toolkit.executor, again=replay is not None)
     except KeyboardInterrupt:
         click.echo("interrupted: finished engines are kept, the same command goes on", err=True)
         sys.exit(INTERRUPTED)
@@ -128,7 +139,7 @@ def build(
 
 def _build_auto(
     bundle: Bundle, kinds: tuple[str, ...], settings: BuildSettings, inputs: str
-) -> tuple[BuiltEngine, ...]:
+) -> tuple[tuple[BuiltEngine, ...], tuple[BuiltEngine, ...]]:
     from export.engines.auto import build_auto
 
     measurer = _measurer(bundle, settings.target, kinds, inputs)
@@ -141,16 +152,35 @@ def _build_auto(
         click.echo("the others stay too: run this on the device, which measures and removes them")
     if made.removed:
         click.echo(f"removed again: {', '.join(made.removed)}")
-    return made.kept
+    return made.kept, made.stayed
 
 
 def _replay(
-    bundle: Bundle, engines: tuple[BuiltEngine, ...], pictures: Pictures, executor: str
+    bundle: Bundle,
+    engines: tuple[BuiltEngine, ...],
+    pictures: Pictures | str,
+    executor: str,
+    *,
+    again: bool,
 ) -> None:
-    from export.engines.replay import replay, told
+    """Compare boxes, or say why they are not; `again`: also where an earlier build did."""
+    from edge.errors import TilefixError
+    from export.engines.replay import known_replay, replay, told
 
-    click.echo(f"replaying {len(pictures.cases)} frames of the selection")
-    click.echo(told(replay(bundle, engines, pictures, executor)))
+    if isinstance(pictures, str):
+        click.echo(f"boxes in INT8 were not compared with float32's here: {pictures}")
+        return
+    known = None if again else known_replay(engines, pictures)
+    if known is not None:
+        click.echo(f"already {told(known)}")
+        return
+    click.echo(f"replaying frames in windows, {len(pictures.cases)} pairs")
+    try:
+        record = replay(bundle, engines, pictures, executor)
+    except TilefixError:
+        click.echo("the engines are kept, with boxes that were not compared", err=True)
+        raise
+    click.echo(told(record))
 
 
 def read_buckets(text: str) -> tuple[int, ...]:

@@ -84,11 +84,14 @@ def test_int8_is_asked_for_by_its_short_name():
 
 def test_a_replay_finds_the_very_engine():
     key = msgspec.structs.replace(KEY, precision="int8+fp16")
-    ((verb, told),) = parsed(replay_command(BUNDLE, key, Path("/data/engines/0123")))
+    command = replay_command(BUNDLE, key, Path("/data/engines/0123"), selection=True)
+    ((verb, told),) = parsed(command)
     assert (verb, told["precision"], told["target"]) == ("build", "int8", "sm86,sm120")
     assert (told["plugin"], told["buckets"]) == (Path("/data/engines/0123"), "1,8")
     assert told["replay"] == Path(f"{BUNDLE}.work/selection")
     assert not told["force"] and told["graph"] is None
     plain = msgspec.structs.replace(key, plugin_sha256="", toolkit="tensorrt")
-    ((_, told),) = parsed(replay_command(BUNDLE, plain, Path("/data/engines/0123")))
+    command = replay_command(BUNDLE, plain, Path("/data/engines/0123"), selection=False)
+    ((_, told),) = parsed(command)
     assert (told["plugin"], told["target"]) == (None, "local")
+    assert told["replay"] is None, "the bundle carries the pictures"

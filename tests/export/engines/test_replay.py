@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import msgspec
 import pytest
 from advised_commands import parsed
 from click.testing import CliRunner
-from fake_engines import PLUGIN, install, write_fake_engine
+from fake_engines import write_fake_engine
 from fake_gpu import FakeGpu
 from made_selection import made_selection
+from replayed import fake_built, fake_device, int8_notes, int8_tiny_bundle
 
-from edge.bundle import ENCODER, LOCALIZER, Bundle
+from edge.bundle import Bundle
 from edge.cli import tilefix
-from edge.engine_manifest import (
-    ENGINES_VARIABLE,
-    BoxReplay,
-    engines_folder,
-    parse_manifest,
-    read_engine,
-)
+from edge.engine_manifest import BoxReplay, engines_folder, parse_manifest, read_engine
 from edge.errors import CalibrationError, ExecutorError, TilefixError, UsageError
-from edge.executors.base import open_executor
 from edge.precisions import TENSORRT_FORM
 from export.engines import build, device
 from export.engines.build import BuiltEngine
-from export.engines.replay import open_pictures, replay, told
+from export.engines.replay import replay, told
+from export.engines.replay_pictures import open_pictures
 from export.engines.targets import Target, choose_target
 
 FRAMES, WINDOWS, CLICKS = 3, 2, 4
@@ -36,23 +30,13 @@ FRAMES, WINDOWS, CLICKS = 3, 2, 4
 
 @pytest.fixture
 def gpu(monkeypatch, tmp_path) -> FakeGpu:
-    monkeypatch.setenv(ENGINES_VARIABLE, str(tmp_path / "engines"))
-    made = FakeGpu()
-    for name, module in install(monkeypatch, made).items():
-        module.__spec__ = ModuleSpec(name, None)  # a build asks whether there is one
-    return made
+    return fake_device(monkeypatch, tmp_path / "engines")
 
 
 @pytest.fixture
 def int8_bundle(make_tiny_bundle, tmp_path) -> Bundle:
-    """The tiny bundle whose graphs in both forms of INT8 are those of another seed."""
-    others = {"int8+fp32": 0, "int8+fp16": 1}
-    files = {}
-    for form, seed in others.items():
-        other = make_tiny_bundle(tmp_path / form, seed=seed)
-        for part in ("reference_encoder.onnx", "localizer.onnx"):
-            files[f"graphs/{form}/{part}"] = other.file(f"graphs/fp32/{part}").read_bytes()
-    return make_tiny_bundle(tmp_path / "int8", seed=0, extra_files=files)
+    """Of an earlier version: it carries no pictures; TensorRT's graphs are of another seed."""
+    return int8_tiny_bundle(make_tiny_bundle, tmp_path / "int8", other=True, pictures=False)
 
 
 @pytest.fixture
@@ -60,27 +44,9 @@ def target(gpu) -> Target:
     return choose_target("local", "tensorrt", device.Gpu("Fake GPU (16 SM)", 87))
 
 
-def fake_built(bundle: Bundle, precision: str = TENSORRT_FORM) -> list[BuiltEngine]:
-    """Engines as a build leaves them."""
-    made = []
-    for kind in (ENCODER, LOCALIZER):
-        plugin = PLUGIN if kind == LOCALIZER else b""
-        folder = write_fake_engine(bundle, kind, precision=precision, plugin=plugin)
-        made.append(BuiltEngine(folder, read_engine(folder), new=True))
-    return made
-
-
-def notes(bundle: Bundle, precision: str = "int8") -> tuple[str, ...]:
-    """What `tilefix run` would print when it opens the engine."""
-    opened = open_executor("tensorrt", bundle, LOCALIZER, precision)
-    said = tuple(note for note in opened.notes if "INT8" in note)
-    opened.close()
-    return said
-
-
 def test_an_engine_in_int8_that_was_not_replayed_is_a_warning(gpu, int8_bundle):
     engines = fake_built(int8_bundle)
-    (note,) = notes(int8_bundle)
+    (note,) = int8_notes(int8_bundle)
     assert note.startswith("boxes of this engine in INT8 were not compared with float32's yet: ")
     ((verb, given),) = parsed(note[note.index("tilefix ") :])
     assert (verb, given["precision"], given["target"]) == ("build", "int8", "local")
@@ -91,7 +57,7 @@ def test_an_engine_in_int8_that_was_not_replayed_is_a_warning(gpu, int8_bundle):
 
 def test_float_engines_need_no_replay(gpu, int8_bundle):
     fake_built(int8_bundle, "fp32")
-    assert notes(int8_bundle, "fp32") == ()
+    assert int8_notes(int8_bundle, "fp32") == ()
 
 
 def test_what_is_written_after_a_replay(gpu, int8_bundle, target, tmp_path):
@@ -109,12 +75,15 @@ def test_what_is_written_after_a_replay(gpu, int8_bundle, target, tmp_path):
         manifest = read_engine(each.folder)
         assert manifest.replay == record
         assert manifest.engine_sha256 == each.manifest.engine_sha256
-    assert told(record).startswith("replayed 24 clicks against onnxruntime/fp32: median IoU 0.")
-    (note,) = notes(int8_bundle)
+    said = told(record)
+    assert said.startswith("replayed 24 clicks against onnxruntime/fp32: median IoU 0.")
+    assert said.endswith("; below 0.900, so `tilefix run` warns: fp16 is the safer choice")
+    (note,) = int8_notes(int8_bundle)
     assert note.startswith("boxes of this engine in INT8 are not onnxruntime/fp32's: median IoU 0")
     assert f"{record.iou_median:.3f} of 24 clicks, at least 0.900" in note
-    ((verb, _),) = parsed(note[note.index("tilefix ") :])
-    assert verb == "build"
+    assert "fp16 is the safer choice, or look at all of the selection: tilefix build " in note
+    ((verb, given),) = parsed(note[note.index("tilefix ") :])
+    assert (verb, given["replay"]) == ("build", Path(f"{int8_bundle.path}.work/selection"))
 
 
 def test_equal_boxes_end_the_warning(gpu, int8_bundle, target, tmp_path):
@@ -126,7 +95,7 @@ def test_equal_boxes_end_the_warning(gpu, int8_bundle, target, tmp_path):
     accepted = fake_built(int8_bundle)
     sha256 = accepted[0].manifest.engine_sha256  # the record is put behind this encoder
     with_record(int8_bundle, accepted[1], msgspec.structs.replace(record, encoder_sha256=sha256))
-    assert notes(int8_bundle) == ()
+    assert int8_notes(int8_bundle) == ()
 
 
 def with_record(bundle: Bundle, engine: BuiltEngine, record: BoxReplay) -> None:
@@ -143,7 +112,7 @@ def test_no_more_is_asked_than_was_judged(gpu, int8_bundle, median, judged, acce
     values = {"against": "onnxruntime/fp32", "selection_sha256": "", "clicks": 9, "close_share": 0}
     record = BoxReplay(**values, iou_median=median, judged_iou_median=judged)
     with_record(int8_bundle, engine, record)
-    assert (notes(int8_bundle) == ()) == accepted
+    assert (int8_notes(int8_bundle) == ()) == accepted
 
 
 def test_a_manifest_of_before_replays_is_read(gpu, int8_bundle):
@@ -172,7 +141,7 @@ def test_the_command_replays_what_it_built(gpu, int8_bundle, tmp_path, monkeypat
     done = CliRunner().invoke(tilefix, [*command, "--replay", str(selection.path)])
     assert done.exit_code == 0, (done.output, done.exception)
     assert made == [TENSORRT_FORM] * 2
-    assert "replaying 6 frames of the selection\nreplayed 24 clicks against" in done.output
+    assert "replaying frames in windows, 6 pairs\nreplayed 24 clicks against" in done.output
     for path in engines_folder(int8_bundle).iterdir():
         assert read_engine(path).replay is not None
 

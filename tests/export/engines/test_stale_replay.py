@@ -25,7 +25,8 @@ from edge.executors.base import open_executor
 from edge.precisions import TENSORRT_FORM
 from export.engines import device
 from export.engines.build import BuiltEngine, renewed
-from export.engines.replay import open_pictures, replay
+from export.engines.replay import replay
+from export.engines.replay_pictures import open_pictures
 from export.engines.targets import choose_target
 
 STALE = "behind another encoder, which was built again since: tilefix build "
