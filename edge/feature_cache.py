@@ -11,7 +11,7 @@ from typing import Protocol
 from edge.tiles.lattice import WindowPlace
 from edge.types import Array, ReferenceFeature, ReferenceWindow
 
-CAPACITY = 12  # windows; about 8 MB each with the local features of the alignment
+CAPACITY = 12  # windows; about 8 MB each with the local features of the alignment, 5 MB in INT8
 
 
 class Encoder(Protocol):

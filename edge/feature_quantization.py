@@ -3,6 +3,10 @@
 A map of features [C, H, W] becomes int8 with `NAME.scale` [C] beside it: channel c of a window is
 value * scale[c], where scale is the channel's largest magnitude / 127, rounded up to float16. Only
 what the localizer reads is quantised; local features of the alignment and coverage stay.
+
+So it lies in the store, in `ReferenceFeature.tensors` and in every cache of these. The executor
+makes float16 of it where it computes: on a GPU by a kernel (`edge.executors.dequantiser`), on the
+CPU by `dequantized`, and both bit for bit the same.
 """
 
 from __future__ import annotations

@@ -27,7 +27,6 @@ from edge.feature_header import (
     write_header,
 )
 from edge.feature_index import INDEX_NAME, IndexEntry, append_line, end_torn_line, read_index
-from edge.feature_quantization import dequantized
 from edge.feature_refusals import (
     ENCODE_COMMAND,
     check_empty,
@@ -133,7 +132,7 @@ class FeatureStore:
         self.close()
 
     def read(self, window_id: str) -> ReferenceFeature:
-        """A stored window: read-only views of the mapped file; what is int8 there, in float16.
+        """A stored window: read-only views of the mapped file; int8 with its scales stays so.
 
         Raises:
             FeatureStoreError: not stored, or its record does not fit its checksum.
@@ -159,7 +158,7 @@ class FeatureStore:
             )
         geometry = geometry_from_dict(entry.geometry) if entry.geometry is not None else None
         return ReferenceFeature(
-            tensors=dequantized(self._views(mapped, start)),
+            tensors=self._views(mapped, start),
             geometry=geometry,
             width_px=self.header.window_px[0],
             height_px=self.header.window_px[1],

@@ -18,6 +18,7 @@ from edge.devices.base import DeviceOptions
 from edge.errors import BundleError, ExecutorError, FeatureStoreError, WindowError
 from edge.executors.base import Executor, open_executor
 from edge.executors.localizer_parts import LocalizerInParts
+from edge.feature_quantization import SCALE
 from edge.fix_building import fixes_of
 from edge.letterbox import Letterbox, letterbox
 from edge.placement import place
@@ -278,7 +279,8 @@ class Localizer:
                 found=found + (f", without {', '.join(missing)}" if missing else ""),
                 do="encode the map again with this bundle: tilefix tiles encode",
             )
-        return {name: feature.tensors[name] for name in self._feature_names}
+        names = [each for name in self._feature_names for each in (name, name + SCALE)]
+        return {name: feature.tensors[name] for name in names if name in feature.tensors}
 
     def _check_graph(self) -> None:
         """The manifest and the graph of a bundle must mean the same inputs."""

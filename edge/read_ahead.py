@@ -1,9 +1,8 @@
 """Stored windows read before they are needed, in a thread of low priority beside the frame path.
 
-Reading one takes milliseconds: its pages come from the disk, its checksum is counted, and what is
-int8 in the store becomes float16. A flight comes to new windows at its own pace, and the next ones
-lie around those of the frame at hand. A window that was not read in time, as those of the first
-frame, is read by the frame that needs it.
+Reading one takes milliseconds: its pages come from the disk, and its checksum is counted. A flight
+comes to new windows at its own pace, and the next ones lie around those of the frame at hand. A
+window that was not read in time, as those of the first frame, is read by the frame that needs it.
 """
 
 from __future__ import annotations

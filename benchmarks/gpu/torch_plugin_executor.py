@@ -19,6 +19,7 @@ from edge.bundle import ENCODER, Bundle
 from edge.errors import ExecutorError
 from edge.executors.base import CLICK_COUNT, EXECUTORS, TensorSpec, check_tensors
 from edge.executors.run_clock import RunClock
+from edge.feature_quantization import dequantized
 from edge.types import Array
 
 NAME = "torch-plugin"
@@ -122,7 +123,7 @@ class TorchPluginExecutor:
     def bind(self, tensors: Mapping[str, Array]) -> None:
         """Copy these inputs to the device for all following runs (see `Executor.bind`)."""
         check_tensors(self.name, self.inputs, tensors, complete=False)
-        self._bound = {name: self._on_device(value) for name, value in tensors.items()}
+        self._bound = {name: self._on_device(value) for name, value in dequantized(tensors).items()}
 
     def run(
         self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
@@ -131,7 +132,8 @@ class TorchPluginExecutor:
         import torch
 
         check_tensors(self.name, self.inputs, {**self._as_arrays(), **inputs}, complete=True)
-        feed = {**self._bound, **{name: self._on_device(x) for name, x in inputs.items()}}
+        given = {name: self._on_device(x) for name, x in dequantized(inputs).items()}
+        feed = {**self._bound, **given}
         start_ns = time.perf_counter_ns()
         with torch.inference_mode(), self._autocast:
             answers = self._module(*(feed[spec.name] for spec in self.inputs))

@@ -17,6 +17,7 @@ import numpy as np
 from edge.bundle import Bundle
 from edge.errors import ClickError, ExecutorError
 from edge.executors.run_clock import RunClock
+from edge.feature_quantization import SCALE
 from edge.precisions import graph_precision
 from edge.types import Array
 
@@ -32,6 +33,7 @@ EXECUTORS: dict[str, str] = {
 }
 ON_DEVICE = ("tensorrt", "tensorrt-rtx")  # those that run on a GPU and take DeviceOptions
 CLICK_COUNT = "N"  # the one dynamic dimension of the localizer
+INT8 = np.dtype(np.int8)
 
 
 class Executor(Protocol):
@@ -58,7 +60,9 @@ class Executor(Protocol):
     def bind(self, tensors: Mapping[str, Array]) -> None:
         """Keep these inputs for all following runs, in place of those kept before.
 
-        The tensors are held, not copied, unless the executor's memory is not the host's.
+        A feature [C, H, W] comes as float16, or as int8 with `NAME.scale` float16 [C] beside it,
+        and is then multiplied here, once. The tensors are held, not copied, unless the executor's
+        memory is not the host's; nobody may write into them.
 
         Raises:
             ExecutorError: a name, type or shape that the graph does not have.
@@ -84,6 +88,12 @@ class TensorSpec:
     name: str
     dtype: np.dtype[np.generic]
     shape: tuple[int | str, ...]
+
+    @property
+    def may_be_int8(self) -> bool:
+        """Whether it is a map of features, which a store may hold as int8 with scales."""
+        fixed = all(isinstance(size, int) for size in self.shape)
+        return self.dtype == np.float16 and len(self.shape) == 3 and fixed
 
     def __str__(self) -> str:
         return f"{self.name} {self.dtype.name} [{', '.join(map(str, self.shape))}]"
@@ -147,7 +157,7 @@ def check_tensors(
     Args:
         executor: who asks, for the error text.
         specs: what the graph takes.
-        tensors: what is about to be given.
+        tensors: what is about to be given; a feature also as int8, then with its scale.
         complete: True before a run: nothing may be missing, and dynamic sizes must agree.
 
     Raises:
@@ -157,7 +167,7 @@ def check_tensors(
     known = {spec.name: spec for spec in specs}
     for name in tensors:
         if name not in known:
-            raise _refusal(executor, f"no input {name!r}", "one of: " + ", ".join(known), name)
+            _check_scale(executor, known, tensors, name)
     sizes: dict[str, tuple[int, str]] = {}  # dynamic dimension -> its size, and who said so
     for spec in specs:
         if spec.name not in tensors:
@@ -166,8 +176,13 @@ def check_tensors(
                 raise _refusal(executor, f"input {spec.name!r} is missing", str(spec), given)
             continue
         tensor = tensors[spec.name]
-        if tensor.dtype != spec.dtype or tensor.ndim != len(spec.shape):
+        if tensor.dtype != spec.dtype and not (tensor.dtype == INT8 and spec.may_be_int8):
             raise _misfit(executor, spec, str(spec), tensor)
+        if tensor.ndim != len(spec.shape):
+            raise _misfit(executor, spec, str(spec), tensor)
+        if tensor.dtype != spec.dtype and spec.name + SCALE not in tensors:
+            why = f"input {spec.name!r} is in int8 and has no scale"
+            raise _refusal(executor, why, f"{spec}, or {_quantised(spec)}", ", ".join(tensors))
         for wanted, size in zip(spec.shape, tensor.shape, strict=True):
             if isinstance(wanted, int):
                 if wanted != size:
@@ -177,7 +192,7 @@ def check_tensors(
                 raise ClickError(
                     "there is nothing to locate: zero clicks",
                     expected=f"{spec} with {CLICK_COUNT} at least 1",
-                    found=_text(spec, tensor),
+                    found=_text(spec.name, tensor),
                     do="leave out frames without clicks, or give at least one click",
                 )
             first, who = sizes.setdefault(wanted, (size, spec.name))
@@ -185,14 +200,35 @@ def check_tensors(
                 raise _misfit(executor, spec, f"{wanted} = {first}, as in {who!r}", tensor)
 
 
+def _check_scale(
+    executor: str, known: Mapping[str, TensorSpec], tensors: Mapping[str, Array], name: str
+) -> None:
+    """A name that the graph does not have must be the scale of levels that come with it."""
+    spec = known.get(name.removesuffix(SCALE)) if name.endswith(SCALE) else None
+    if spec is None or not spec.may_be_int8:
+        raise _refusal(executor, f"no input {name!r}", "one of: " + ", ".join(known), name)
+    levels, scale = tensors.get(spec.name), tensors[name]
+    if levels is None or levels.dtype != INT8:
+        found = ", ".join(tensors) if levels is None else _text(spec.name, levels)
+        raise _refusal(executor, f"{name!r} is the scale of nothing", _quantised(spec), found)
+    if scale.dtype != np.float16 or scale.shape != spec.shape[:1]:
+        why = f"the scale {name!r} does not fit"
+        raise _refusal(executor, why, _quantised(spec), _text(name, scale))
+
+
+def _quantised(spec: TensorSpec) -> str:
+    shape = ", ".join(map(str, spec.shape))
+    return f"{spec.name} int8 [{shape}] with {spec.name}{SCALE} float16 [{spec.shape[0]}]"
+
+
 def _misfit(executor: str, spec: TensorSpec, expected: str, tensor: Array) -> ExecutorError:
     why = f"input {spec.name!r} does not fit"
-    return _refusal(executor, why, expected, _text(spec, tensor))
+    return _refusal(executor, why, expected, _text(spec.name, tensor))
 
 
-def _text(spec: TensorSpec, tensor: Array) -> str:
+def _text(name: str, tensor: Array) -> str:
     """Only for refusals: the name of a dtype takes numpy longer than the whole check."""
-    return f"{spec.name} {tensor.dtype.name} {list(tensor.shape)}"
+    return f"{name} {tensor.dtype.name} {list(tensor.shape)}"
 
 
 def _refusal(executor: str, why: str, expected: str, found: str) -> ExecutorError:

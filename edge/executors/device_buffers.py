@@ -18,6 +18,7 @@ import numpy as np
 from edge.devices.base import DeviceBackend, HostBuffer
 from edge.executors.base import TensorSpec
 from edge.executors.click_buckets import is_per_click, pad_into, sized
+from edge.executors.dequantiser import Dequantiser
 from edge.types import Array
 
 # Megabytes for many clicks, and asked for by tools alone.
@@ -66,6 +67,7 @@ class DeviceBuffers:
         self._inputs = tuple(spec.name for spec in inputs)
         self._outputs = tuple(spec.name for spec in outputs)
         self.device_bytes = self.host_bytes = 0
+        self._dequantiser: Dequantiser | None = None  # None: no feature has come in int8 yet
         alone = {*features, *ON_REQUEST}
         try:
             for spec in (*inputs, *outputs):
@@ -87,9 +89,28 @@ class DeviceBuffers:
         else:
             place[...] = value
 
-    def upload(self, name: str, value: Array) -> None:
-        """Copy a feature to the device; `value` is C-contiguous and must outlive the copy."""
-        self._device.copy_in(self._places[name].address, value, self._stream)
+    def upload(self, name: str, value: Array, scale: Array | None = None) -> None:
+        """Bring a feature to the device, as float16.
+
+        Args:
+            name: of the feature.
+            value: float16, or levels int8; C-contiguous, it must outlive the copy.
+            scale: of the levels, float16 [C], likewise; None: `value` is float16.
+
+        Raises:
+            ExecutorError: of the first levels, also when their kernel cannot be loaded, or there is
+                too little memory for them.
+        """
+        address = self._places[name].address
+        if scale is None:
+            self._device.copy_in(address, value, self._stream)
+            return
+        if self._dequantiser is None:
+            features = (self._places[each].spec for each in self._inputs)
+            features = (spec for spec in features if spec.may_be_int8)
+            self._dequantiser = Dequantiser(self._device, self._stream, features)
+            self.device_bytes += self._dequantiser.size_bytes
+        self._dequantiser.enqueue(value, scale, address)
 
     def copy_in(self, bucket: int) -> None:
         """Enqueue the copies of all staged inputs."""
@@ -142,6 +163,9 @@ class DeviceBuffers:
 
     def free(self) -> None:
         """Give all memory back; the stream must be synchronised."""
+        if self._dequantiser is not None:
+            self._dequantiser.free()
+            self._dequantiser = None
         while self._places:
             _, place = self._places.popitem()
             if place.host is None or place.host.device_address is None:

@@ -16,7 +16,9 @@ import numpy as np
 from edge.bundle import CLICKS_PART, FRAME_PART, PARTS, WINDOW_PART, Bundle
 from edge.errors import BundleError
 from edge.executors.base import check_tensors
+from edge.executors.int8_features import merged
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
+from edge.feature_quantization import SCALE
 from edge.types import Array
 
 WHOLE_SHA256 = "tilefix.localizer_sha256"  # metadata of the parts: the graph they were cut of
@@ -91,9 +93,10 @@ class LocalizerInParts:
         self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
     ) -> dict[str, Array]:
         """Run once with the bound tensors and `inputs` (see `Executor.run`)."""
-        feed = {**self._bound, **inputs}
+        feed = merged(self._bound, inputs)
         check_tensors(self.name, self.inputs, feed, complete=True)
-        features = {spec.name: feed.pop(spec.name) for spec in self._window.inputs}
+        names = (each for spec in self._window.inputs for each in (spec.name, spec.name + SCALE))
+        features = {name: feed.pop(name) for name in names if name in feed}  # in int8: with scales
         frame = {spec.name: feed.pop(spec.name) for spec in self._frame.inputs}
         at_the_cut = {**self._of_window(features), **self._of_frame(frame)}
         return self._clicks.run({**feed, **at_the_cut}, outputs)

@@ -12,7 +12,9 @@ import numpy as np
 from edge.bundle import LOCALIZER, Bundle
 from edge.errors import ExecutorError
 from edge.executors.base import Executor, TensorSpec, check_tensors
+from edge.executors.int8_features import FloatFeatures, merged
 from edge.executors.run_clock import RunClock
+from edge.feature_quantization import dequantized
 from edge.types import Array
 
 PROVIDER = "CPUExecutionProvider"
@@ -46,7 +48,8 @@ class OnnxRuntimeExecutor:
 
     On the CPU a bound tensor is simply held: ONNX Runtime reads C-contiguous numpy memory where it
     lies, memory-mapped or not, so a run copies no feature. A bound tensor that is not C-contiguous
-    is copied once, when it is bound.
+    is copied once, when it is bound; a feature in int8 is multiplied then, and not again while it
+    is one of the last few.
     """
 
     name = "onnxruntime"
@@ -102,7 +105,8 @@ class OnnxRuntimeExecutor:
         self.inputs = tuple(map(_spec, self._session.get_inputs()))
         self.outputs = tuple(map(_spec, self._session.get_outputs()))
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
-        self._bound: dict[str, Array] = {}
+        self._floats = FloatFeatures()
+        self._bound: dict[str, Array] = {}  # as the graph takes it
 
     @classmethod
     def open(
@@ -118,14 +122,15 @@ class OnnxRuntimeExecutor:
     def bind(self, tensors: Mapping[str, Array]) -> None:
         """Hold these inputs for all following runs (see `Executor.bind`)."""
         check_tensors(self.name, self.inputs, tensors, complete=False)
-        self._bound = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+        self._bound = self._floats.of(tensors)
 
     def run(
         self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
     ) -> dict[str, Array]:
         """Run once with the bound tensors and `inputs` (see `Executor.run`)."""
-        feed = {**self._bound, **inputs}
+        feed = merged(self._bound, inputs)
         check_tensors(self.name, self.inputs, feed, complete=True)
+        feed = dequantized(feed)  # what was given for this run alone, whose owner may change it
         names = [spec.name for spec in self.outputs] if outputs is None else list(outputs)
         start_ns = time.perf_counter_ns()
         try:

@@ -10,8 +10,10 @@ import numpy as np
 from edge.bundle import LOCALIZER, Bundle
 from edge.decoding import Head, decode
 from edge.executors.base import Executor, TensorSpec
+from edge.executors.int8_features import merged
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
 from edge.executors.run_clock import RunClock
+from edge.feature_quantization import dequantized
 from edge.types import Array
 
 
@@ -49,7 +51,7 @@ class ReferenceExecutor:
     def bind(self, tensors: Mapping[str, Array]) -> None:
         """Hold these inputs for all following runs (see `Executor.bind`)."""
         self._graph.bind(tensors)
-        self._bound = dict(tensors)
+        self._bound = dequantized(tensors)
 
     def run(
         self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
@@ -57,7 +59,7 @@ class ReferenceExecutor:
         """Run once with the bound tensors and `inputs` (see `Executor.run`)."""
         start_ns = time.perf_counter_ns()
         query = self._graph.run(inputs, ["query_vector"])["query_vector"]
-        given = {**self._bound, **inputs}
+        given = dequantized(merged(self._bound, inputs))
         wide = [given[name].astype(np.float64) for name in ("v", "u", *_PRIOR)]
         found = decode(self._head, query.astype(np.float64), *wide)
         results: dict[str, Array] = {

@@ -23,9 +23,11 @@ from edge.errors import ExecutorError
 from edge.executors.base import TensorSpec, check_tensors
 from edge.executors.click_buckets import NO_CLICKS, is_per_click
 from edge.executors.engine_choice import choose_engine
+from edge.executors.int8_features import merged
 from edge.executors.loaded_engine import LoadedEngine
 from edge.executors.run_clock import RunClock
 from edge.executors.trt_runtime import FULL, RTX, load_tensorrt
+from edge.feature_quantization import SCALE
 from edge.types import Array
 
 
@@ -33,7 +35,7 @@ from edge.types import Array
 class DeviceMemory:
     """What an executor holds of the GPU's memory, as far as it is known."""
 
-    buffers_bytes: int  # inputs, outputs, features
+    buffers_bytes: int  # inputs, outputs, features; room for one in int8 once one has come
     scratch_bytes: int  # working memory of the engine, shared by all click buckets
     weights_bytes: int  # size of the engine's file, which is nearly all weights
     pinned_bytes: int  # page-locked memory of the host; on integrated GPUs it is the same memory
@@ -78,15 +80,12 @@ class TensorRtExecutor:
         self.notes = (*chosen.notes, *self._engine.notes)
         buckets = self._engine.contexts.buckets
         self.click_limit: int | None = buckets.largest or None  # NO_CLICKS: the encoder
-        self.device_memory = DeviceMemory(
-            self._engine.buffers.device_bytes,
-            self._engine.scratch_bytes,
-            chosen.manifest.engine_bytes,
-            self._engine.buffers.host_bytes,
-        )
+        self._engine_bytes = chosen.manifest.engine_bytes
         self._features = tuple(spec.name for spec in self.inputs if spec.name in features)
+        self._scales = {name + SCALE: name for name in self._features}
         self._bound: dict[str, Array] = {}
-        self._resident: dict[str, Array] = {}  # feature -> the array that lies on the device
+        # feature -> the array that lies on the device, and its scale where that is int8
+        self._resident: dict[str, tuple[Array, Array | None]] = {}
         # At the latest when the process ends, and before the libraries are torn down.
         self._release = weakref.finalize(self, _release, self._engine, device)
 
@@ -125,6 +124,13 @@ class TensorRtExecutor:
                 opened.close()
             raise
 
+    @property
+    def device_memory(self) -> DeviceMemory:
+        """What it holds now."""
+        buffers = self._engine.buffers
+        weights_bytes, scratch_bytes = self._engine_bytes, self._engine.scratch_bytes
+        return DeviceMemory(buffers.device_bytes, scratch_bytes, weights_bytes, buffers.host_bytes)
+
     def bind(self, tensors: Mapping[str, Array]) -> None:
         """Keep these inputs for all following runs (see `Executor.bind`).
 
@@ -145,7 +151,7 @@ class TensorRtExecutor:
                 are never those of an earlier run.
             ClickError: also with more clicks than the largest bucket of the engine.
         """
-        feed = {**self._bound, **inputs}
+        feed = merged(self._bound, inputs)
         check_tensors(self.name, self.inputs, feed, complete=True)
         names = [spec.name for spec in self.outputs] if outputs is None else list(outputs)
         self._check_outputs(names)
@@ -157,11 +163,11 @@ class TensorRtExecutor:
             try:
                 self._upload(feed)
             finally:
-                for name in set(inputs) & set(self._features):
-                    self._resident.pop(name, None)  # lent for this run: its owner may change it
+                for name in inputs:  # lent for this run: its owner may change it
+                    self._resident.pop(self._scales.get(name, name), None)
             start_ns = time.perf_counter_ns()
             for name, value in feed.items():
-                if name not in self._features:
+                if name not in self._features and name not in self._scales:
                     buffers.stage(name, value, bucket)
             staged_ns = time.perf_counter_ns()
             engine.enqueue(bucket)
@@ -199,19 +205,27 @@ class TensorRtExecutor:
 
     def _upload(self, tensors: Mapping[str, Array]) -> None:
         """Bring features to the device, but for those that lie there."""
-        new = {
-            name: tensors[name]
-            for name in self._features
-            if name in tensors and self._resident.get(name) is not tensors[name]
-        }
+        new: dict[str, tuple[Array, Array | None]] = {}
+        for name in self._features:
+            if name in tensors:
+                value, scale = tensors[name], tensors.get(name + SCALE)
+                lying = self._resident.get(name)
+                if lying is None or lying[0] is not value or lying[1] is not scale:
+                    new[name] = value, scale
         if not new:
             return
         for name in new:
             self._resident.pop(name, None)  # half a copy is no feature
         start_ns = time.perf_counter_ns()
-        sources = {name: np.ascontiguousarray(value) for name, value in new.items()}
-        for name, value in sources.items():
-            self._engine.buffers.upload(name, value)
+        sources = {
+            name: (
+                np.ascontiguousarray(value),
+                None if scale is None else np.ascontiguousarray(scale),
+            )
+            for name, (value, scale) in new.items()
+        }
+        for name, (value, scale) in sources.items():
+            self._engine.buffers.upload(name, value, scale)
         self._engine.synchronise()
         self._resident.update(new)
         self.clock.add_upload(time.perf_counter_ns() - start_ns)

@@ -15,6 +15,7 @@ from edge.bundle import LOCALIZER
 from edge.devices.base import DeviceOptions
 from edge.engine_manifest import ENGINES_VARIABLE
 from edge.executors.base import open_executor
+from edge.feature_quantization import SCALE, dequantized, quantized
 
 TOOLKITS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 
@@ -64,6 +65,34 @@ def feature(tiny_bundle):
         return {n: random.normal(size=shape).astype(np.float16) for n, shape in shapes.items()}
 
     return make
+
+
+@pytest.fixture
+def stored(feature):
+    """`stored(seed)`: a window as a store of int8 gives it, read-only."""
+
+    def make(seed: int = 0):
+        made = quantized(feature(seed), ("v", "u"))
+        for value in made.values():
+            value.flags.writeable = False
+        return made
+
+    return make
+
+
+@pytest.fixture
+def products(monkeypatch):
+    """One entry for each time that a host makes float16."""
+    calls: list[int] = []
+
+    def counted(tensors):
+        if any(name + SCALE in tensors for name in tensors):
+            calls.append(1)
+        return dequantized(tensors)
+
+    for module in ("int8_features", "onnxruntime", "reference"):
+        monkeypatch.setattr(f"edge.executors.{module}.dequantized", counted)
+    return calls
 
 
 @pytest.fixture

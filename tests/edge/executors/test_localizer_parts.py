@@ -10,6 +10,7 @@ from edge.errors import BundleError, ClickError, ExecutorError
 from edge.executors.base import open_executor
 from edge.executors.localizer_parts import KEPT_WINDOWS, LocalizerInParts
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
+from edge.feature_quantization import SCALE, dequantized, quantized
 from export.localizer_parts import localizer_parts
 
 FEATURES = ("v", "u")
@@ -97,6 +98,33 @@ def test_the_window_that_was_not_looked_into_for_longest_is_forgotten(executor, 
     executor.run({**frame, **windows[0]})
     assert len(window_runs) == KEPT_WINDOWS + 2
     assert len(executor._windows) == KEPT_WINDOWS
+
+
+def test_a_window_in_int8_is_multiplied_once_and_only_when_it_is_worked_on(
+    executor, window_runs, monkeypatch
+):
+    made: list[int] = []
+    inner = dequantized
+
+    def counted(tensors):
+        made.append(1) if "v" + SCALE in tensors else None
+        return inner(tensors)
+
+    monkeypatch.setattr("edge.executors.onnxruntime.dequantized", counted)
+    frame, windows = frame_of(executor), [window_of(executor, seed) for seed in (1, 2)]
+    stored = [quantized(window, FEATURES) for window in windows]
+    for _ in range(3):
+        for window in stored:
+            executor.bind(window)
+            found = executor.run(frame)
+            assert executor.run({**frame, **window}).keys() == found.keys()
+    assert len(window_runs) == len(made) == 2
+    executor.bind(inner(stored[1]))
+    for name, value in executor.run(frame).items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    assert len(window_runs) == 3
+    held = [array for arrays, _ in executor._windows.values() for array in arrays]
+    assert sum(each.dtype == np.int8 for each in held) == 4, "no float16 is kept for them"
 
 
 def test_other_arrays_are_another_window_even_where_memory_is_used_again(executor):

@@ -1,0 +1,85 @@
+"""Features in INT8 become float16 on the GPU: half the bytes to copy, and no work for a core.
+
+The kernel comes to the device as PTX, which the driver translates for whatever GPU is there and
+keeps: it needs neither the library of the plugins nor another engine. Kernel and memory are made
+when the first feature in INT8 comes; who has a store in float16 pays for neither.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.devices.base import DeviceBackend
+from edge.executors.base import TensorSpec
+from edge.executors.click_buckets import NO_CLICKS, sized
+from edge.types import Array
+
+KERNEL_FILE = Path(__file__).resolve().parents[1] / "kernels" / "dequantise.ptx"
+ENTRY = "tilefix_dequantise"
+THREADS = 256  # of a block
+PER_THREAD = 4  # levels, as the source of the kernel has it
+ALIGN_BYTES = 256  # of the scales, behind the levels
+
+
+class Dequantiser:
+    """A kernel, and room on the device for one feature as it is stored.
+
+    The device must be current in every call. All features go through the same room, one after the
+    other in one stream.
+    """
+
+    def __init__(self, device: DeviceBackend, stream: int, features: Iterable[TensorSpec]) -> None:
+        """Load the kernel and allocate.
+
+        Args:
+            device: where.
+            stream: all copies and launches go into it.
+            features: what may come, [C, H, W].
+
+        Raises:
+            ExecutorError: the driver cannot translate the kernel, or there is not enough memory.
+        """
+        self._device = device
+        self._stream = stream
+        shapes = [sized(spec, NO_CLICKS) for spec in features]
+        self._scale_offset = max(-(-math.prod(each) // ALIGN_BYTES) for each in shapes)
+        self._scale_offset *= ALIGN_BYTES
+        scale_bytes = max(channels for channels, *_ in shapes) * np.dtype(np.float16).itemsize
+        self.size_bytes = self._scale_offset + scale_bytes
+        self._kernel: Any = device.load_kernel(KERNEL_FILE.read_bytes(), ENTRY)
+        try:
+            self._room = device.allocate(self.size_bytes)
+        except BaseException:
+            device.unload_kernel(self._kernel)
+            raise
+
+    def enqueue(self, levels: Array, scale: Array, address: int) -> None:
+        """Enqueue both copies and the kernel.
+
+        Args:
+            levels: int8 [C, H, W], C-contiguous; it must outlive the copy, and so must `scale`.
+            scale: float16 [C], C-contiguous.
+            address: of the feature on the device, float16 [C, H, W].
+        """
+        scale_address = self._room + self._scale_offset
+        self._device.copy_in(self._room, levels, self._stream)
+        self._device.copy_in(scale_address, scale, self._stream)
+        channels, height, width = levels.shape
+        plane = height * width
+        self._device.run_kernel(
+            self._kernel,
+            (-(-plane // (THREADS * PER_THREAD)), channels),
+            THREADS,
+            (*map(np.uint64, (self._room, scale_address, address)), np.uint32(plane)),
+            self._stream,
+        )
+
+    def free(self) -> None:
+        """Give kernel and memory back; the stream must be synchronised."""
+        self._device.free(self._room)
+        self._device.unload_kernel(self._kernel)
