@@ -11,8 +11,6 @@ few windows of the selection: they tell methods apart, and are no measure of acc
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.acceptance_record import machine, write_record
-from benchmarks.studies.quantizers import cosine
+from benchmarks.studies.own_command import own_command
+from benchmarks.studies.quantizer_boxes import cosine
 from calibration.judging.sensitivity import spread_over
 from calibration.quantization.int8_graphs import FloatGraphs
 from calibration.quantization.qdq import Form, quantize_graph
@@ -59,7 +58,7 @@ def main() -> None:
     }
     record: dict[str, Any] = {
         "schema": "tilefix-entropy-study/1",
-        "command": shlex.join(["python", "-m", "benchmarks.studies.entropy", *sys.argv[1:]]),
+        "command": own_command("benchmarks.studies.entropy"),
         "environment": machine(),
         "date": time.strftime("%Y-%m-%d"),
         "images": len(seen.images),

@@ -1,281 +1,206 @@
-"""Our Q/DQ beside ready tools': accuracy, time, memory and layers, on the shipped encoder.
+"""Our Q/DQ beside ready tools': accuracy in boxes, time, memory and layers, in one run.
 
-    python -m benchmarks.studies.quantizers --selection DIR --modelopt PYTHON
+    python -m benchmarks.studies.quantizers --selection DIR --samples DIR ... --modelopt PYTHON
 
-Every tool gets the same windows of a selection folder (`tilefix calibrate` leaves one in its work
-folder) and TensorRT's rules: symmetric int8, weights per channel, convolutions only. What they make
-is run by ONNX Runtime on other windows, in float between the Q/DQ, against the float32 graph.
-ONNX Runtime's histogram methods hold every activation of every image at once, a gigabyte and more
-for each of these windows: hence so few. NVIDIA's ModelOpt brings its own onnxruntime, so it runs in
-an environment of its own, by its interpreter: `pip install torch 'nvidia-modelopt[onnx]'` there.
+The shipped bundle's encoder and localizer, float32 and of plain operators, are quantised by every
+tool and method from the same pictures of a selection folder (`tilefix calibrate` leaves one in its
+work folder), with TensorRT's rules: symmetric int8, weights per channel, Q/DQ before convolutions
+only. What a tool makes takes the place of both float32 graphs, ONNX Runtime computes in float
+between the Q/DQ, and the judge's measures compare boxes with float32's on labelled samples that no
+range was found on (`tilefix datasets render --window-px 1024`). A graph that a tool refuses is
+judged in float32, and the refusal is in the record. The float16 localizer with the plugin's node
+is offered once to each tool: accepted or not, it is not judged.
+
+ONNX Runtime's histogram methods hold every activation of every picture at once, a gigabyte and
+more for each window: hence so few. With `--histograms` (the same work folder's) ours are
+judged from all pictures of the selection too. NVIDIA's ModelOpt brings its own onnxruntime, so it
+runs in an environment of its own, by its interpreter. There, with a CPU's torch first:
+
+    pip install torch --index-url https://download.pytorch.org/whl/cpu
+    pip install 'nvidia-modelopt[onnx]'
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
+import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks.acceptance_record import machine, write_record
+from benchmarks.acceptance_record import machine, said, write_record
+from benchmarks.studies.own_command import own_command
+from benchmarks.studies.quantizer_boxes import Court, candidate_of, least_cosines
+from benchmarks.studies.quantizer_feeds import Pictures, part_of, write_feeds
+from benchmarks.studies.quantizer_made import Made, found_in, line_of, run_tool
+from benchmarks.studies.quantizer_tools import (
+    METHODS,
+    NVIDIA,
+    OURS,
+    Source,
+    command_of,
+    write_ours,
+)
+from calibration.judging.held_out import open_held_out
+from calibration.quantization.int8_graphs import FloatGraphs
+from calibration.ranges.finding import find_ranges
+from calibration.ranges.histogram_file import TensorHistograms
+from calibration.ranges.work_folder import shard_name
 from calibration.selection.record import SelectionFolder
-from edge.bundle import ENCODER, Bundle, shipped_bundle_path
-from edge.types import Uint8
+from edge.bundle import ENCODER, LOCALIZER, Bundle, shipped_bundle_path
 
 RECORD = Path(__file__).parent.parent / "records" / "quantizers.json"
-OUR_METHODS = ("minmax", "percentile", "mse", "entropy")
-ORT_METHODS = ("MinMax", "Percentile", "Entropy")
-MODELOPT_METHODS = ("max", "entropy")
-MODELOPT = """
-import sys, numpy as np
-from modelopt.onnx.quantization import quantize
-from onnxruntime.quantization import CalibrationDataReader
-source, target, method, images = sys.argv[1:]
-class Reader(CalibrationDataReader):
-    def __init__(self): self.images = np.load(images); self.rewind()
-    def rewind(self): self.left = iter(self.images)
-    def get_next(self):
-        image = next(self.left, None)
-        return None if image is None else {"image": image}
-    def get_first(self): return {"image": self.images[0]}
-quantize(source, quantize_mode="int8", calibration_data_reader=Reader(), output_path=target,
-         calibration_method=method, calibration_eps=["cpu"], high_precision_dtype="fp32",
-         op_types_to_quantize=["Conv"], log_level="ERROR")
-"""
+KINDS = (ENCODER, LOCALIZER)
+FROM_ALL = ("percentile", "mse")  # ours, from all pictures
+WITH_PLUGIN = (LOCALIZER, "fp16")
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One tool with one method."""
-
-    tool: str
-    method: str
-    seconds: float
-    peak_mb: float  # of its process, all included
-    quantised_convolutions: int
-    convolutions: int
-    quantize_nodes: int
-    file_bytes: int
-    cosine: dict[str, float]  # output -> the least of all windows
-    failed: str = ""
+def arguments() -> argparse.ArgumentParser:
+    """What the study is asked."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--selection", type=Path, required=True, help="folder that ranges are found on")
+    add("--windows", type=int, default=4, help="of it, evenly spread, for the encoder")
+    add("--frames", type=int, default=16, help="of it, evenly spread, for the localizer")
+    add("--judged-on", type=int, default=4, help="further windows, to compare features on")
+    add("--samples", type=Path, nargs="+", required=True, help="labelled, held out")
+    add("--every", type=int, default=6, help="judge on one of so many samples of each folder")
+    add("--histograms", type=Path, help="of the whole selection, for ours from all pictures")
+    add("--modelopt", help="Python interpreter of ModelOpt's environment; default: left out")
+    add("--work", type=Path, help="keeps answers on samples; a later run goes on with them")
+    add("--out", type=Path, default=RECORD, help="the record")
+    return parser
 
 
 def main() -> None:
-    """Quantise, compare, print and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--selection", type=Path, required=True)
-    parser.add_argument("--windows", type=int, default=4)
-    parser.add_argument("--judged-on", type=int, default=6)
-    parser.add_argument("--modelopt", help="Python interpreter of its environment")
-    parser.add_argument("--out", type=Path, default=RECORD)
-    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)  # in a process of its own
-    given = parser.parse_args()
-    if given.one:
-        _one(*given.one)
-        return
+    """Quantise, judge, print and write the record."""
+    given = arguments().parse_args()
+    bundle = Bundle.open(shipped_bundle_path())
     folder = SelectionFolder.open(given.selection)
-    chosen = folder.windows[:: max(1, len(folder.windows) // (given.windows + given.judged_on))]
-    pictures = [folder.read(each) for each in chosen[: given.windows + given.judged_on]]
-    seen, judged = pictures[: given.windows], pictures[given.windows :]
-    with tempfile.TemporaryDirectory() as scratch:
-        results = compare(Path(scratch), seen, judged, given.modelopt)
-    for each in results:
-        print(line_of(each), flush=True)
-    values = {
-        "schema": "tilefix-quantizers/1",
-        "command": "python -m benchmarks.studies.quantizers --selection DIR "
-        f"--windows {given.windows} --judged-on {given.judged_on}"
-        + (" --modelopt PYTHON" if given.modelopt else ""),
-        "environment": machine(),
+    pictures = part_of(folder, given.frames, given.windows, given.judged_on)
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = Path(temporary)
+        samples = open_held_out(given.samples, given.every)
+        court = Court(bundle, samples, given.work or scratch / "work", say)
+        sources = sources_of(bundle, pictures, scratch)
+        made = quantise(sources, scratch, given.modelopt)
+        judged = judge(court, sources, made, pictures, scratch, given.histograms)
+    values: dict[str, Any] = {
+        "schema": "tilefix-quantizers/2",
+        "command": own_command("benchmarks.studies.quantizers"),
+        "environment": machine() | versions(given.modelopt),
         "date": time.strftime("%Y-%m-%d"),
-        "windows": len(seen),
-        "judged_on": len(judged),
-        "results": [asdict(each) for each in results],
+        "bundle": f"{bundle.manifest.name} {bundle.manifest.version}",
+        "samples": [json.loads((each / "made_by.json").read_text()) for each in given.samples],
+        "every": given.every,
+        "ranges_from": {"frames": given.frames, "windows": given.windows},
+        "all_pictures": {"frames": len(folder.frames), "windows": len(folder.windows)},
+        "features_compared_on": len(pictures.judged),
+        "made": [asdict(each) for each in made],
+        "judged": judged,
     }
     write_record(values, given.out.parent, given.out.name)
 
 
-def compare(
-    scratch: Path, seen: list[Uint8], judged: list[Uint8], modelopt: str | None
-) -> list[Result]:
-    """Every tool and method, each in a process of its own, so that its memory is its own."""
+def sources_of(bundle: Bundle, pictures: Pictures, scratch: Path) -> list[Source]:
+    """The graphs that tools are offered, each in a file that stands alone."""
     from export.shared_weights import whole_graph
 
-    source = scratch / "float.onnx"
-    graph = whole_graph(Bundle.open(shipped_bundle_path()).graph(ENCODER))
-    source.write_bytes(graph.SerializeToString())
-    images = scratch / "images.npy"
-    np.save(images, np.stack(seen))
-    before = answers(source, judged)
-    own = [sys.executable, "-m", "benchmarks.studies.quantizers", "--selection", ".", "--one"]
-    jobs: list[tuple[str, str, list[str]]] = [
-        *(("tilefix", m, [*own, "ours", m]) for m in OUR_METHODS),
-        *(("onnxruntime.quantization", m, [*own, "ort", m]) for m in ORT_METHODS),
-    ]
-    results = []
-    for tool, method, command in jobs:
-        target = scratch / f"{tool}_{method}.onnx"
-        run = [*command, str(images), str(target)]
-        results.append(judge(tool, method, run, target, before, judged))
-    for method in MODELOPT_METHODS if modelopt else ():
-        target = scratch / f"modelopt_{method}.onnx"
-        run = [str(modelopt), "-c", MODELOPT, str(source), str(target), method, str(images)]
-        results.append(judge("NVIDIA ModelOpt", method, run, target, before, judged))
-    return results
+    feeds = write_feeds(bundle, pictures.seen, scratch)
+    sources = []
+    for kind, precision in ((ENCODER, "fp32"), (LOCALIZER, "fp32"), WITH_PLUGIN):
+        path = scratch / f"{kind}_{precision}.onnx"
+        path.write_bytes(whole_graph(bundle.graph(kind, precision)).SerializeToString())
+        sources.append(Source(kind, precision, path, feeds[kind]))
+    return sources
+
+
+def target_of(scratch: Path, tool: str, method: str, source: Source) -> Path:
+    """Where a tool writes."""
+    return scratch / f"{tool}-{method}-{source.path.name}".replace(" ", "_").replace(",", "")
+
+
+def quantise(sources: list[Source], scratch: Path, modelopt: str | None) -> list[Made]:
+    """Every tool and method on every graph; the one with the plugin by the first method alone."""
+    made = []
+    for tool, methods in METHODS.items():
+        for method in methods if tool != NVIDIA or modelopt else ():
+            for source in sources:
+                if source.precision == WITH_PLUGIN[1] and method != methods[0]:
+                    continue
+                target = target_of(scratch, tool, method, source)
+                command = command_of(tool, method, source, target, modelopt)
+                made.append(run_tool(tool, method, source, command, target))
+                print(line_of(made[-1]), flush=True)
+    return made
 
 
 def judge(
-    tool: str,
-    method: str,
-    command: list[str],
-    target: Path,
-    before: list[dict[str, Any]],
-    judged: list[Uint8],
-) -> Result:
-    """Run a tool and compare what it made with float32."""
-    import onnx
-
-    start_s = time.perf_counter()
-    timed = ["/usr/bin/env", "python3", "-c", _PEAK, *command]
-    done = subprocess.run(timed, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - start_s
-    peak_mb = float(done.stdout.rsplit("peak_kb", 1)[-1] or 0) / 1024 if done.stdout else 0.0
-    if not target.exists():
-        why = (done.stderr.strip().splitlines() or ["no file"])[-1][:200]
-        return Result(tool, method, seconds, peak_mb, 0, 0, 0, 0, {}, why)
-    graph = onnx.load(str(target)).graph
-    makers = {name: node.op_type for node in graph.node for name in node.output}
-    convolutions = [node for node in graph.node if node.op_type == "Conv"]
-    quantised = [
-        node
-        for node in convolutions
-        if all(makers.get(name) == "DequantizeLinear" for name in node.input[:2])
-    ]
-    after = list(zip(before, answers(target, judged), strict=True))
-    return Result(
-        tool=tool,
-        method=method,
-        seconds=round(seconds, 2),
-        peak_mb=round(peak_mb, 1),
-        quantised_convolutions=len(quantised),
-        convolutions=len(convolutions),
-        quantize_nodes=sum(node.op_type == "QuantizeLinear" for node in graph.node),
-        file_bytes=target.stat().st_size,
-        cosine={
-            name: round(min(cosine(a[name], b[name]) for a, b in after), 5) for name in before[0]
-        },
-    )
+    court: Court,
+    sources: list[Source],
+    made: list[Made],
+    pictures: Pictures,
+    scratch: Path,
+    histograms: Path | None,
+) -> list[dict[str, Any]]:
+    """The boxes of every tool and method, and the encoder's features."""
+    floats = {source.kind: source for source in sources if source.precision == "fp32"}
+    graphs: dict[tuple[str, str, str], dict[str, Path]] = {}
+    for tool, method in dict.fromkeys((each.tool, each.method) for each in made):
+        kept = {kind: source.path for kind, source in floats.items()}
+        for each in found_in(made, tool, method):
+            if each.precision == "fp32" and not each.refused:
+                kept[each.graph] = target_of(scratch, tool, method, floats[each.graph])
+        graphs[tool, method, "the same"] = kept
+    for method in FROM_ALL if histograms else ():
+        graphs[OURS, method, "all"] = from_all(floats, method, histograms or Path(), scratch)
+    judged = []
+    for (tool, method, seen), files in graphs.items():
+        in_float = [kind for kind in KINDS if files[kind] == floats[kind].path]
+        row: dict[str, Any] = {"tool": tool, "method": method, "pictures": seen}
+        row["left_float"] = in_float
+        row["cosine"] = least_cosines(floats[ENCODER].path, files[ENCODER], pictures.judged)
+        row |= court.boxes(candidate_of(court.bundle, files, scratch / "candidate"))
+        print(row, flush=True)
+        judged.append(row)
+    return judged
 
 
-def answers(graph: Path, pictures: list[Uint8]) -> list[dict[str, Any]]:
-    """What a graph makes of each picture, in float between its Q/DQ."""
+def from_all(
+    floats: dict[str, Source], method: str, histograms: Path, scratch: Path
+) -> dict[str, Path]:
+    """Our graphs by the histograms of a whole calibration."""
+    graphs = FloatGraphs(Bundle.open(shipped_bundle_path()))
+    written = {}
+    for kind in KINDS:
+        seen = TensorHistograms.read(histograms / kind / shard_name(0, 1))
+        ranges = find_ranges((seen,), method).of(kind)
+        amax = {name: each.amax for name, each in ranges.items()}
+        written[kind] = scratch / f"all-{method}-{kind}.onnx"
+        write_ours(graphs, kind, amax, floats[kind].path, written[kind])
+    return written
+
+
+def versions(modelopt: str | None) -> dict[str, str]:
+    """Of the tools."""
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level, options.intra_op_num_threads = 3, 2
-    options.add_session_config_entry("session.disable_quant_qdq", "1")
-    session = onnxruntime.InferenceSession(str(graph), options, ["CPUExecutionProvider"])
-    names = [value.name for value in session.get_outputs()]
-    return [dict(zip(names, session.run(names, {"image": x}), strict=True)) for x in pictures]
+    found = {"onnxruntime": onnxruntime.__version__}
+    if modelopt:
+        code = "import modelopt; print(modelopt.__version__)"
+        found["modelopt"] = said(modelopt, "-c", code) or "unknown"
+    return found
 
 
-def cosine(one: Any, other: Any) -> float:
-    """Of two tensors as vectors."""
-    a, b = (x.astype(np.float64).ravel() for x in (one, other))
-    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
-
-
-def line_of(each: Result) -> str:
-    """One row for people."""
-    head = f"{each.tool:26} {each.method:10} {each.seconds:7.1f} s {each.peak_mb:7.0f} MB"
-    if each.failed:
-        return f"{head}  failed: {each.failed}"
-    numbers = "  ".join(f"{name} {value:.4f}" for name, value in each.cosine.items())
-    layers = f"{each.quantised_convolutions}/{each.convolutions} convolutions"
-    return f"{head}  {layers}, {each.quantize_nodes} Q  {each.file_bytes / 1e6:.1f} MB  {numbers}"
-
-
-# Runs a command and says the peak memory of it and its children.
-_PEAK = """
-import resource, subprocess, sys
-code = subprocess.run(sys.argv[1:]).returncode
-print("peak_kb", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-sys.exit(code)
-"""
-
-
-def _one(tool: str, method: str, images: str, target: str) -> None:
-    make: Callable[[str, str, str], None] = _ours if tool == "ours" else _onnxruntime
-    make(method, images, target)
-
-
-def _ours(method: str, images: str, target: str) -> None:
-    import onnx
-
-    from calibration.quantization.int8_graphs import FloatGraphs
-    from calibration.quantization.qdq import Form, quantize_graph
-    from calibration.ranges.finding import find_ranges
-    from calibration.ranges.observing import Feed, observe
-    from calibration.ranges.work_folder import ObserveOptions
-
-    graphs = FloatGraphs(Bundle.open(shipped_bundle_path()))
-    pictures = np.load(images)
-    feeds = [Feed(str(n), f"{n:064x}", lambda x=x: {"image": x}) for n, x in enumerate(pictures)]
-    with tempfile.TemporaryDirectory() as scratch:
-        seen = observe(
-            graphs.bundle.graph(ENCODER),
-            graphs.observed[ENCODER],
-            feeds,
-            Path(scratch) / "ranges",
-            ObserveOptions("0" * 64, "windows as they are"),
-        )
-        ranges = find_ranges((seen,), method).of(ENCODER)
-    amax = {name: each.amax for name, each in ranges.items()}
-    chosen = graphs.chosen(ENCODER, ())
-    made = quantize_graph(graphs.model(ENCODER, "fp32"), amax, chosen, Form.TENSORRT)
-    onnx.save(made, target)
-
-
-def _onnxruntime(method: str, images: str, target: str) -> None:
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        CalibrationMethod,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.left = iter(np.load(images))
-
-        def get_next(self) -> dict[str, Any] | None:
-            image = next(self.left, None)
-            return None if image is None else {"image": image}
-
-    quantize_static(
-        str(Path(images).with_name("float.onnx")),
-        target,
-        Reader(),
-        quant_format=QuantFormat.QDQ,
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-        activation_type=QuantType.QInt8,
-        calibrate_method=getattr(CalibrationMethod, method),
-        op_types_to_quantize=["Conv"],
-        extra_options={
-            "ActivationSymmetric": True,
-            "WeightSymmetric": True,
-            "QuantizeBias": False,
-        },
-    )
+def say(what: str, done: int, total: int) -> None:
+    """Progress on samples, now and then."""
+    if done == total or done % 10 == 0:
+        print(f"  {what}: {done} of {total}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,6 @@ are the very numbers that are judged, of other frames: one run of the network fo
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +27,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.acceptance_record import machine, write_record
+from benchmarks.studies.own_command import own_command
 from benchmarks.studies.selection_flights import Recorded, real, rendered
 from calibration.selection.candidate import Candidate, seen, vectors
 from calibration.selection.coverage import balanced_blocks, choose
@@ -60,7 +59,7 @@ def main() -> None:
         flights = [rendered(given.scratch or Path(temporary), SEED), real()]
     record: dict[str, Any] = {
         "schema": "tilefix-selection-study/1",
-        "command": shlex.join(["python", "-m", "benchmarks.studies.selection", *_shown(sys.argv)]),
+        "command": own_command("benchmarks.studies.selection"),
         "environment": machine(),
         "date": time.strftime("%Y-%m-%d"),
         "bundle": f"{bundle.manifest.name} {bundle.manifest.version}",
@@ -196,11 +195,6 @@ def print_table(name: str, found: dict[str, Any]) -> None:
                 f"worst {values['worst_excess']:.3f}x",
                 flush=True,
             )
-
-
-def _shown(arguments: list[str]) -> list[str]:
-    """The arguments without the folders of this machine."""
-    return [Path(x).name if Path(x).is_absolute() else x for x in arguments[1:]]
 
 
 if __name__ == "__main__":
