@@ -24,10 +24,9 @@ from edge.bundle import ENCODER, LOCALIZER, Bundle, shipped_bundle_path
 from edge.types import Array
 
 OURS, ORT, NVIDIA = "tilefix", "onnxruntime.quantization", "NVIDIA ModelOpt"
-WITH_RESULTS = "MinMax, results too"  # as the tool does by default
 METHODS = {
     OURS: ("minmax", "percentile", "mse", "entropy"),
-    ORT: ("MinMax", "Percentile", WITH_RESULTS),
+    ORT: ("MinMax", "Percentile"),
     NVIDIA: ("max", "entropy"),
 }
 MODELOPT = """
@@ -157,11 +156,6 @@ def _onnxruntime(method: str, graph: Path, feeds: Path, target: Path) -> None:
             read = next(self.left, None)
             return None if read is None else read()
 
-    more: dict[str, Any] = {}
-    if method == WITH_RESULTS:
-        method = "MinMax"
-    else:
-        more["OpTypesToExcludeOutputQuantization"] = ["Conv"]
     quantize_static(
         str(graph),
         str(target),
@@ -176,7 +170,7 @@ def _onnxruntime(method: str, graph: Path, feeds: Path, target: Path) -> None:
             "ActivationSymmetric": True,
             "WeightSymmetric": True,
             "QuantizeBias": False,
-            **more,
+            "OpTypesToExcludeOutputQuantization": ["Conv"],  # else what they make, too
         },
     )
 

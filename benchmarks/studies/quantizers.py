@@ -65,9 +65,9 @@ def arguments() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--selection", type=Path, required=True, help="folder that ranges are found on")
-    add("--windows", type=int, default=4, help="of it, evenly spread, for the encoder")
-    add("--frames", type=int, default=16, help="of it, evenly spread, for the localizer")
-    add("--judged-on", type=int, default=4, help="further windows, to compare features on")
+    add("--windows", type=int, default=3, help="of it, evenly spread, for the encoder")
+    add("--frames", type=int, default=12, help="of it, evenly spread, for the localizer")
+    add("--judged-on", type=int, default=3, help="further windows, to compare features on")
     add("--samples", type=Path, nargs="+", required=True, help="labelled, held out")
     add("--every", type=int, default=6, help="judge on one of so many samples of each folder")
     add("--histograms", type=Path, help="of the whole selection, for ours from all pictures")
