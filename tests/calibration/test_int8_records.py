@@ -19,7 +19,6 @@ OWN = (ROOT / "calibration" / "README.md").read_text()
 INT8 = (RECORDS / "int8" / "README.md").read_text()
 JUDGEMENT = msgspec.json.decode((RECORDS / "int8" / "judgement.json").read_bytes(), type=Judgement)
 QUANTIZERS = json.loads((RECORDS / "quantizers.json").read_text())
-ENTROPY = json.loads((RECORDS / "int8" / "entropy.json").read_text())
 
 
 def cells_of(text: str, label: str) -> list[str]:
@@ -111,22 +110,3 @@ def test_the_table_of_tools_is_the_record(label, tool, methods) -> None:
     found = {x["method"]: x["cosine"] for x in QUANTIZERS["results"] if x["tool"] == tool}
     for cell, output in zip(cells_of(OWN, label), ("v", "u"), strict=False):
         assert numbers(cell) == pytest.approx([found[m][output] for m in methods], abs=6e-4)
-
-
-@pytest.mark.parametrize(
-    ("label", "ways"),
-    [
-        ("minmax / percentile / mse", ("minmax", "percentile", "mse")),
-        ("entropy", ("entropy",)),
-        (
-            "entropy, but percentile for the five tensors of which it cuts over half a per cent",
-            ("entropy, but percentile for these",),
-        ),
-    ],
-)
-def test_the_table_of_entropy_is_the_record(label, ways) -> None:
-    assert len(ENTROPY["cut"]) == 5
-    for cell, output in zip(cells_of(OWN, label), ("v", "u"), strict=True):
-        assert numbers(cell) == pytest.approx(
-            [ENTROPY["cosine"][way][output] for way in ways], abs=6e-4
-        )
