@@ -3,7 +3,7 @@
     python -m benchmarks.gpu_acceptance --out DIR
 
 It needs torch with CUDA, numpy, and nvcc or a library built before (`--library`); no network, no
-TensorRT. The plugin's own interface is tested where TensorRT's headers are: set
+TensorRT. Features in INT8 are checked where cuda-python is. The plugin's own interface is tested where TensorRT's headers are: set
 TENSORRT_INCLUDE_DIR, or build the library elsewhere (`tilefix plugin build --arch 90 --out build`)
 and give it by `--library`. Where the checkout has no .git, `--commit` names the commit. The exit
 status is 0 when every part that could run passed, 1 when one failed, 2 without a CUDA device.
@@ -32,6 +32,7 @@ from benchmarks.acceptance_record import (
     write_record,
 )
 from benchmarks.gpu import cross_attention_trial as cross
+from benchmarks.gpu import dequantise_trial as dequantise
 from benchmarks.gpu.clock import copy_gb_per_s
 from benchmarks.gpu.model_trial import MODELS, time_model
 from benchmarks.gpu.tile_attention_trial import check, check_graph, time_kernel, time_rivals
@@ -105,14 +106,15 @@ def run_parts(trial: Trial, given: argparse.Namespace) -> None:
         return check(kernels, 1, through_plugin=True, sizes="small")
 
     trial.run("copy bandwidth", 10, bandwidth)
+    seeds = max(1, given.seeds // 3)
+    trial.run("features in INT8: right", 15, lambda: dequantise.check(seeds))
+    trial.run("features in INT8: time", 10, dequantise.time_features)
     trial.run("tile attention: right", 60, lambda: check(library, given.seeds))
     trial.run("tile attention: CUDA graph", 10, lambda: check_graph(library))
     trial.run("tile attention: plugin interface", 15, lambda: plugin(check, library))
     if "copy" in made:
         trial.run("tile attention: time", 40, lambda: time_kernel(library, made["copy"]))
-    trial.run(
-        "cross attention: right", 40, partial(cross.check, cross_library, max(1, given.seeds // 3))
-    )
+    trial.run("cross attention: right", 40, partial(cross.check, cross_library, seeds))
     trial.run("cross attention: CUDA graph", 10, lambda: cross.check_graph(cross_library))
     trial.run("cross attention: plugin interface", 15, lambda: plugin(cross.check, cross_library))
     if "copy" in made:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu.dequantise_trial import DIFFERING, SHARE
 from benchmarks.gpu.model_trial import ATTENDING, MODELS
 from benchmarks.readme_table import Marks
 
@@ -93,6 +94,15 @@ def copy_bandwidth(record: Record) -> str | None:
     return f"{values['copy_gb_per_s'] / 1e3:.2f} TB/s" if "copy_gb_per_s" in values else None
 
 
+def int8_features(record: Record) -> str | None:
+    """Values unlike the host's, and the time against the copy of float16."""
+    differing, share = (
+        requirement(f"features in INT8: {part}", name, form)(record)
+        for part, name, form in (("right", DIFFERING, "{:.0f}"), ("time", SHARE, "{:.2f}x"))
+    )
+    return f"{differing} / {share}" if differing and share else None
+
+
 RIGHT, TIME, RIVALS = (f"tile attention: {x}" for x in ("right", "time", "rivals"))
 MODEL_ASKED = {"lite": "at most 0.6 ms cached", "ocgnet": "at most 1.2 ms cached"}
 
@@ -103,6 +113,11 @@ def rows() -> tuple[Row, ...]:
 
     return (
         Row("copy bandwidth", "", copy_bandwidth),
+        Row(
+            "features in INT8: values unlike the host's / time against the copy of float16",
+            "none / at most 1x",
+            int8_features,
+        ),
         Row(
             "TileAttention: error against float64",
             "at most 0.002",

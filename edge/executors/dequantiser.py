@@ -8,15 +8,13 @@ when the first feature in INT8 comes; who has a store in float16 pays for neithe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edge.devices.base import DeviceBackend
-from edge.executors.base import TensorSpec
-from edge.executors.click_buckets import NO_CLICKS, sized
 from edge.types import Array
 
 KERNEL_FILE = Path(__file__).resolve().parents[1] / "kernels" / "dequantise.ptx"
@@ -24,6 +22,7 @@ ENTRY = "tilefix_dequantise"
 THREADS = 256  # of a block
 PER_THREAD = 4  # levels, as the source of the kernel has it
 ALIGN_BYTES = 256  # of the scales, behind the levels
+Shape = tuple[int, ...]
 
 
 class Dequantiser:
@@ -33,20 +32,19 @@ class Dequantiser:
     other in one stream.
     """
 
-    def __init__(self, device: DeviceBackend, stream: int, features: Iterable[TensorSpec]) -> None:
+    def __init__(self, device: DeviceBackend, stream: int, shapes: Sequence[Shape]) -> None:
         """Load the kernel and allocate.
 
         Args:
             device: where.
             stream: all copies and launches go into it.
-            features: what may come, [C, H, W].
+            shapes: of the features that may come, [C, H, W].
 
         Raises:
             ExecutorError: the driver cannot translate the kernel, or there is not enough memory.
         """
         self._device = device
         self._stream = stream
-        shapes = [sized(spec, NO_CLICKS) for spec in features]
         self._scale_offset = max(-(-math.prod(each) // ALIGN_BYTES) for each in shapes)
         self._scale_offset *= ALIGN_BYTES
         scale_bytes = max(channels for channels, *_ in shapes) * np.dtype(np.float16).itemsize
@@ -66,16 +64,20 @@ class Dequantiser:
             scale: float16 [C], C-contiguous.
             address: of the feature on the device, float16 [C, H, W].
         """
-        scale_address = self._room + self._scale_offset
         self._device.copy_in(self._room, levels, self._stream)
-        self._device.copy_in(scale_address, scale, self._stream)
-        channels, height, width = levels.shape
+        self._device.copy_in(self._room + self._scale_offset, scale, self._stream)
+        self.multiply(levels.shape, address)
+
+    def multiply(self, shape: Shape, address: int) -> None:
+        """Enqueue the kernel alone, on the levels and scales that were copied last."""
+        channels, height, width = shape
         plane = height * width
+        addresses = self._room, self._room + self._scale_offset, address
         self._device.run_kernel(
             self._kernel,
             (-(-plane // (THREADS * PER_THREAD)), channels),
             THREADS,
-            (*map(np.uint64, (self._room, scale_address, address)), np.uint32(plane)),
+            (*map(np.uint64, addresses), np.uint32(plane)),
             self._stream,
         )
 

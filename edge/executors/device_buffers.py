@@ -17,7 +17,7 @@ import numpy as np
 
 from edge.devices.base import DeviceBackend, HostBuffer
 from edge.executors.base import TensorSpec
-from edge.executors.click_buckets import is_per_click, pad_into, sized
+from edge.executors.click_buckets import NO_CLICKS, is_per_click, pad_into, sized
 from edge.executors.dequantiser import Dequantiser
 from edge.types import Array
 
@@ -106,9 +106,9 @@ class DeviceBuffers:
             self._device.copy_in(address, value, self._stream)
             return
         if self._dequantiser is None:
-            features = (self._places[each].spec for each in self._inputs)
-            features = (spec for spec in features if spec.may_be_int8)
-            self._dequantiser = Dequantiser(self._device, self._stream, features)
+            specs = (self._places[each].spec for each in self._inputs)
+            shapes = [sized(spec, NO_CLICKS) for spec in specs if spec.may_be_int8]
+            self._dequantiser = Dequantiser(self._device, self._stream, shapes)
             self.device_bytes += self._dequantiser.size_bytes
         self._dequantiser.enqueue(value, scale, address)
 

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.acceptance_record import Requirement, Trial, record, write_record
 from benchmarks.gpu import table as gpu_table
+from benchmarks.gpu.dequantise_trial import DIFFERING, SHARE
 from benchmarks.gpu.table import BEGIN, END, NOT_MEASURED, read_records, rows, table
 from edge.errors import OutputError
 
@@ -27,6 +28,8 @@ def made_record(gpu: str, day: int, ratio: float = 4.0) -> dict:
     model = {"cached, graph, ms": 0.456, "both branches, graph, ms": 3.0}
     trial.run("tile attention: rivals", 1, lambda: ({}, rivals))
     trial.run("tile attention: right", 1, lambda: ({}, right))
+    trial.run("features in INT8: right", 1, lambda: ({}, [Requirement(DIFFERING, 0, 0, True)]))
+    trial.run("features in INT8: time", 1, lambda: ({}, [Requirement(SHARE, 0.561, 1.0, True)]))
     trial.run("cross attention: time", 1, lambda: ({"table": [cross]}, []))
     trial.run("model: lite", 1, lambda: (model, []))
     trial.run("copy bandwidth", 200, lambda: ({}, []))  # skipped: no time
@@ -50,7 +53,7 @@ def test_the_readme_states_the_records():
 def test_without_records_what_is_asked_for_is_not_measured(tmp_path):
     assert read_records(tmp_path / "none") == []
     made = table([])
-    assert made.count(NOT_MEASURED) == 8 == sum(bool(row.asked) for row in rows())
+    assert made.count(NOT_MEASURED) == 9 == sum(bool(row.asked) for row in rows())
     assert cells(made, "TileAttention, 8 clicks, against torch eager")[1] == "at least 3x"
 
 
@@ -63,6 +66,7 @@ def test_records_become_columns(tmp_path):
     assert made.splitlines()[0] == "| float16 | GPU A, 2026-12-02 | GPU B, 2026-12-03 | asked |"
     assert cells(made, "TileAttention, 8 clicks, against torch eager")[:2] == ["4.0x", "5.5x"]
     assert cells(made, "TileAttention: error against float64")[0] == "3.0e-04"
+    assert cells(made, next(row.title for row in rows() if "INT8" in row.title))[0] == "0 / 0.56x"
     assert cells(made, "CrossAttention / torch's SDPA, trogeo")[0] == "9.3 / 12.0 us"
     assert cells(made, "`lite`, 8 clicks: cached window / both branches")[0] == "0.46 / 3.00 ms"
     for absent in ("copy bandwidth", "`trogeo`, cached window: CrossAttention / torch's attention"):

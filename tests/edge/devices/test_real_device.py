@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from edge.devices.base import open_device
-from edge.executors.base import TensorSpec
 from edge.executors.dequantiser import Dequantiser
 from edge.feature_quantization import SCALE, dequantized
 
@@ -86,10 +85,9 @@ def test_features_in_int8_come_out_as_on_the_host(device):
     random = np.random.default_rng(0)
     levels = random.integers(-128, 128, (64, 33, 35)).astype(np.int8)
     scale = np.concatenate([[0, 6e-8, 65504], random.uniform(0, 1, 61)]).astype(np.float16)
-    spec = TensorSpec("v", np.dtype(np.float16), levels.shape)
     back = np.zeros(levels.shape, np.float16)
     stream, address = device.create_stream(), device.allocate(back.nbytes)
-    made = Dequantiser(device, stream, [spec])
+    made = Dequantiser(device, stream, [levels.shape])
     made.enqueue(levels, scale, address)
     device.copy_out(back, address, stream)
     device.synchronise(stream)

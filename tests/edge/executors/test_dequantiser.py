@@ -13,17 +13,12 @@ from fake_gpu import FakeGpu
 import edge
 from edge.devices.base import BACKENDS, open_device
 from edge.errors import ExecutorError
-from edge.executors.base import TensorSpec
 from edge.executors.dequantiser import KERNEL_FILE, PER_THREAD, THREADS, Dequantiser
 from edge.feature_quantization import SCALE, dequantized
 
 TINY, HUGE = np.float16(6e-8), np.float16(65504)  # the least subnormal number, and the largest
 SCALES = np.array([0, TINY, 3e-5, 6.1e-5, 0.0123, 1, 515.9, 516, HUGE, -0.5], np.float16)
 EVERY_LEVEL = np.arange(256).astype(np.uint8).view(np.int8)  # with -128, which no store has
-
-
-def spec(name: str, *shape: int) -> TensorSpec:
-    return TensorSpec(name, np.dtype(np.float16), shape)
 
 
 @pytest.fixture
@@ -43,12 +38,12 @@ def device(request, gpu):
     gpu.assert_all_is_given_back()
 
 
-def on_device(device, levels, scale, features=None):
+def on_device(device, levels, scale):
     """float16 as it lies on the device afterwards."""
     stream = device.create_stream()
     back = np.zeros(levels.shape, np.float16)
     address = device.allocate(back.nbytes)
-    made = Dequantiser(device, stream, features or [spec("v", *levels.shape)])
+    made = Dequantiser(device, stream, [levels.shape])
     made.enqueue(levels, scale, address)
     device.copy_out(back, address, stream)
     device.synchronise(stream)
@@ -88,13 +83,13 @@ def test_maps_of_any_size(device, height, width):
 def test_one_room_serves_features_of_all_sizes(device, gpu):
     """The widest map and the most channels need not be of one feature."""
     shapes = {"v": (3, 40, 40), "u": (300, 2, 2)}
-    features = [spec(name, *shape) for name, shape in shapes.items()]
-    stream, made = device.create_stream(), Dequantiser(device, 0, features)
+    sizes = list(shapes.values())
+    stream, made = device.create_stream(), Dequantiser(device, 0, sizes)
     assert made.size_bytes == gpu.used_bytes == 4864 + 600
     made.free()
     random = np.random.default_rng(1)
     stored, addresses = {}, {}
-    made = Dequantiser(device, stream, features)
+    made = Dequantiser(device, stream, sizes)
     for name, shape in shapes.items():  # one after the other, synchronised once
         stored[name] = random.integers(-127, 128, shape).astype(np.int8)
         stored[name + SCALE] = random.uniform(0, 1, shape[0]).astype(np.float16)
@@ -112,7 +107,7 @@ def test_one_room_serves_features_of_all_sizes(device, gpu):
 def test_too_little_memory_leaves_no_kernel(device, gpu):
     stream = device.create_stream()
     with pytest.raises(ExecutorError, match="cuMemAlloc failed") as caught:
-        Dequantiser(device, stream, [spec("v", 1 << 10, 1 << 10, 1 << 11)])
+        Dequantiser(device, stream, [(1 << 10, 1 << 10, 1 << 11)])
     assert "CUDA_ERROR_OUT_OF_MEMORY" in caught.value.found
     del caught
     gc.collect()

@@ -232,6 +232,8 @@ def test_all_parts_run_in_order(host_plugin, as_if_on_a_gpu, monkeypatch, tmp_pa
     monkeypatch.setattr(gpu_acceptance, "time_model", lambda *a: ({"ms": 1.0}, []))
     monkeypatch.setattr(gpu_acceptance.shutil, "which", lambda tool: None)
     monkeypatch.setattr(gpu_acceptance, "check", lambda *a, **k: ({}, []))
+    for part in ("check", "time_features"):
+        monkeypatch.setattr(gpu_acceptance.dequantise, part, lambda *a: ({}, []))
     for part in ("check", "check_graph", "time_kernel", "time_rivals"):
         monkeypatch.setattr(gpu_acceptance.cross, part, lambda *a, **k: ({}, []))
     given = argparse.Namespace(out=tmp_path, library=host_plugin.path, seeds=1)
@@ -240,6 +242,8 @@ def test_all_parts_run_in_order(host_plugin, as_if_on_a_gpu, monkeypatch, tmp_pa
     assert verdicts == {
         "build": "passed",
         "copy bandwidth": "passed",
+        "features in INT8: right": "passed",
+        "features in INT8: time": "passed",
         "tile attention: right": "passed",
         "tile attention: CUDA graph": "passed",
         "tile attention: plugin interface": "passed",
