@@ -17,7 +17,7 @@ from calibration.int8_bundle import Proof, write_int8_bundle
 from calibration.judging.device_latency import DeviceTrial, ranked_on_device
 from calibration.judging.judge import KEPT, judge
 from calibration.judging.record import Judgement
-from calibration.judging.request import JudgeRequest
+from calibration.judging.request import JudgeRequest, check_storable
 from calibration.quantization.bias_correction import bias_shifts, channel_means
 from calibration.quantization.int8_graphs import KINDS, FloatGraphs, check_floats
 from calibration.ranges.bundle_observing import (
@@ -235,6 +235,8 @@ def calibrate(request: CalibrationRequest, progress: Progress = lambda step: Non
     check_out(request.out)
     request.check()
     bundle = open_float(request.bundle)
+    if request.int8_features:
+        check_storable(bundle)
     source, changed = float_source(request, bundle)
     seen = observe(request, source, progress)
     graphs = FloatGraphs(source)

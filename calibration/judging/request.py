@@ -41,10 +41,12 @@ class JudgeRequest:
 
         Raises:
             UsageError: no ranges, a budget that is no positive number, an odd share of samples, or
-                windows that serve less than a frame.
+                windows that serve less than a frame; features that cannot be int8.
             CalibrationError: ranges of another bundle or selection.
         """
         check_frames_per_window(self.frames_per_window)
+        if self.int8_features:
+            check_storable(self.bundle)
         if not self.ranges:
             raise UsageError(
                 "there is nothing to judge",
@@ -72,6 +74,23 @@ class JudgeRequest:
                 found=", ".join(map(str, self.samples)),
                 do="name each folder once",
             )
+
+
+def check_storable(bundle: Bundle) -> None:
+    """Refuse to judge features in INT8 that no store can hold so.
+
+    Raises:
+        UsageError: a feature that is no map of channels, such as OCGNet's keys.
+    """
+    odd = [each for each in bundle.manifest.features if len(each.shape) != 3]
+    if odd:
+        shown = ", ".join(f"{each.name} {list(each.shape)}" for each in odd)
+        raise UsageError(
+            f"the features of the bundle {bundle.manifest.name} cannot be stored in int8",
+            expected="each one channels, rows and columns: its scales are those of channels",
+            found=shown,
+            do="leave --int8-features out, and store features as float16",
+        )
 
 
 def check_frames_per_window(frames: float) -> None:

@@ -148,7 +148,7 @@ def share_sentences(shares: Mapping[str, float]) -> tuple[str, ...]:
     """
     if not shares:
         return ()
-    parts = ", ".join(f"{share:.0%} of those of the {kind}" for kind, share in shares.items())
+    parts = ", ".join(f"{percent(share)} of those of the {kind}" for kind, share in shares.items())
     words = f"multiply-accumulates in INT8: {parts}"
     if min(shares.values()) < MOSTLY:
         words += (

@@ -154,11 +154,12 @@ def test_a_model_that_is_mostly_attention_is_said_to_stay_float16():
     assert share_sentences({}) == ()  # rejected: nothing was kept
     (plain,) = share_sentences({"reference_encoder": 1.0, "localizer": 0.964})
     assert plain == (
-        "multiply-accumulates in INT8: 100% of those of the reference_encoder, "
-        "96% of those of the localizer"
+        "multiply-accumulates in INT8: 100 % of those of the reference_encoder, "
+        "96 % of those of the localizer"
     )
-    (mostly,) = share_sentences({"reference_encoder": 0.98, "localizer": 0.21})
-    assert "21% of those of the localizer; the policy leaves attention" in mostly
+    (mostly,) = share_sentences({"reference_encoder": 0.004, "localizer": 0.21})
+    assert "INT8: 0.4 % of those of the reference_encoder" in mostly
+    assert "21 % of those of the localizer; the policy leaves attention" in mostly
 
 
 def test_an_acceptance_that_changes_next_to_nothing_says_so() -> None:
