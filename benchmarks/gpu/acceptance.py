@@ -3,10 +3,11 @@
     python -m benchmarks.gpu_acceptance --out DIR
 
 It needs torch with CUDA, numpy, and nvcc or a library built before (`--library`); no network, no
-TensorRT. Features in INT8 are checked where cuda-python is. The plugin's own interface is tested where TensorRT's headers are: set
-TENSORRT_INCLUDE_DIR, or build the library elsewhere (`tilefix plugin build --arch 90 --out build`)
-and give it by `--library`. Where the checkout has no .git, `--commit` names the commit. The exit
-status is 0 when every part that could run passed, 1 when one failed, 2 without a CUDA device.
+TensorRT. Features in INT8 are checked where cuda-python is, and the plugin's own interface where
+TensorRT's headers are: set TENSORRT_INCLUDE_DIR, or build the library elsewhere (`tilefix plugin
+build --arch 90 --out build`) and give it by `--library`. Where the checkout has no .git, `--commit`
+names the commit. The exit status is 0 when every part that could run passed, 1 when one failed, 2
+without a CUDA device.
 """
 
 from __future__ import annotations
