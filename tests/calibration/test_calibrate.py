@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -20,9 +17,10 @@ from calibration.calibrate import Observations, float_source, observe, open_floa
 from calibration.command import calibrate
 from calibration.flight_check import calibrated_graphs
 from calibration.int8_bundle import JUDGEMENT, RANGES, REPORT, Proof, write_int8_bundle
-from calibration.judging.candidates import write_kept
 from calibration.quantization.int8_graphs import FloatGraphs
 from calibration.ranges.record import Ranges
+from calibration.replay_index import read_index
+from calibration.replay_pictures import replay_files
 from calibration.request import CalibrationRequest
 from calibration.selection.record import SelectionFolder
 from calibration.selection.request import ImageSource
@@ -33,6 +31,7 @@ from edge.executors.base import open_executor
 from edge.localizer import Localizer
 from edge.types import ReferenceWindow
 from export.localizer_parts import localizer_parts
+from tests.support.killed_calibration import Lines, judge_lines, killed_when
 from tests.support.made_flights import make_flight, make_map, texture
 from tests.support.settled_lite import FRAME_PX, WINDOW_PX, settled_bundle
 
@@ -72,23 +71,28 @@ def run(home: Path, out: Path, *more: str):
 
 @pytest.fixture(scope="module")
 def calibrated(places: Path):
-    """The command's answer and its bundle, by min-max ranges, after a kill in the middle."""
+    """The command's answer and its bundle, by min-max ranges, after two kills, and their traces.
+
+    The first kill is among the ranges, the second in the judge, while it locates with INT8 graphs.
+    """
     out, work = places / "int8", places / "int8.work"
-    words = [sys.executable, "-m", "edge.cli", "calibrate", *words_of(places, out)]
-    process = subprocess.Popen([*words, "--method=minmax"], stderr=subprocess.DEVNULL)
-    deadline_s = time.monotonic() + 300
-    while not list(work.glob("ranges/*/*.histograms")) and time.monotonic() < deadline_s:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not out.exists() and list(work.glob("ranges/*/*.histograms"))
+    words = [*words_of(places, out), "--method=minmax"]
+    killed_when(words, lambda: bool(list(work.glob("ranges/*/*.histograms"))))
+    killed_when(words, lambda: sum(bool(x) for x in answers_in(judge_lines(work))) == 2)
+    assert not out.exists()
+    before = judge_lines(work)
     done = run(places, out, "--method=minmax")
     assert done.exit_code == 0, done.output
-    return done, Bundle.open(out)
+    return done, Bundle.open(out), before
+
+
+def answers_in(lines: Lines) -> list[list[str]]:
+    """Of float32 and of each candidate: frames that were located."""
+    return [keys for name, keys in lines.items() if name.startswith("selection-")]
 
 
 def test_the_bundle_has_both_forms_and_the_proof(calibrated, places) -> None:
-    done, bundle = calibrated
+    done, bundle, _ = calibrated
     assert bundle.precisions == ("fp16", "fp32", "int8+fp16", "int8+fp32")
     assert bundle.in_parts("int8+fp32") and not bundle.in_parts("int8+fp16")
     for name in (RANGES, JUDGEMENT, REPORT):
@@ -104,6 +108,27 @@ def test_the_bundle_has_both_forms_and_the_proof(calibrated, places) -> None:
     assert Ranges.read(bundle.file(RANGES)).method == "minmax"
     before = Bundle.open(places / "bundle").manifest.files
     assert {name: bundle.manifest.files[name] for name in before} == before
+
+
+def test_pictures_of_the_flight_are_in_it_unless_they_shall_not_be(calibrated, places) -> None:
+    done, bundle, _ = calibrated
+    work = places / "int8.work"
+    index = read_index(bundle)
+    selection = SelectionFolder.open(work / "selection")
+    assert index.selection_sha256 == selection.selection.digest()
+    assert (len(index.frames), len(index.windows)) == (16, 2)
+    assert f"work, which can be removed now: {work}\n" in done.output
+    sheet = '<img class="sheet"'
+    assert sheet in bundle.file(REPORT).read_text()
+    more = ["--method=minmax", f"--work={work}", "--no-replay-pictures"]
+    said = run(places, places / "bare", *more).output
+    assert f"no pictures for engines: keep {work / 'selection'}, and give it to" in said
+    assert "until then `tilefix run` warns of INT8\nthe rest of the work, which can be" in said
+    bare = Bundle.open(places / "bare")
+    assert set(bundle.manifest.files) - set(bare.manifest.files) == set(replay_files(selection))
+    assert sheet not in bare.file(REPORT).read_text()
+    for name, sha256 in bare.manifest.files.items():
+        assert name.startswith("calibration/") or bundle.manifest.files[name] == sha256
 
 
 def test_int8_locates_about_as_float32_does(calibrated) -> None:
@@ -149,14 +174,35 @@ def request_of(places: Path, name: str, **more) -> CalibrationRequest:
     )
 
 
-def test_the_killed_run_ended_with_the_graphs_of_one_that_was_not(calibrated, places) -> None:
-    request = request_of(places, "again")
-    bundle = open_float(request.bundle)
-    seen = observe(request, bundle, lambda step: None)
-    left = json.loads(calibrated[1].file(JUDGEMENT).read_bytes())["left_float"]
-    hashes = write_kept(FloatGraphs(bundle), seen.ranges["minmax"], left, places / "kept")
-    assert {name: calibrated[1].manifest.files[name] for name in hashes} == hashes
-    assert len(hashes) >= 4
+def test_what_the_killed_judge_had_finished_was_not_done_again(calibrated, places) -> None:
+    before, after = calibrated[2], judge_lines(places / "int8.work")
+    assert any(name.startswith("blocks-") for name in before)
+    counts = sorted(map(len, answers_in(before)))
+    assert 0 < counts[0] < counts[1] == 2 * FRAMES, "in the midst of the candidate's frames"
+    for name, keys in before.items():
+        assert after[name][: len(keys)] == keys
+    for name, keys in after.items():
+        assert len(set(keys)) == len(keys), f"{name}: done again"
+    assert sum(map(len, after.values())) > sum(map(len, before.values()))
+
+
+def test_the_killed_run_ended_as_one_that_was_not(calibrated, places) -> None:
+    """Of all that is in the bundle only what tells of time differs."""
+    done = run(places, places / "again", "--method=minmax")
+    assert done.exit_code == 0, done.output
+    killed, whole = calibrated[1], Bundle.open(places / "again")
+    differ = {
+        name
+        for name in killed.manifest.files.keys() | whole.manifest.files.keys()
+        if killed.manifest.files.get(name) != whole.manifest.files.get(name)
+    }
+    assert differ <= {JUDGEMENT, REPORT}  # so ranges and graphs in all forms are the same
+    assert sum("int8" in name for name in whole.manifest.files) >= 4
+    one, other = (json.loads(each.file(JUDGEMENT).read_bytes()) for each in (killed, whole))
+    for told in (one, other):
+        assert told.pop("seconds") > 0 and set(told.pop("latency_ratio")) == {ENCODER, LOCALIZER}
+    assert one == other
+    assert killed.manifest.scores["int8"] == whole.manifest.scores["int8"]
 
 
 def test_shards_by_the_command_are_the_ranges_of_one_run(calibrated, places) -> None:
