@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Sequence
@@ -71,8 +72,7 @@ def run_tool(tool: str, method: str, source: Source, command: list[str], target:
     try:
         OnnxRuntimeExecutor(target, Form.TENSORRT.value, threads=1)
     except ExecutorError as error:
-        why = str(error.__cause__ or error).strip().splitlines()[0]
-        why = why.replace(f"{target.parent}/", "")
+        why = without_folders(str(error.__cause__ or error).strip().splitlines()[0])
         return Made(*head, refused=f"writes a graph that does not load: {why}"[:LONGEST])
     return Made(*head, *counts(target), target.stat().st_size)
 
@@ -103,7 +103,12 @@ def message_of(errors: str) -> str:
     """The first line of a message in what a Python program printed of its end."""
     lines = [line for line in errors.rpartition("Traceback (most")[2].splitlines() if line.strip()]
     own = [line for line in lines[1:] if not line.startswith(" ")] or lines[-1:]
-    return own[0].strip()[:LONGEST] if own else "no file, and no message"
+    return without_folders(own[0].strip())[:LONGEST] if own else "no file, and no message"
+
+
+def without_folders(text: str) -> str:
+    """A message without the folders of this run: of a path its last part is left."""
+    return re.sub(r"(?<![\w.])/(?:[^\s/]+/)+", "", text)
 
 
 def line_of(made: Made) -> str:

@@ -9,7 +9,8 @@ only. What a tool makes takes the place of both float32 graphs, ONNX Runtime com
 between the Q/DQ, and the judge's measures compare boxes with float32's on labelled samples that no
 range was found on (`tilefix datasets render --window-px 1024`). A graph that a tool refuses is
 judged in float32, and the refusal is in the record. The float16 localizer with the plugin's node
-is offered once to each tool: accepted or not, it is not judged.
+is offered once to each tool, in the operator set that float16 Q/DQ need: accepted or not, it is
+not judged.
 
 ONNX Runtime's histogram methods hold every activation of every picture at once, a gigabyte and
 more for each window: hence so few. With `--histograms` (the same work folder's) ours are
@@ -46,6 +47,7 @@ from benchmarks.studies.quantizer_tools import (
 )
 from calibration.judging.held_out import open_held_out
 from calibration.quantization.int8_graphs import FloatGraphs
+from calibration.quantization.qdq import OPSET
 from calibration.ranges.finding import find_ranges
 from calibration.ranges.histogram_file import TensorHistograms
 from calibration.ranges.work_folder import shard_name
@@ -115,7 +117,12 @@ def sources_of(bundle: Bundle, pictures: Pictures, scratch: Path) -> list[Source
     sources = []
     for kind, precision in ((ENCODER, "fp32"), (LOCALIZER, "fp32"), WITH_PLUGIN):
         path = scratch / f"{kind}_{precision}.onnx"
-        path.write_bytes(whole_graph(bundle.graph(kind, precision)).SerializeToString())
+        model = whole_graph(bundle.graph(kind, precision))
+        for part in (model, *model.functions) if precision != "fp32" else ():
+            for opset in part.opset_import:
+                if opset.domain == "":
+                    opset.version = max(opset.version, OPSET)
+        path.write_bytes(model.SerializeToString())
         sources.append(Source(kind, precision, path, feeds[kind]))
     return sources
 
