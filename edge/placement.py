@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,22 +42,15 @@ def place(
     centre = np.stack([(x1 + x2) / 2, (y1 + y2) / 2], axis=1)  # [N, 2]
     corners = np.stack([x1, y1, x2, y1, x2, y2, x1, y2], axis=1)  # [N, 8]
     points = np.concatenate([centre, corners.reshape(-1, 2)])  # [5 N, 2]
-    lon_lat_deg = geometry.lon_lat_deg(points)
+    places = [(lon, lat) for lon, lat in geometry.lon_lat_deg(points).tolist()]
     metres = geometry.metres_per_px(centre)  # [N, 2]
+    sigma_m = (sigma_px * np.sqrt(np.square(metres).mean(axis=1))).tolist()
     count = len(centre)
-    placements = []
-    for index in range(count):
-        sigma_m = float(sigma_px[index]) * math.sqrt(float((metres[index] ** 2).mean()))
-        around = lon_lat_deg[count + 4 * index : count + 4 * index + 4]
-        placements.append(
-            Placement(
-                _pair(lon_lat_deg[index]),
-                tuple(_pair(corner) for corner in around),
-                error_radius_m(feature.imagery_ce90_m, [sigma_m]),
-            )
+    return [
+        Placement(
+            places[index],
+            tuple(places[count + 4 * index : count + 4 * index + 4]),
+            error_radius_m(feature.imagery_ce90_m, [sigma_m[index]]),
         )
-    return placements
-
-
-def _pair(lon_lat_deg: Float64) -> tuple[float, float]:
-    return float(lon_lat_deg[0]), float(lon_lat_deg[1])
+        for index in range(count)
+    ]

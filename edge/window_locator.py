@@ -73,8 +73,9 @@ class WindowLocator:
         if self._priors:
             high, wide = frame.image.shape[:2]
             priors = [aligned] if aligned is not None else []
-            priors.append(self._tracker.prior(clicks, feature, frame.time_s))
-            priors.append(telemetry_prior(clicks, (wide, high), feature, pose))
+            if aligned is None or not (aligned.inv_var > 0).all():  # else nobody asks the others
+                priors.append(self._tracker.prior(clicks, feature, frame.time_s))
+                priors.append(telemetry_prior(clicks, (wide, high), feature, pose))
         fixes: dict[int, Fix] = {}
         preprocess_ms = localize_ms = 0.0
         for indices, prior in by_source(len(clicks), priors):
