@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from exported_once import settled_graphs
 
 from calibration.calibrate import Observations, float_source, observe, open_float, shifts_of
 from calibration.command import calibrate
@@ -25,48 +23,23 @@ from calibration.request import CalibrationRequest
 from calibration.selection.record import SelectionFolder
 from calibration.selection.request import ImageSource
 from edge.bundle import ENCODER, LOCALIZER, Bundle, shipped_bundle_path
-from edge.cli import main, tilefix
+from edge.cli import tilefix
 from edge.errors import CalibrationError
 from edge.executors.base import open_executor
 from edge.localizer import Localizer
 from edge.types import ReferenceWindow
-from export.localizer_parts import localizer_parts
 from tests.support.killed_calibration import Lines, judge_lines, killed_when
-from tests.support.made_flights import make_flight, make_map, texture
-from tests.support.settled_lite import FRAME_PX, WINDOW_PX, settled_bundle
+from tests.support.made_flights import texture
+from tests.support.settled_lite import FRAME_PX, WINDOW_PX
+from tests.support.small_calibration import FRAMES, WINDOWS, make_places, run, words_of
 
 pytestmark = pytest.mark.slow
-
-FRAMES, WINDOWS = 32, 16
 
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory, once) -> Path:
     """bundle/, flight/ and map.mbtiles."""
-    home = tmp_path_factory.mktemp("calibrate")
-    _, graphs = settled_graphs(once)
-    whole = graphs[f"graphs/fp32/{LOCALIZER}.onnx"].read_bytes()
-    settled_bundle({**graphs, **localizer_parts(whole, "fp32")}, home / "bundle")
-    make_flight(home / "flight", FRAMES + 4)
-    make_map(home / "map.mbtiles", side_tiles=7)
-    return home
-
-
-def words_of(home: Path, out: Path, *more: str) -> list[str]:
-    return [
-        str(home / "bundle"),
-        f"--frames={home / 'flight'}",
-        f"--tiles={home / 'map.mbtiles'}",
-        f"--out={out}",
-        f"--frame-count={FRAMES}",
-        f"--window-count={WINDOWS}",
-        "--threads=1",
-        *more,
-    ]
-
-
-def run(home: Path, out: Path, *more: str):
-    return CliRunner().invoke(calibrate, words_of(home, out, *more), catch_exceptions=False)
+    return make_places(tmp_path_factory.mktemp("calibrate"), once)
 
 
 @pytest.fixture(scope="module")
@@ -260,43 +233,6 @@ def check_equalised(bundle: Bundle, source: Bundle, places: Path) -> None:
         calibrated_graphs(bundle, strange, places / "strange")
     assert "0000000000000000" in caught.value.expected
     assert "pairs of convolutions are equalised" in caught.value.found
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "text"),
-    [
-        (["--frames=nowhere", "--tiles=map.mbtiles", "--out=x"], 5, "nowhere"),
-        (["--tiles=map.mbtiles", "--out=x"], 2, "no frames were given"),
-        (["--frames=flight", "--tiles=map.mbtiles"], 2, "no place for the INT8 bundle"),
-        (["--frames=flight", "--out=x"], 2, "no map was given"),
-        (["--frames=flight", "--tiles=map.mbtiles", "--out=flight"], 7, "is already there"),
-        (["--check=flight", "--out=x"], 2, "nothing to make"),
-        (["--check=flight"], 15, "was not calibrated"),
-        (["--frames=few", "--tiles=map.mbtiles", "--out=x"], 15, "too few frames"),
-        (["--frames=black", "--tiles=map.mbtiles", "--out=x"], 15, "black"),
-        (["--frames=flight", "--tiles=map.mbtiles", "--out=x", "--budget=-1"], 2, "budget"),
-        (["--frames=flight", "--tiles=map.mbtiles", "--out=x", "--samples=none"], 2, "none"),
-        (["--frames=flight", "--out=x", "--shards=2", "--shard=2"], 2, "no such shard"),
-        (["--frames=flight", "--out=x", "--shards=2", "--equalise"], 2, "not observed in shards"),
-        (["--frames=flight", "--out=x", "--frames-per-window=0"], 2, "cannot serve"),
-        (["--frames=flight", "--tiles=map.mbtiles", "--out=x", "--provider=cuda"], 9, "provider"),
-    ],
-)
-def test_refusals(places, words, code, text, monkeypatch, tmp_path, capsys) -> None:
-    """Through the entry point of the console command, which turns errors into exit codes."""
-    monkeypatch.chdir(places)
-    if "--frames=few" in words:
-        make_flight(places / "few", 5)
-    if "--frames=black" in words:
-        make_flight(places / "black", 40, mean=0, spread=0)
-    words = [word.replace("--out=x", f"--out={tmp_path / 'x'}") for word in words]
-    monkeypatch.setattr(sys, "argv", ["tilefix", "calibrate", "bundle", *words])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    said = capsys.readouterr().err
-    assert (ended.value.code, text in said) == (code, True), said
-    assert "expected:" in said
-    assert not (tmp_path / "x").exists()
 
 
 def test_an_int8_bundle_is_not_calibrated_again(calibrated, tmp_path) -> None:
