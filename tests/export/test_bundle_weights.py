@@ -66,7 +66,7 @@ def test_answers_are_those_of_the_graphs(bundle, model) -> None:
         assert np.abs(outputs[name].numpy() - value).max() < 2e-5 * scale, name
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.parametrize("kind", [ENCODER, LOCALIZER])
 def test_a_new_export_has_the_nodes_and_constants_of_the_shipped_file(bundle, model, kind) -> None:
     """Stored features are named by the shipped file, so its structure is kept; taps rename."""

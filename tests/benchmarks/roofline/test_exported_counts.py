@@ -102,7 +102,7 @@ def test_exported_models_count_as_torch_counts(once, name, options):
         assert count_graph(paths["fp32", kind], CLICKS).macs == wanted, kind
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 def test_ocgnet_counts_as_published(once):
     """203.658 GMAC as published, 28.581 of them in layers that nothing reads and we leave out.
 

@@ -65,8 +65,10 @@ def test_built_twice_is_the_same_byte_for_byte(bundle, with_plugin):
     assert (second.folder / "engine.plan").read_bytes() == content
 
 
-def test_built_elsewhere_is_the_same_byte_for_byte(rtx, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", [ENCODER, pytest.param("shipped", marks=pytest.mark.full_size)])
+def test_built_elsewhere_is_the_same_byte_for_byte(bundle, rtx, tmp_path, monkeypatch, kind):
     """Whatever the environment, the temporary folder and the addresses of the moment are."""
+    given = (shipped(), LOCALIZER) if kind == "shipped" else (bundle, kind)
     found = set()
     for number, length in enumerate((1, 124, 170)):
         place = tmp_path / ("x" * length)
@@ -75,7 +77,7 @@ def test_built_elsewhere_is_the_same_byte_for_byte(rtx, tmp_path, monkeypatch):
         monkeypatch.setattr("tempfile.tempdir", None)
         monkeypatch.setenv("TILEFIX_ENGINES", str(tmp_path / str(number)))
         monkeypatch.setenv("NOISE", "x" * 3000 * number)
-        found.add(build_engine(shipped(), LOCALIZER, "fp32", rtx).manifest.engine_sha256)
+        found.add(build_engine(*given, "fp32", rtx).manifest.engine_sha256)
     assert len(found) == 1
 
 
@@ -143,6 +145,7 @@ def shipped() -> Bundle:
     return Bundle.open(shipped_bundle_path())
 
 
+@pytest.mark.full_size
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_the_shipped_bundle(rtx, request, tmp_path, monkeypatch, precision):
     """Full size, every precision that it has: 1024 px windows, 512 px frames."""
@@ -160,6 +163,7 @@ def test_the_shipped_bundle(rtx, request, tmp_path, monkeypatch, precision):
         assert made.folder.parent == tmp_path / bundle.manifest.name
 
 
+@pytest.mark.full_size
 def test_a_published_model_at_full_size(with_plugin, tiny, tmp_path, once):
     """OCGNet with random weights: windows of 1024 px, its own attention before the plugin."""
     from exported_once import full_ocgnet
@@ -209,12 +213,14 @@ def int8_share(bundle: Bundle, folder: Path, settings: BuildSettings) -> dict[st
     return shares
 
 
+@pytest.mark.full_size
 def test_the_shipped_bundle_in_int8(with_plugin, tmp_path):
     """Every convolution of lite comes before its two views meet."""
     shares = int8_share(shipped(), tmp_path / "int8", with_plugin)
     assert min(shares.values()) >= 0.95, shares
 
 
+@pytest.mark.full_size
 def test_a_published_model_in_int8(with_plugin, tiny, tmp_path, once):
     """OCGNet at its published size, with random weights."""
     from exported_once import full_ocgnet
