@@ -1,9 +1,10 @@
 """Every model trains: a step lowers its loss, and it learns eight synthetic scenes by heart.
 
-A step is of the whole model. By heart learn those with shallow backbones: their click maps, fusion,
-heads, losses and decoding are the same.
+By heart learn those with shallow backbones: their click maps, fusion, heads, losses and decoding
+are the same. A step is of the whole model too.
 """
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
@@ -119,10 +120,15 @@ def overfit(task, steps: int, rate: float) -> dict[str, float]:
     return task.validate(task.model, torch.device("cpu"))
 
 
+@pytest.mark.parametrize(
+    "backbones",
+    [shallow_backbones, pytest.param(contextlib.nullcontext, marks=pytest.mark.full_size)],
+    ids=["shallow", "whole"],
+)
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_one_step_lowers_the_loss_and_every_gradient_is_finite(name: str) -> None:
+def test_one_step_lowers_the_loss_and_every_gradient_is_finite(name: str, backbones) -> None:
     window_px = WINDOW_PX.get(name, SIDE_PX)
-    with quick_random_weights():
+    with quick_random_weights(), backbones():
         task = published(name, squares(2, window_px), window_px)
     batch = task.batch([0, 1], np.random.default_rng(0))
     # Adam moves every weight by its rate at first: a larger one overshoots in a net of this depth.
