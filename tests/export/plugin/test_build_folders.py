@@ -26,7 +26,11 @@ def test_an_interrupted_build_leaves_nothing(tmp_path, fake_nvcc):
     code = "import sys; from edge.cli import main; main()"
     words = ["plugin", "build", "--arch", "87", "--kernels-only", "--out", str(tmp_path / "out")]
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", code, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # a shell's background jobs, and all that they start, ignore the key
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         said = tmp_path / "sleeper"
