@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from quick_weights import quick_random_weights
+from small_backbones import shallow_backbones
 
 from benchmarks.acceptance_record import (
     Requirement,
@@ -35,12 +37,16 @@ from export.plugin.tile_attention_op import evaluate
 
 def size_of(name: str) -> dict[str, object]:
     """As small as goes: each click costs a published model a pass of its query branch."""
-    return {"window_px": 256} if name == "lite" else {"window_px": 160, "frame_hw_px": (64, 64)}
+    small = {"frame_px": 64} if name == "lite" else {"frame_hw_px": (64, 64)}
+    return {"window_px": 160, **small}
 
 
-@pytest.fixture
-def quick_weights() -> Iterator[None]:
-    with quick_random_weights():
+@pytest.fixture(
+    params=[shallow_backbones, pytest.param(contextlib.nullcontext, marks=pytest.mark.full_size)],
+    ids=["shallow", "whole"],
+)
+def backbones(request: pytest.FixtureRequest) -> Iterator[None]:
+    with quick_random_weights(), request.param():
         yield
 
 
@@ -267,7 +273,7 @@ def test_a_library_is_asked_for():
 
 @torch.inference_mode()
 @pytest.mark.parametrize("name", MODELS)
-def test_models_around_the_kernel_answer_as_the_models_do(host_kernels, quick_weights, name):
+def test_models_around_the_kernel_answer_as_the_models_do(host_kernels, backbones, name):
     halves = halves_of(name, host_kernels, "cpu", torch.float32, **size_of(name))
     features = halves.encode()
     found = dict(zip(OUTPUTS, halves.localize(features), strict=False))
@@ -281,7 +287,7 @@ def test_models_around_the_kernel_answer_as_the_models_do(host_kernels, quick_we
 
 @torch.inference_mode()
 @pytest.mark.parametrize("name", MODELS)
-def test_models_run_in_float16(host_kernels, quick_weights, name):
+def test_models_run_in_float16(host_kernels, backbones, name):
     halves = halves_of(name, host_kernels, "cpu", torch.float16, **size_of(name))
     assert all(answer.isfinite().all() for answer in halves.localize(halves.encode()))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from quick_weights import quick_random_weights
+from small_backbones import shallow_backbones
 
 from benchmarks.gpu import cross_attention_trial, model_trial
 from benchmarks.gpu.cross_attention_trial import by_sdpa, check, check_graph, inputs_of
@@ -112,7 +114,8 @@ def test_models_are_timed_with_both_attentions(host_kernels, host_cross, monkeyp
     seen: list[object] = []
     monkeypatch.setattr(model_trial, "median_us", lambda call: (seen.append(call()), 2000.0)[1])
     monkeypatch.setattr(model_trial, "in_graph", lambda call: call)
-    values, requirements = model_trial.time_model("ocgnet", host_kernels, host_cross)
+    with quick_random_weights(), shallow_backbones():
+        values, requirements = model_trial.time_model("ocgnet", host_kernels, host_cross)
     assert len(values) == 8 and values["CrossAttention, cached, graph, ms"] == 2.0
     assert not requirements[0].met
     for one, other in zip(seen[0], seen[4], strict=True):
