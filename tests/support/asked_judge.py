@@ -82,7 +82,7 @@ def asked_judge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamesp
     monkeypatch.setattr(judging, "int8_share", lambda *_: asked.shares)
 
     def request(methods=("minmax",), samples=("held",), **other) -> JudgeRequest:
-        manifest = SimpleNamespace(files=HASHES)
+        manifest = SimpleNamespace(files=HASHES, features=())
         return JudgeRequest(
             bundle=SimpleNamespace(manifest=manifest, float=True, precisions=("fp16", "fp32")),
             ranges={each: ranges(each) for each in methods},
