@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
-from quick_weights import quick_random_weights
-from small_backbones import shallow_backbones
 
 from benchmarks.acceptance_record import (
     Requirement,
@@ -26,28 +22,13 @@ from benchmarks.acceptance_record import (
 )
 from benchmarks.gpu import acceptance as gpu_acceptance
 from benchmarks.gpu import tile_attention_trial
-from benchmarks.gpu.model_trial import MODELS, halves_of
+from benchmarks.gpu.model_trial import MODELS
 from benchmarks.gpu.tile_attention_trial import check, compare
 from edge.errors import UsageError
 from export.plugin import cuda_op
 from export.plugin.random_cases import random_case
-from export.plugin.tile_attention import DETGEO, OUTPUTS
+from export.plugin.tile_attention import DETGEO
 from export.plugin.tile_attention_op import evaluate
-
-
-def size_of(name: str) -> dict[str, object]:
-    """As small as goes: each click costs a published model a pass of its query branch."""
-    small = {"frame_px": 64} if name == "lite" else {"frame_hw_px": (64, 64)}
-    return {"window_px": 160, **small}
-
-
-@pytest.fixture(
-    params=[shallow_backbones, pytest.param(contextlib.nullcontext, marks=pytest.mark.full_size)],
-    ids=["shallow", "whole"],
-)
-def backbones(request: pytest.FixtureRequest) -> Iterator[None]:
-    with quick_random_weights(), request.param():
-        yield
 
 
 def test_without_a_device_it_says_so_and_fails(tmp_path, capsys):
@@ -269,27 +250,6 @@ def test_all_parts_run_in_order(host_plugin, as_if_on_a_gpu, monkeypatch, tmp_pa
 def test_a_library_is_asked_for():
     with pytest.raises(UsageError, match="there is no library to check"):
         gpu_acceptance.opened(None)
-
-
-@torch.inference_mode()
-@pytest.mark.parametrize("name", MODELS)
-def test_models_around_the_kernel_answer_as_the_models_do(host_kernels, backbones, name):
-    halves = halves_of(name, host_kernels, "cpu", torch.float32, **size_of(name))
-    features = halves.encode()
-    found = dict(zip(OUTPUTS, halves.localize(features), strict=False))
-    frame = halves.model.encode_query(halves.frame[None])[0] if name == "lite" else halves.frame
-    expected = halves.model.localize(frame, halves.clicks, features)
-    for output in OUTPUTS[:4]:
-        np.testing.assert_allclose(
-            found[output], getattr(expected, output), rtol=1e-4, atol=1e-2, err_msg=output
-        )
-
-
-@torch.inference_mode()
-@pytest.mark.parametrize("name", MODELS)
-def test_models_run_in_float16(host_kernels, backbones, name):
-    halves = halves_of(name, host_kernels, "cpu", torch.float16, **size_of(name))
-    assert all(answer.isfinite().all() for answer in halves.localize(halves.encode()))
 
 
 def test_a_sanitizer_that_takes_too_long_is_skipped(tmp_path, monkeypatch):
