@@ -15,10 +15,8 @@ from calibration.judging.search import most_left, ranked
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = ROOT / "benchmarks" / "records"
 MAIN = (ROOT / "README.md").read_text()
-OWN = (ROOT / "calibration" / "README.md").read_text()
 INT8 = (RECORDS / "int8" / "README.md").read_text()
 JUDGEMENT = msgspec.json.decode((RECORDS / "int8" / "judgement.json").read_bytes(), type=Judgement)
-QUANTIZERS = json.loads((RECORDS / "quantizers.json").read_text())
 
 
 def cells_of(text: str, label: str) -> list[str]:
@@ -91,22 +89,3 @@ def test_the_record_says_which_block_would_be_left_first() -> None:
     assert f"`{order[0].block}` would be the first" in " ".join(INT8.split())
     assert JUDGEMENT.frames_per_window == 30.0
     assert most_left(order) < len(order)
-
-
-@pytest.mark.parametrize(
-    ("label", "tool", "methods"),
-    [
-        ("tilefix, min-max / percentile", "tilefix", ("minmax", "percentile")),
-        ("tilefix, mse / entropy", "tilefix", ("mse", "entropy")),
-        (
-            "onnxruntime.quantization, MinMax / Percentile / Entropy",
-            "onnxruntime.quantization",
-            ("MinMax", "Percentile", "Entropy"),
-        ),
-        ("NVIDIA ModelOpt 0.47, max / entropy", "NVIDIA ModelOpt", ("max", "entropy")),
-    ],
-)
-def test_the_table_of_tools_is_the_record(label, tool, methods) -> None:
-    found = {x["method"]: x["cosine"] for x in QUANTIZERS["results"] if x["tool"] == tool}
-    for cell, output in zip(cells_of(OWN, label), ("v", "u"), strict=False):
-        assert numbers(cell) == pytest.approx([found[m][output] for m in methods], abs=6e-4)
