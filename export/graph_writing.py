@@ -40,7 +40,7 @@ def write_graph(
         to_float16(model)
     tile_attention_onnx.add_bodies(model)
     cross_attention_onnx.add_bodies(model)
-    _forget_where_from(model)
+    forget_where_from(model)
     _check_taps(model, taps)
     onnx.checker.check_model(model, full_check=True)
     onnx.save_model(model, str(path))
@@ -100,8 +100,8 @@ def _check_clicks(graph: GraphModule, model: onnx.ModelProto) -> None:
             )
 
 
-def _forget_where_from(model: onnx.ModelProto) -> None:
-    """Source paths of the exporting machine have no place in a graph."""
+def forget_where_from(model: onnx.ModelProto) -> None:
+    """Leave out source lines and traces: paths of the exporting machine have no place in a graph."""
     del model.metadata_props[:]
     del model.graph.metadata_props[:]
     for node in model.graph.node:

