@@ -80,7 +80,7 @@ main()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 def test_the_bundled_flight_offline_in_under_a_minute(tmp_path):
     home = str(Path(edge.__file__).resolve().parent.parent)
     start_s = time.monotonic()
