@@ -101,7 +101,7 @@ def _check_clicks(graph: GraphModule, model: onnx.ModelProto) -> None:
 
 
 def forget_where_from(model: onnx.ModelProto) -> None:
-    """Leave out source lines and traces: paths of the exporting machine have no place in a graph."""
+    """Leave out source lines: paths of the exporting machine have no place in a graph."""
     del model.metadata_props[:]
     del model.graph.metadata_props[:]
     for node in model.graph.node:
