@@ -15,25 +15,27 @@ from benchmarks.gpu.model_trial import MODELS, halves_of
 from export.plugin.tile_attention import OUTPUTS
 
 
-def size_of(name: str) -> dict[str, object]:
+def size_of(name: str, whole: bool) -> dict[str, object]:
     """As small as goes: each click costs a published model a pass of its query branch."""
-    small = {"frame_px": 64} if name == "lite" else {"frame_hw_px": (64, 64)}
-    return {"window_px": 160, **small}
+    if name == "lite":
+        return {"window_px": 256} if whole else {"window_px": 160, "frame_px": 64}
+    return {"window_px": 160, "frame_hw_px": (64, 64)}
 
 
 @pytest.fixture(
-    params=[shallow_backbones, pytest.param(contextlib.nullcontext, marks=pytest.mark.full_size)],
+    params=[False, pytest.param(True, marks=pytest.mark.full_size)],
     ids=["shallow", "whole"],
 )
-def backbones(request: pytest.FixtureRequest) -> Iterator[None]:
-    with quick_random_weights(), request.param():
-        yield
+def whole(request: pytest.FixtureRequest) -> Iterator[bool]:
+    """Whether backbones have all of their layers."""
+    with quick_random_weights(), contextlib.nullcontext() if request.param else shallow_backbones():
+        yield request.param
 
 
 @torch.inference_mode()
 @pytest.mark.parametrize("name", MODELS)
-def test_models_around_the_kernel_answer_as_the_models_do(host_kernels, backbones, name):
-    halves = halves_of(name, host_kernels, "cpu", torch.float32, **size_of(name))
+def test_models_around_the_kernel_answer_as_the_models_do(host_kernels, whole, name):
+    halves = halves_of(name, host_kernels, "cpu", torch.float32, **size_of(name, whole))
     features = halves.encode()
     found = dict(zip(OUTPUTS, halves.localize(features), strict=False))
     frame = halves.model.encode_query(halves.frame[None])[0] if name == "lite" else halves.frame
@@ -46,6 +48,6 @@ def test_models_around_the_kernel_answer_as_the_models_do(host_kernels, backbone
 
 @torch.inference_mode()
 @pytest.mark.parametrize("name", MODELS)
-def test_models_run_in_float16(host_kernels, backbones, name):
-    halves = halves_of(name, host_kernels, "cpu", torch.float16, **size_of(name))
+def test_models_run_in_float16(host_kernels, whole, name):
+    halves = halves_of(name, host_kernels, "cpu", torch.float16, **size_of(name, whole))
     assert all(answer.isfinite().all() for answer in halves.localize(halves.encode()))

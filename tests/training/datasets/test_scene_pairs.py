@@ -1,19 +1,8 @@
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
-from training.datasets import scene_pairs
 from training.datasets.sample import PairSample
 from training.datasets.scene_pairs import MOST_CLICKS, sample_pair
-
-
-@pytest.fixture(scope="module", autouse=True)
-def two_towns() -> Iterator[None]:
-    """A town costs as much as its pictures."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scene_pairs, "TOWN_POOL", 2)
-        yield
 
 
 @pytest.fixture(scope="module")
