@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from calibration.judging.record import Judgement, Outcome
+from calibration.judging.verdict import headline
 from calibration.quantization.qdq import Form
 from calibration.ranges.record import Ranges
 from calibration.replay_index import FOLDER as REPLAY
@@ -73,7 +74,7 @@ def summary(judgement: Judgement) -> dict[str, object]:
     blocks = f": {', '.join(judgement.left_float)}" if judgement.outcome is Outcome.MIXED else ""
     features = judgement.int8_features
     return {
-        "outcome": f"{judgement.outcome.value}{blocks}",
+        "outcome": f"{headline(judgement)}{blocks}",
         **({} if features is None else {"int8_features": features.verdict.value}),
         "method": judgement.method,
         "budget_points": judgement.budget_points,

@@ -116,15 +116,18 @@ def score_agreement(
     """Boxes and verdicts of a candidate against float32's, click by click."""
     overlaps: list[float] = []
     same: list[bool] = []
+    accepted = [0, 0]
     for a, b in zip(base, other, strict=True):
         overlaps += [iou(x, y) for x, y in zip(a.box_xyxy_px, b.box_xyxy_px, strict=True)]
         before = acceptance_of(a.localizations(), None, acceptance)[1]
         after = acceptance_of(b.localizations(), None, acceptance)[1]
         same += (before == after).tolist()
+        accepted = [accepted[0] + int(before.sum()), accepted[1] + int(after.sum())]
     return AgreementScore(
         candidate=candidate,
         clicks=len(overlaps),
         box_iou_median=float(np.median(overlaps)) if overlaps else 0.0,
         box_iou_90=float(np.mean(np.array(overlaps) >= CLOSE_IOU)) if overlaps else 0.0,
         same_verdict=float(np.mean(same)) if same else 0.0,
+        accepted=(accepted[0], accepted[1]),
     )

@@ -15,7 +15,8 @@ enough for it to mean something: a loss of twice the budget is excluded. A candi
 end is within the budget as well is said to be shown to hold it; the report tells the two apart.
 
 Below `LEAST_CLICKS` labelled clicks none of this can be shown: the agreement of boxes with
-float32's decides, and what is labelled can only refuse.
+float32's on the selection's pictures decides, and what is labelled can only refuse. It does so
+where the whole interval of a regime, however few its clicks, lies beyond the budget.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from enum import Enum
 from calibration.judging.record import LEAST_CLICKS, RegimeScore
 
 UPPER_BUDGETS = 2.0  # the upper end of the loss, in budgets
-LEAST_REGIME_CLICKS = 500  # a regime with fewer is reported and decides nothing
+LEAST_REGIME_CLICKS = 500  # where labels are enough, a regime with fewer decides nothing
+LEAST_SAMPLES = 2  # a bootstrap over one sample has no width, and no interval
 LEAST_AGREEMENT = 0.9  # median IoU with float32's boxes
+AGREEMENT = "agreement"  # in place of a regime, where it decided
 
 
 class Holding(str, Enum):
@@ -45,9 +48,10 @@ class Finding:
     """The rule applied."""
 
     holding: Holding
-    regime: str  # the one that decided
+    regime: str  # the one that decided, or AGREEMENT
     loss: float  # points; what decided
     upper: float
+    agreement: float | None = None  # median IoU with float32's boxes, where that decided
 
     @property
     def holds(self) -> bool:
@@ -68,26 +72,37 @@ def apply_budget(
     Args:
         regimes: of one candidate, on the held-out clicks; may be none.
         budget_points: greatest loss of acc@0.25.
-        agreement: median IoU with float32's boxes where nothing is labelled; None: of the regimes.
+        agreement: median IoU with float32's boxes on the selection's pictures; None: not measured.
+            It is asked for where the labels are not enough, and nothing holds without it there.
     """
-    enough = enough_labels(regimes)
-    deciding = [x for x in regimes if x.clicks_on_map >= LEAST_REGIME_CLICKS]
-    worst: Finding | None = None
-    for each in deciding:
-        loss, upper, lower = -each.change_25.mean, -each.change_25.low, -each.change_25.high
-        if enough:
-            broken = loss > budget_points or upper > UPPER_BUDGETS * budget_points
-            holding = Holding.SHOWN if upper <= budget_points else Holding.HELD
-        else:
-            broken, holding = lower > budget_points, Holding.AGREES
-        found = Finding(Holding.BROKEN if broken else holding, each.regime, loss, upper)
-        if worst is None or (found.holds, -found.upper) < (worst.holds, -worst.upper):
-            worst = found
-    if enough and worst is not None:
-        return worst
-    if worst is not None and not worst.holds:
-        return worst
-    medians = [x.box_iou_median for x in regimes] if agreement is None else [agreement]
-    agrees = bool(medians) and min(medians) >= LEAST_AGREEMENT
-    loss, upper = (worst.loss, worst.upper) if worst else (0.0, 0.0)
-    return Finding(Holding.AGREES if agrees else Holding.BROKEN, "agreement", loss, upper)
+    if enough_labels(regimes):
+        found = [
+            _judged(each, budget_points)
+            for each in regimes
+            if each.clicks_on_map >= LEAST_REGIME_CLICKS
+        ]
+        return min(found, key=lambda each: (each.holds, -each.upper))
+    refused = [_lost(each) for each in regimes if _refuses(each, budget_points)]
+    if refused:
+        return max(refused, key=lambda each: each.upper)
+    agrees = agreement is not None and agreement >= LEAST_AGREEMENT
+    holding = Holding.AGREES if agrees else Holding.BROKEN
+    return Finding(holding, AGREEMENT, 0.0, 0.0, agreement)
+
+
+def _judged(each: RegimeScore, budget_points: float) -> Finding:
+    loss, upper = -each.change_25.mean, -each.change_25.low
+    if loss > budget_points or upper > UPPER_BUDGETS * budget_points:
+        holding = Holding.BROKEN
+    else:
+        holding = Holding.SHOWN if upper <= budget_points else Holding.HELD
+    return Finding(holding, each.regime, loss, upper)
+
+
+def _refuses(each: RegimeScore, budget_points: float) -> bool:
+    """Whether even the lower end of the loss is beyond the budget."""
+    return each.samples >= LEAST_SAMPLES and -each.change_25.high > budget_points
+
+
+def _lost(each: RegimeScore) -> Finding:
+    return Finding(Holding.BROKEN, each.regime, -each.change_25.mean, -each.change_25.low)

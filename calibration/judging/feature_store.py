@@ -9,12 +9,13 @@ and no graphs, so an undecided verdict is not a loss: float16 is what a store ho
 from __future__ import annotations
 
 from calibration.judging.bench import BASE, Bench
-from calibration.judging.budget import Finding, Holding, apply_budget
+from calibration.judging.budget import AGREEMENT, Finding, Holding, apply_budget, enough_labels
 from calibration.judging.locating import INT8
 from calibration.judging.record import (
     AgreementScore,
     CandidateScore,
     FeatureVerdict,
+    RegimeScore,
     StoreVerdict,
 )
 from calibration.judging.verdict import budget_sentence
@@ -71,24 +72,28 @@ class StoreBench:
         left_float: tuple[str, ...] = (),
     ) -> Finding:
         name = f"{name}, features in int8"
+        regimes: tuple[RegimeScore, ...] = ()
         if self._bench.samples:
             score = self._bench.score(bundle, precision, name, method, left_float, INT8)
             self.scores.append(score)
-            return apply_budget(score.regimes, self._budget)
+            regimes = score.regimes
+        if enough_labels(regimes):
+            return apply_budget(regimes, self._budget)
         found = self._bench.agreement(bundle, precision, f"{name} ({precision})", INT8)
         self.agreement.append(found)
-        return apply_budget((), self._budget, found.box_iou_median)
+        return apply_budget(regimes, self._budget, found.box_iou_median)
 
 
 def state_of(finding: Finding, budget: float) -> StoreVerdict:
     """The rule of the graphs, in three words.
 
-    What only agrees with float32 where nothing is labelled is not shown to hold a budget; and where
-    the mean is within it and the interval is too wide, nobody has shown that it costs too much.
+    What only agrees with float32 where too little is labelled is not shown to hold a budget; and
+    where the mean is within it and the interval is too wide, nobody has shown that it costs too
+    much.
     """
     if finding.holding in (Holding.SHOWN, Holding.HELD):
         return StoreVerdict.HELD
-    wide = finding.regime != "agreement" and finding.loss <= budget
+    wide = finding.regime != AGREEMENT and finding.loss <= budget
     if finding.holding is Holding.AGREES or wide:
         return StoreVerdict.UNDECIDED
     return StoreVerdict.COSTS

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from calibration.judging.bench import BASE, Bench
-from calibration.judging.budget import Finding, apply_budget
+from calibration.judging.budget import Finding, apply_budget, enough_labels
 from calibration.judging.candidates import int8_share, write_candidate, write_kept
 from calibration.judging.environment import environment
 from calibration.judging.feature_store import StoreBench
@@ -34,6 +34,7 @@ from calibration.judging.record import (
     RealScore,
 )
 from calibration.judging.request import JudgeRequest
+from calibration.judging.scores import Likeness
 from calibration.judging.search import Found, ranking_of, search
 from calibration.judging.sensitivity import sensitivities
 from calibration.judging.verdict import (
@@ -86,14 +87,14 @@ class _Judge:
         self.graphs = request.graphs or FloatGraphs(request.bundle)
         self.bench = Bench(request, progress)
         self.ranking = request.ranking
-        self.likeness: dict[str, float] = {}
+        self.likeness: dict[str, Likeness] = {}
         self.scores: list[CandidateScore] = []  # of the search
         self.agreement: list[AgreementScore] = []
 
     def run(self) -> Judgement:
         request, bench = self.request, self.bench
         labelled = bool(bench.samples)
-        base = bench.score(request.bundle, BASE, BASE) if labelled else None
+        base = bench.score(request.bundle, BASE, BASE)
         floats = []
         if labelled and request.score_fp16 and "fp16" in request.bundle.precisions:
             floats = [bench.score(request.bundle, "fp16", "fp16")]
@@ -111,7 +112,7 @@ class _Judge:
         found = search(blocks, lambda left: self.trial(ranges, left), request.frames_per_window)
         left = found.trials[-1].left_float if found.left_float is None else found.left_float
         flying = self.candidate(ranges, left, FLIES)
-        if labelled:  # else the search has done it
+        if enough_labels(base.regimes):  # else the search has done it
             self.agreement.append(bench.agreement(flying, FLIES.value, name_of(method, left)))
         real = self.real(flying)
         outcome = outcome_of(found, real)
@@ -126,8 +127,8 @@ class _Judge:
         self.agreement += store.agreement
         shares = {} if outcome is Outcome.REJECTED else int8_share(self.graphs, left)
         return self.judgement(
-            base, [*floats, *self.scores, *store.scores, in_cpu_form[0]], blocks, found, real,
-            outcome,
+            base if labelled else None, base.file_bytes,
+            [*floats, *self.scores, *store.scores, in_cpu_form[0]], blocks, found, real, outcome,
             reasons=(
                 *little_sentences(outcome, shares, left, self.ranking),
                 *reasons_of(
@@ -144,6 +145,7 @@ class _Judge:
     def judgement(
         self,
         base: CandidateScore | None,
+        float32_bytes: int,
         candidates: Sequence[CandidateScore],
         blocks: tuple[BlockSensitivity, ...],
         found: Found,
@@ -169,6 +171,7 @@ class _Judge:
             method=method,
             left_float=found.left_float or (),
             base=base,
+            float32_bytes=float32_bytes,
             candidates=tuple(candidates),
             sensitivity=blocks,
             frames_per_window=request.frames_per_window,
@@ -186,13 +189,12 @@ class _Judge:
 
     def method(self) -> str:
         """The method whose graphs answer most like float32."""
+        if len(self.request.ranges) == 1:
+            return next(iter(self.request.ranges))
         for method, ranges in self.request.ranges.items():
-            if len(self.request.ranges) == 1:
-                self.likeness[method] = 1.0
-                break
             bundle = self.candidate(ranges, (), FLIES)
             self.likeness[method] = self.bench.likeness(bundle, FLIES.value)
-        return max(self.likeness, key=self.likeness.__getitem__)
+        return max(self.likeness, key=lambda method: self.likeness[method].value)
 
     def candidate(self, ranges: Ranges, left: tuple[str, ...], form: Form) -> Bundle:
         """A bundle for judging; the last one of its form is replaced."""
@@ -213,7 +215,7 @@ class _Judge:
         name = name_of(method, left)
         score = self.bench.score(bundle, form.value, name, method, left)
         agreement = None
-        if not self.bench.samples:
+        if not enough_labels(score.regimes):
             found = self.bench.agreement(bundle, form.value, f"{name} ({form.value})")
             self.agreement.append(found)
             agreement = found.box_iou_median

@@ -105,7 +105,8 @@ class AgreementScore(msgspec.Struct, frozen=True, kw_only=True):
     clicks: int
     box_iou_median: float
     box_iou_90: float
-    same_verdict: float
+    same_verdict: float  # of all clicks: says nothing where neither accepted any
+    accepted: tuple[int, int] | None = None  # clicks, by float32 and by this; None: not told
 
 
 class BlockSensitivity(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,4 +171,5 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     frames_per_window: float = 1.0  # the encoder's weight in the search; 1: both graphs alike
     ranking: Ranking | None = None  # of the blocks; None: not told, by an earlier version
     int8_features: FeatureVerdict | None = None  # None: not asked for
+    float32_bytes: int = 0  # of both graphs; 0: not told, by an earlier version
     schema: str = SCHEMA

@@ -21,6 +21,14 @@ CLOSE_IOU = 0.9
 
 
 @dataclass(frozen=True, slots=True)
+class Likeness:
+    """How much a candidate answers like float32, by the measure that methods are told apart by."""
+
+    measure: str  # in words
+    value: float  # 1: the same boxes
+
+
+@dataclass(frozen=True, slots=True)
 class LocatedClick:
     """One click as float32 and as the candidate answered it."""
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from calibration.judging.budget import UPPER_BUDGETS, Finding, Holding, enough_labels
+from calibration.judging.budget import (
+    AGREEMENT,
+    LEAST_AGREEMENT,
+    UPPER_BUDGETS,
+    Finding,
+    Holding,
+    enough_labels,
+)
 from calibration.judging.record import (
     LEAST_CLICKS,
     CandidateScore,
@@ -15,7 +22,9 @@ from calibration.judging.record import (
     RealScore,
     RegimeScore,
 )
+from calibration.judging.scores import Likeness
 from calibration.judging.search import LEAST_GAIN, Found
+from edge.precisions import TENSORRT_FORM
 
 MOSTLY = 0.5  # of a graph's multiply-accumulates
 LITTLE = 0.1  # of them: what runs twice as fast then saves a twentieth, and Q/DQ cost as well
@@ -36,9 +45,14 @@ def outcome_of(found: Found, real: RealScore | None) -> Outcome:
 
 def budget_sentence(finding: Finding, budget: float) -> str:
     """What the rule says of one candidate."""
-    if finding.regime == "agreement":
+    if finding.regime == AGREEMENT:
+        if finding.agreement is None:
+            return "its boxes were not compared with float32's"
         state = "agree" if finding.holds else "do not agree"
-        return f"its boxes {state} with float32's (a median IoU of 0.9 is asked)"
+        return (
+            f"its boxes {state} with float32's on the selection's pictures: a median IoU of "
+            f"{finding.agreement:.4f}, at least {LEAST_AGREEMENT:g} is asked"
+        )
     numbers = (
         f"{finding.regime}: loss of acc@0.25 {finding.loss:.2f} points, "
         f"at most {finding.upper:.2f} by its 95 % interval"
@@ -57,8 +71,11 @@ def budget_sentence(finding: Finding, budget: float) -> str:
     }[finding.holding]
 
 
-def missing_sentence(regimes: Sequence[RegimeScore]) -> str | None:
-    """What is missing for a judgement of accuracy; None: nothing."""
+def missing_sentence(regimes: Sequence[RegimeScore], refused: bool = False) -> str | None:
+    """What is missing for a judgement of accuracy; None: nothing.
+
+    `refused`: few as they are, the labelled clicks refused the candidate.
+    """
     if enough_labels(regimes):
         return None
     clicks = max((each.clicks_on_map for each in regimes), default=0)
@@ -67,20 +84,26 @@ def missing_sentence(regimes: Sequence[RegimeScore]) -> str | None:
         f"({each.change_25.low:.2f} to {each.change_25.high:.2f})"
         for each in regimes
     )
+    rests = "so few clicks can refuse" if refused else "this rests on agreement with float32 alone"
     return (
-        f"this rests on agreement with float32 alone: {clicks} labelled held-out clicks on the map "
+        f"{rests}: {clicks} labelled held-out clicks on the map "
         f"are there, and a loss of one point shows from {LEAST_CLICKS} on{changes}. Render more: "
         "tilefix datasets render --kind scenes --window-px 1024 --count 330 --out FOLDER"
     )
 
 
-def method_sentence(likeness: Mapping[str, float], kept: str) -> str:
-    """Which ranges were kept and by what they won."""
-    if len(likeness) == 1:
+def method_sentence(likeness: Mapping[str, Likeness], kept: str) -> str:
+    """Which ranges were kept and by what they won.
+
+    Args:
+        likeness: by method, of one measure; empty: only one method was asked for.
+        kept: the method.
+    """
+    if not likeness:
         return f"ranges by {kept}, the only method that was asked for"
-    order = sorted(likeness.items(), key=lambda each: -each[1])
-    shown = ", ".join(f"{name} {value:.4f}" for name, value in order)
-    return f"ranges by {kept}: mean IoU with float32's boxes on the trial samples: {shown}"
+    order = sorted(likeness.items(), key=lambda each: -each[1].value)
+    shown = ", ".join(f"{name} {each.value:.4f}" for name, each in order)
+    return f"ranges by {kept}: {likeness[kept].measure}: {shown}"
 
 
 def ranking_sentence(ranking: Ranking) -> str:
@@ -94,12 +117,25 @@ def ranking_sentence(ranking: Ranking) -> str:
     )
 
 
+def by_labels(judgement: Judgement) -> bool:
+    """Whether accuracy decided on the kept candidate, and not its agreement with float32."""
+    kept = next(
+        (
+            each
+            for each in judgement.candidates
+            if (each.precision, each.left_float) == (TENSORRT_FORM, judgement.left_float)
+        ),
+        None,
+    )
+    return judgement.base is not None and kept is not None and enough_labels(kept.regimes)
+
+
 def headline(judgement: Judgement) -> str:
     """The outcome with what must be known of it at once."""
     words = judgement.outcome.value
     if judgement.outcome is Outcome.REJECTED:
         return words
-    if judgement.base is None:
+    if not by_labels(judgement):
         words += ", by agreement alone"
     shares = judgement.int8_share_of_macs.values()
     if shares and max(shares) < LITTLE:
@@ -199,7 +235,7 @@ def reasons_of(
             words = budget_sentence(first.finding, budget)
             reasons.append(f"with all blocks in INT8: {words}{slow}")
     regimes = scores[-1].regimes if scores else ()
-    missing = missing_sentence(regimes)
+    missing = missing_sentence(regimes, kept.finding.regime != AGREEMENT)
     if missing:
         reasons.append(missing)
     if onnxruntime is not None:

@@ -11,6 +11,7 @@ from made_scores import block, regime
 from calibration.judging import judge as judging
 from calibration.judging.record import AgreementScore, CandidateScore
 from calibration.judging.request import JudgeRequest
+from calibration.judging.scores import Likeness
 from calibration.ranges.record import Ranges
 
 HASHES = {"graphs/fp32/reference_encoder.onnx": "e", "graphs/fp32/localizer.onnx": "l"}
@@ -64,7 +65,7 @@ def asked_judge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamesp
             )
 
         def likeness(self, bundle, precision):
-            return asked.likeness[bundle.method]
+            return Likeness("likeness, made", asked.likeness[bundle.method])
 
     def candidate(graphs, found, left, form, folder):
         return SimpleNamespace(float=False, method=found.method)

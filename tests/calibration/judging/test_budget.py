@@ -36,18 +36,32 @@ def test_a_regime_of_few_clicks_decides_nothing():
 
 
 def test_below_two_thousand_clicks_the_agreement_decides():
-    few = regime(clicks=1999, change=(0.0, -0.1, 0.1), box_iou_median=0.89)
-    assert apply_budget([few], 1.0).holding is Holding.BROKEN
-    few = regime(clicks=1999, change=(-1.9, -4.0, 0.2), box_iou_median=0.9)
-    found = apply_budget([few], 1.0)
+    few = regime(clicks=1999, change=(0.0, -0.1, 0.1))
+    found = apply_budget([few], 1.0, agreement=0.89)
+    assert (found.holding, found.agreement) == (Holding.BROKEN, 0.89)
+    few = regime(clicks=1999, change=(-1.9, -4.0, 0.2))
+    found = apply_budget([few], 1.0, agreement=0.9)
     assert (found.holding, found.regime) == (Holding.AGREES, "agreement")
+    assert not apply_budget([few], 1.0).holds  # the samples' own boxes are no measure of it
 
 
 def test_few_labelled_clicks_can_refuse_all_the_same():
     """All of the interval is beyond the budget: agreement of other boxes does not excuse that."""
-    few = regime(clicks=700, change=(-4.0, -6.0, -2.0), box_iou_median=0.99)
-    found = apply_budget([few], 1.0)
+    few = regime(clicks=700, change=(-4.0, -6.0, -2.0))
+    found = apply_budget([few], 1.0, agreement=0.99)
     assert (found.holding, found.regime) == (Holding.BROKEN, "no prior")
+
+
+def test_a_clear_loss_refuses_however_few_the_clicks_of_its_regime_are():
+    few = regime(clicks=450, change=(-9.0, -12.0, -6.0))
+    found = apply_budget([few], 1.0, agreement=0.99)
+    assert (found.holding, found.loss, found.upper) == (Holding.BROKEN, 9.0, 12.0)
+    both = [regime(clicks=1900), regime("alignment", clicks=60, change=(-20.0, -30.0, -1.1))]
+    found = apply_budget(both, 1.0, agreement=0.99)
+    assert (found.holding, found.regime) == (Holding.BROKEN, "alignment")
+    assert apply_budget(both, 1.2, agreement=0.99).holds  # part of the interval is within it
+    one = regime(clicks=6, change=(-16.7, -16.7, -16.7))  # of one sample: that is no interval
+    assert one.samples == 1 and apply_budget([one], 1.0, agreement=0.99).holds
 
 
 def test_without_labels_the_selections_agreement_decides():

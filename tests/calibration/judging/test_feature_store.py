@@ -96,6 +96,7 @@ def test_without_labels_it_is_undecided_and_float16_advised(asked) -> None:
     assert found.int8_features.sentence.endswith(
         "store features as float16 until enough labelled clicks tell"
     )
+    assert "a median IoU of 0.9500, at least 0.9" in found.int8_features.sentence
     assert "minmax, features in int8 (int8+fp16)" in [x.candidate for x in found.agreement]
     assert found.outcome is Outcome.ACCEPTED
 

@@ -13,6 +13,7 @@ from calibration.judging.record import (
     RankedBy,
     Ranking,
 )
+from calibration.judging.verdict import headline
 from calibration.quantization.qdq import Form
 from edge.errors import CalibrationError, UsageError
 
@@ -33,7 +34,9 @@ def test_the_method_that_answers_most_like_float32_is_kept(asked):
     found = judge(asked.request(methods=tuple(asked.likeness)))
     assert found.method == "mse"
     assert asked.written[0][0] == "mse"
-    assert found.reasons[-2].endswith("mse 0.9700, minmax 0.9000, entropy 0.8000")
+    assert found.reasons[-2] == (
+        "ranges by mse: likeness, made: mse 0.9700, minmax 0.9000, entropy 0.8000"
+    )
 
 
 def test_blocks_that_cost_too_much_stay_float16(asked):
@@ -62,6 +65,26 @@ def test_without_samples_agreement_decides_and_the_verdict_says_so(asked):
     assert "rests on agreement with float32 alone: 0 labelled" in " ".join(found.reasons)
     asked.median = 0.5
     assert judge(asked.request(samples=())).outcome is Outcome.REJECTED
+
+
+def test_few_labels_leave_the_decision_to_the_selection_s_boxes(asked):
+    """The samples' own boxes, whose median is 0.95 of few clicks, are not asked."""
+    asked.clicks, asked.median = 15, 0.93
+    found = judge(asked.request(int8_features=True))
+    assert found.outcome is Outcome.ACCEPTED and found.base is not None
+    assert headline(found) == "accepted, by agreement alone"
+    names = ["minmax (int8+fp16)", "minmax (int8+fp32)", "minmax, features in int8 (int8+fp16)"]
+    assert sorted(each.candidate for each in found.agreement) == sorted(names)
+    asked.median = 0.89
+    refused = judge(asked.request(int8_features=True))
+    assert refused.outcome is Outcome.REJECTED
+    assert "a median IoU of 0.8900" in refused.reasons[0]
+    assert refused.int8_features is not None and "0.8900" in refused.int8_features.sentence
+
+
+def test_the_size_of_float32_s_graphs_is_told_without_labels_too(asked):
+    assert judge(asked.request()).float32_bytes == 1
+    assert judge(asked.request(samples=())).float32_bytes == 1
 
 
 def test_the_weight_of_the_encoder_reaches_the_search_and_the_record(asked, monkeypatch):

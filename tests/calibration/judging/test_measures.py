@@ -52,7 +52,7 @@ def test_boxes_and_verdicts_are_compared_click_by_click():
     after = Answer([box, half], zeros, [1.0, 0.1], zeros, zeros)
     found = score_agreement("made", [before], [after], model)
     assert (found.clicks, found.box_iou_median, found.box_iou_90) == (2, 0.75, 0.5)
-    assert found.same_verdict == 0.5
+    assert found.same_verdict == 0.5 and found.accepted == (2, 1)
     assert score_agreement("made", [], [], model).clicks == 0
 
 

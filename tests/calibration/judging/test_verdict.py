@@ -1,6 +1,7 @@
 import msgspec
 from made_scores import block, regime, score
 
+from calibration.int8_bundle import summary
 from calibration.judging.budget import Finding, Holding, apply_budget
 from calibration.judging.record import (
     Change,
@@ -10,8 +11,10 @@ from calibration.judging.record import (
     Ranking,
     RealScore,
 )
+from calibration.judging.scores import Likeness
 from calibration.judging.search import Found, Trial
 from calibration.judging.verdict import (
+    budget_sentence,
     headline,
     little_sentences,
     method_sentence,
@@ -115,16 +118,34 @@ def test_an_interval_that_is_too_wide_is_told_from_a_loss_that_is_too_large():
 
 def test_few_clicks_are_said_to_be_few_and_what_is_missing():
     few = score(regime(clicks=311, change=(-0.5, -3.0, 2.0)))
-    finding = apply_budget(few.regimes, 1.0)
+    finding = apply_budget(few.regimes, 1.0, agreement=0.957)
     reasons = reasons_of(Found((), (Trial((), finding),)), 1.0, [few], None, None)
     assert reasons[0] == (
-        "all blocks in INT8: its boxes agree with float32's (a median IoU of 0.9 is asked)"
+        "all blocks in INT8: its boxes agree with float32's on the selection's pictures: a median "
+        "IoU of 0.9570, at least 0.9 is asked"
     )
     assert "rests on agreement with float32 alone: 311 labelled" in reasons[1]
     assert "no prior: acc@0.25 changes by -0.50 points (-3.00 to 2.00)" in reasons[1]
     assert "from 2000 on" in reasons[1] and "tilefix datasets render" in reasons[1]
     assert missing_sentence(LABELLED.regimes) is None
     assert "0 labelled" in (missing_sentence(()) or "")
+
+
+def test_the_median_that_was_found_is_in_the_sentence():
+    apart = budget_sentence(apply_budget((), 1.0, agreement=0.8312), 1.0)
+    assert "do not agree" in apart and "a median IoU of 0.8312, at least 0.9" in apart
+    assert budget_sentence(apply_budget((), 1.0), 1.0) == (
+        "its boxes were not compared with float32's"
+    )
+
+
+def test_few_clicks_that_refuse_are_not_said_to_have_decided_nothing():
+    few = score(regime(clicks=450, change=(-9.0, -12.0, -6.0)))
+    found = Found(None, (Trial((), apply_budget(few.regimes, 1.0, agreement=0.99)),))
+    why, missing = reasons_of(found, 1.0, [few], None, None)
+    assert why.endswith("loss of acc@0.25 9.00 points, at most 12.00 by its 95 % interval: above 1")
+    assert missing.startswith("so few clicks can refuse: 450 labelled")
+    assert "agreement with float32 alone" not in missing
 
 
 def test_the_form_for_onnxruntime_is_told_and_decides_nothing():
@@ -145,9 +166,10 @@ def test_a_loss_on_real_frames_refuses_where_it_is_not_chance():
 
 
 def test_the_methods_are_shown_best_first():
-    sentence = method_sentence({"minmax": 0.91, "mse": 0.95}, "mse")
-    assert sentence.endswith("mse 0.9500, minmax 0.9100")
-    assert "only method" in method_sentence({"mse": 1.0}, "mse")
+    tried = {"minmax": Likeness("IoU, made", 0.91), "mse": Likeness("IoU, made", 0.95)}
+    sentence = method_sentence(tried, "mse")
+    assert sentence == "ranges by mse: IoU, made: mse 0.9500, minmax 0.9100"
+    assert "only method" in method_sentence({}, "mse")
 
 
 def test_a_model_that_is_mostly_attention_is_said_to_stay_float16():
@@ -193,3 +215,17 @@ def test_the_headline_says_what_must_be_known_at_once() -> None:
     assert headline(one) == "accepted, by agreement alone"
     refused = msgspec.structs.replace(one, outcome=Outcome.REJECTED, int8_share_of_macs={})
     assert headline(refused) == "rejected: FP16 kept"
+
+
+def test_few_labels_are_agreement_alone_in_the_headline_and_in_the_bundle() -> None:
+    judgement = made_judgement()
+    left = ", ".join(judgement.left_float)
+    assert summary(judgement)["outcome"] == f"mixed: {left}"
+    few = tuple(
+        msgspec.structs.replace(each, clicks=21, clicks_on_map=15)
+        for each in judgement.candidates[-1].regimes
+    )
+    scored = msgspec.structs.replace(judgement.candidates[-1], regimes=few)
+    told = msgspec.structs.replace(judgement, candidates=(*judgement.candidates[:-1], scored))
+    assert told.base is not None and headline(told) == "mixed, by agreement alone"
+    assert summary(told)["outcome"] == f"mixed, by agreement alone: {left}"

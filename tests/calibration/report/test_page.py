@@ -60,7 +60,7 @@ def test_the_page_says_what_the_judgement_says(evidence: Evidence) -> None:
         'lite 4 in INT8: <b class="warn">mixed',
         "-0.60 (-1.00 to -0.20)",
         "-2.20 (-2.60 to -1.80)",
-        "1,870 of 2,342",
+        "2,470 of 2,942",
         "planter &lt;3&gt;",
         "accepted, right",
         "1.42x",
