@@ -173,7 +173,7 @@ def assemble(
             precision.
         ExecutorError: the executor is not available, or refuses the graph.
     """
-    choice = executor or ExecutorChoice()
+    choice = _expecting(executor or ExecutorChoice(), bundle, store)
     beside = threads_beside(choice.threads) if live else choice.threads
     aligner = _aligner(bundle, prior, beside)
     crowded = live and aligner is not None and is_crowded(choice)
@@ -187,6 +187,19 @@ def assemble(
     budget_ms = LIVE_BUDGET_MS if live and placer is not None else None
     pipeline = Pipeline(localizer, windows, placer, track=track, budget_ms=budget_ms)
     return Assembly(pipeline, localizer, windows, pictures, None, placer, ahead=ahead)
+
+
+def _expecting(
+    choice: ExecutorChoice, bundle: Bundle, store: StoredFeatures | None
+) -> ExecutorChoice:
+    """What reads a store in INT8 on a GPU makes itself ready at opening, not in flight."""
+    if choice.name not in ON_DEVICE or not isinstance(store, FeatureStore):
+        return choice
+    names = {each.name for each in bundle.manifest.features}
+    if not any(each.name in names and each.dtype == "int8" for each in store.header.tensors):
+        return choice
+    device = replace(choice.device or DeviceOptions(), int8_features=True)
+    return replace(choice, device=device)
 
 
 def _aligner(bundle: Bundle, prior: PriorChoice, threads: int) -> Aligner | None:

@@ -25,20 +25,23 @@ BACKENDS: dict[str, str] = {
     "pycuda": "edge.devices.pycuda:PyCudaDevice",
 }
 OUT_OF_MEMORY = 2
+# The one kernel that comes to the driver as PTX makes float16 of features in INT8.
+STORE_FLOAT16 = (
+    "encode the map into a feature store in float16: tilefix tiles encode --features float16"
+)
+NO_KERNEL = f"install a newer driver, or {STORE_FLOAT16}"
 ADVICE: dict[int, str] = {
     OUT_OF_MEMORY: "end other programs that use the GPU, build with fewer click buckets, or take a "
     "smaller precision",
     34: "the stub of libcuda was found in place of the driver's: take it out of LD_LIBRARY_PATH",
     35: "install a driver that is at least as new as the CUDA libraries",
-    218: "run tilefix doctor: the driver may be too old for the kernel; a feature store in float16 "
-    "(tilefix tiles encode --features float16) needs none",
-    221: "install libnvidia-ptxjitcompiler, a part of the driver, or encode the map into a feature "
-    "store in float16: tilefix tiles encode --features float16",
-    222: "install a newer driver, or encode the map into a feature store in float16: tilefix tiles "
-    "encode --features float16",
+    218: NO_KERNEL,
+    221: f"install libnvidia-ptxjitcompiler, a part of the driver, or {STORE_FLOAT16}",
+    222: NO_KERNEL,
     100: "check that the GPU is visible: nvidia-smi, or tegrastats on a Jetson",
     803: "install the driver and the CUDA libraries of the same release",
 }
+ELSE = "run tilefix doctor; after an illegal address start the process again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class DeviceOptions:
     backend: str = DEFAULT_BACKEND  # one of BACKENDS
     graphs: bool = True  # False: enqueue every run anew instead of launching a captured graph
     timed: bool = False  # events around the engine and its copies, for whoever measures
+    # Kernel and room for features in INT8 are made at opening; else with the first that comes.
+    int8_features: bool = False
 
 
 def gpu_title(name: str, multiprocessors: int) -> str:
@@ -247,18 +252,18 @@ def no_driver(backend: str, error: Exception) -> ExecutorError:
     )
 
 
-def cuda_failure(call: str, code: int, name: str, detail: str = "") -> ExecutorError:
+def cuda_failure(call: str, code: int | None, name: str, detail: str = "") -> ExecutorError:
     """The error for a status that is not CUDA_SUCCESS.
 
     Args:
         call: the function of the CUDA driver.
-        code: its status.
-        name: the name of that status.
+        code: its status; None: not known.
+        name: the name of that status, or what is known in its place.
         detail: what else is known, such as the memory that is left.
     """
     return ExecutorError(
         f"the CUDA call {call} failed",
         expected="status 0, CUDA_SUCCESS",
-        found=f"status {code}, {name}" + (f"; {detail}" if detail else ""),
-        do=ADVICE.get(code, "run tilefix doctor; after an illegal address start the process again"),
+        found=("" if code is None else f"status {code}, ") + name + (detail and f"; {detail}"),
+        do=ADVICE.get(code or 0, ELSE),
     )

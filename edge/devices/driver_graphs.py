@@ -1,4 +1,4 @@
-"""CUDA graphs by the driver's own functions, for pycuda, which has none of them.
+"""CUDA graphs and statuses by the driver's own functions, for pycuda, which has none of them.
 
 pycuda's streams are the driver's, so a stream of pycuda is captured and a graph launched into it as
 with any other library.
@@ -24,11 +24,13 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuGraphExecDestroy": (_HANDLE,),
     "cuGraphDestroy": (_HANDLE,),
     "cuGetErrorName": (ctypes.c_int, ctypes.POINTER(ctypes.c_char_p)),
+    "cuGetErrorString": (ctypes.c_int, ctypes.POINTER(ctypes.c_char_p)),
 }
+STATUSES = range(1, 1000)  # CUDA_ERROR_UNKNOWN is the last
 
 
 class DriverGraphs:
-    """Capture, launch and destroy."""
+    """Capture, launch and destroy; and the number of a status that is known by its text."""
 
     def __init__(self, load: Callable[[str], Any] = ctypes.CDLL) -> None:
         """Load the driver's library.
@@ -70,9 +72,29 @@ class DriverGraphs:
         """See `DeviceBackend.destroy_graph`."""
         self._call("cuGraphExecDestroy", graph)
 
+    def status_of(self, failure: str) -> tuple[int, str] | None:
+        """Number and name of the status in a failure of pycuda, which tells its text alone.
+
+        Args:
+            failure: "cuMemAlloc failed: out of memory", perhaps with " - " and more behind it.
+
+        Returns:
+            None where the driver knows no status of such a text, or several, as 200 and 300.
+        """
+        told = failure.partition(" failed: ")[2].encode()
+        texts = ((code, self._text("cuGetErrorString", code)) for code in STATUSES)
+        codes = [code for code, x in texts if x and (told == x or told.startswith(x + b" - "))]
+        if len(codes) != 1:
+            return None
+        return codes[0], (self._text("cuGetErrorName", codes[0]) or b"unknown").decode()
+
     def _call(self, call: str, *arguments: Any) -> None:
         code = int(getattr(self._library, call)(*arguments))
         if code != 0:
-            name = ctypes.c_char_p()
-            self._library.cuGetErrorName(code, ctypes.byref(name))
-            raise cuda_failure(call, code, (name.value or b"unknown").decode())
+            name = self._text("cuGetErrorName", code) or b"unknown"
+            raise cuda_failure(call, code, name.decode())
+
+    def _text(self, call: str, code: int) -> bytes | None:
+        text = ctypes.c_char_p()  # stays empty where the driver does not know the code
+        getattr(self._library, call)(code, ctypes.byref(text))
+        return text.value

@@ -30,7 +30,6 @@ from edge.types import Array
 
 MODULE = "pycuda.driver"
 NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: no implicit waiting for the default stream
-UNKNOWN = -1  # pycuda tells the routine and the text of a failure, and no number
 
 
 class PyCudaDevice:
@@ -204,9 +203,13 @@ class PyCudaDevice:
         """See DeviceBackend; the context stays retained until the process ends."""
 
     def _checked(self, call: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call pycuda, and put its error into ours."""
+        """Call pycuda, and put its error into ours; it tells the text of a status, no number."""
         try:
             return function(*arguments)
         except self._driver.Error as error:
-            short = isinstance(error, self._driver.MemoryError)
-            raise cuda_failure(call, OUT_OF_MEMORY if short else UNKNOWN, str(error)) from error
+            known = self._graphs.status_of(str(error))
+            if isinstance(error, self._driver.MemoryError):
+                known = OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY"
+            if known is None:
+                raise cuda_failure(call, None, str(error)) from error
+            raise cuda_failure(call, *known, detail=str(error)) from error

@@ -2,7 +2,8 @@
 
 The kernel comes to the device as PTX, which the driver translates for whatever GPU is there and
 keeps: it needs neither the library of the plugins nor another engine. Kernel and memory are made
-when the first feature in INT8 comes; who has a store in float16 pays for neither.
+at opening where the store to be read says int8, else when the first such feature comes; who has a
+store in float16 pays for neither.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class DeviceBuffers:
         self._inputs = tuple(spec.name for spec in inputs)
         self._outputs = tuple(spec.name for spec in outputs)
         self.device_bytes = self.host_bytes = 0
-        self._dequantiser: Dequantiser | None = None  # None: no feature has come in int8 yet
+        self._dequantiser: Dequantiser | None = None  # None: none is expected in int8
         alone = {*features, *ON_REQUEST}
         try:
             for spec in (*inputs, *outputs):
@@ -98,8 +98,8 @@ class DeviceBuffers:
             scale: of the levels, float16 [C], likewise; None: `value` is float16.
 
         Raises:
-            ExecutorError: of the first levels, also when their kernel cannot be loaded, or there is
-                too little memory for them.
+            ExecutorError: of the first levels that nobody expected (`expect_int8`), also when their
+                kernel cannot be loaded, or there is too little memory for them.
         """
         address = self._places[name].address
         if scale is None:
@@ -111,6 +111,22 @@ class DeviceBuffers:
             self._dequantiser = Dequantiser(self._device, self._stream, shapes)
             self.device_bytes += self._dequantiser.size_bytes
         self._dequantiser.enqueue(value, scale, address)
+
+    def expect_int8(self) -> None:
+        """Load the kernel for features in int8, make room for one, and run it on zeros.
+
+        A driver may put the loading off to the first launch. What it leaves in the features are
+        zeros, so that noise must be written after it.
+
+        Raises:
+            ExecutorError: the kernel cannot be loaded, or there is too little memory.
+        """
+        specs = [self._places[name].spec for name in self._inputs]
+        for spec in (each for each in specs if each.may_be_int8):
+            shape = sized(spec, NO_CLICKS)
+            levels, scale = np.zeros(shape, np.int8), np.zeros(shape[0], np.float16)
+            self.upload(spec.name, levels, scale)
+            self._device.synchronise(self._stream)
 
     def copy_in(self, bucket: int) -> None:
         """Enqueue the copies of all staged inputs."""

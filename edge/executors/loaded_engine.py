@@ -44,6 +44,7 @@ class LoadedEngine:
         *,
         graphs: bool,
         timed: bool = False,
+        int8_features: bool = False,
     ) -> None:
         """Load, allocate, warm up and capture.
 
@@ -54,6 +55,7 @@ class LoadedEngine:
             features: names of the inputs that stay on the device from run to run.
             graphs: capture one CUDA graph for each click bucket.
             timed: record events around copies and engine (`marks`).
+            int8_features: features come in int8; else their kernel is loaded with the first.
 
         Raises:
             ExecutorError: a refusal of the library or the device; all is given back.
@@ -68,6 +70,8 @@ class LoadedEngine:
         with device.current():
             try:
                 self._load(chosen, features, timed)
+                if int8_features:
+                    self.buffers.expect_int8()
                 for bucket in self.contexts.buckets.sizes:
                     self._warm_up(bucket)
                     if graphs:

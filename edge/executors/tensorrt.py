@@ -35,7 +35,7 @@ from edge.types import Array
 class DeviceMemory:
     """What an executor holds of the GPU's memory, as far as it is known."""
 
-    buffers_bytes: int  # inputs, outputs, features; room for one in int8 once one has come
+    buffers_bytes: int  # inputs, outputs, features; room for one in int8 where such come
     scratch_bytes: int  # working memory of the engine, shared by all click buckets
     weights_bytes: int  # size of the engine's file, which is nearly all weights
     pinned_bytes: int  # page-locked memory of the host; on integrated GPUs it is the same memory
@@ -65,6 +65,7 @@ class TensorRtExecutor:
         *,
         graphs: bool,
         timed: bool = False,
+        int8_features: bool = False,
     ) -> None:
         """Use `open`."""
         trt = load_tensorrt(self.toolkit, self.name)
@@ -73,7 +74,8 @@ class TensorRtExecutor:
         self.precision = precision
         self._device = device
         self._lock = threading.Lock()
-        self._engine = LoadedEngine(trt, chosen, device, features, graphs=graphs, timed=timed)
+        how = {"graphs": graphs, "timed": timed, "int8_features": int8_features and bool(features)}
+        self._engine = LoadedEngine(trt, chosen, device, features, **how)
         self.clock = RunClock(0, 0, 0) if timed else RunClock()
         self.inputs: tuple[TensorSpec, ...] = self._engine.inputs
         self.outputs: tuple[TensorSpec, ...] = self._engine.outputs
@@ -109,7 +111,8 @@ class TensorRtExecutor:
 
         Raises:
             ExecutorError: no library, driver, GPU or engine; one that does not fit this device; a
-                damaged one; too little memory; a graph that cannot be captured.
+                damaged one; too little memory; a graph that cannot be captured; no kernel
+                for features in int8, where such are expected.
             BundleError: the bundle has no such graph.
         """
         bundle.graph(kind, precision)
@@ -117,8 +120,15 @@ class TensorRtExecutor:
         load_tensorrt(cls.toolkit, cls.name)  # before a context is made on the GPU
         opened = open_device(options.backend)
         try:
-            how = {"graphs": options.graphs, "timed": options.timed}
-            return cls(bundle, kind, precision, opened, **how)
+            return cls(
+                bundle,
+                kind,
+                precision,
+                opened,
+                graphs=options.graphs,
+                timed=options.timed,
+                int8_features=options.int8_features,
+            )
         except BaseException:
             with suppress(ExecutorError):  # a device that failed refuses all that follows
                 opened.close()

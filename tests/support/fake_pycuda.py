@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from fake_gpu import FakeGpu, RefusedError, Work
-from fake_statuses import NAMES, OUT_OF_MEMORY
+from fake_statuses import NAMES, OUT_OF_MEMORY, TEXTS
 
 
 class Error(Exception):
@@ -37,7 +37,9 @@ def fake_pycuda_driver(gpu: FakeGpu) -> ModuleType:
             return function(*given)
         except RefusedError as refusal:
             kind = MemoryError if refusal.code == OUT_OF_MEMORY else Error
-            raise kind(f"{call} failed: {NAMES.get(refusal.code, refusal.code)}") from refusal
+            told = TEXTS.get(refusal.code, refusal.code)
+            told = f"{told} - error : of the compiler" if refusal.code == 218 else told
+            raise kind(f"{call} failed: {told}") from refusal
 
     class Context:
         def push(self) -> None:
@@ -196,7 +198,7 @@ def fake_libcuda(gpu: FakeGpu) -> Callable[[str], Any]:
             assert self.restype is not None
             assert len(arguments) == len(self.argtypes), f"{self.name} takes other arguments"
             try:
-                if self.name != "cuGetErrorName":
+                if not self.name.startswith("cuGetError"):
                     gpu.enter(self.name)
                 self.body(*arguments)
             except RefusedError as refusal:
@@ -214,8 +216,12 @@ def fake_libcuda(gpu: FakeGpu) -> Callable[[str], Any]:
     def instantiate(out: Any, graph: Any, _flags: int) -> None:
         out._obj.value = gpu.instantiate(captures[value(graph)])
 
-    def error_name(code: int, out: Any) -> None:
-        out._obj.value = NAMES.get(code, "?").encode()
+    def say(texts: dict[int, str]) -> Callable[[int, Any], None]:
+        def told(code: int, out: Any) -> None:
+            if code in texts:
+                out._obj.value = texts[code].encode()
+
+        return told
 
     bodies: dict[str, Callable[..., Any]] = {
         "cuStreamBeginCapture_v2": lambda stream, mode: gpu.begin_capture(value(stream), mode),
@@ -224,7 +230,8 @@ def fake_libcuda(gpu: FakeGpu) -> Callable[[str], Any]:
         "cuGraphLaunch": lambda graph, stream: gpu.launch(value(graph), value(stream)),
         "cuGraphExecDestroy": lambda graph: gpu.graphs.pop(value(graph)) and None,
         "cuGraphDestroy": lambda graph: captures.pop(value(graph)) and None,
-        "cuGetErrorName": error_name,
+        "cuGetErrorName": say(NAMES),
+        "cuGetErrorString": say(TEXTS),
     }
     library = SimpleNamespace(**{name: Function(name, body) for name, body in bodies.items()})
 

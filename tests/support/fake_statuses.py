@@ -18,6 +18,16 @@ NAMES = {
     900: "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
     901: "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED",
 }
+# As the driver's cuGetErrorString has them; the others stand for themselves.
+TEXTS = NAMES | {
+    2: "out of memory",
+    100: "no CUDA-capable device is detected",
+    200: "device kernel image is invalid",
+    300: "device kernel image is invalid",
+    218: "a PTX JIT compilation failed",
+    221: "PTX JIT compiler library not found",
+    222: "the provided PTX was compiled with an unsupported toolchain.",
+}
 
 
 class BrokenRuleError(AssertionError):

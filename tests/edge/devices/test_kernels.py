@@ -92,7 +92,13 @@ def test_a_kernel_that_is_enqueued_stays_loaded(device, gpu):
 @pytest.mark.parametrize(
     ("image", "entry", "call", "found", "do"),
     [
-        (b"no kernel", "doubled", "cuModuleLoadData", "INVALID_PTX", "tilefix doctor"),
+        (
+            b"no kernel",
+            "doubled",
+            "cuModuleLoadData",
+            "status 218, CUDA_ERROR_INVALID_PTX",
+            "newer driver",
+        ),
         (DOUBLING, "halved", "cuModuleGetFunction", "NOT_FOUND", "tilefix doctor"),
         (
             DOUBLING.replace(b"6.3", b"9.9"),
@@ -116,8 +122,7 @@ def test_what_the_driver_refuses_is_told_and_leaves_nothing(
     with pytest.raises(ExecutorError, match=f"the CUDA call {call} failed") as caught:
         device.load_kernel(image, entry)
     assert found in caught.value.found
-    if device.name == "cuda-python":  # pycuda gives no number to advise by
-        assert do in caught.value.do
+    assert do in caught.value.do
     del caught
     gc.collect()
     assert not gpu.kernels.modules
@@ -127,7 +132,31 @@ def test_a_driver_without_its_compiler_says_what_to_install(device, gpu):
     gpu.fail["cuModuleLoadData"] = 221
     with pytest.raises(ExecutorError, match="cuModuleLoadData failed") as caught:
         device.load_kernel(DOUBLING, "doubled")
-    assert "JIT_COMPILER_NOT_FOUND" in caught.value.found
-    if device.name == "cuda-python":
-        assert "libnvidia-ptxjitcompiler" in caught.value.do
-        assert "--features float16" in caught.value.do
+    assert "status 221, CUDA_ERROR_JIT_COMPILER_NOT_FOUND" in caught.value.found
+    assert "libnvidia-ptxjitcompiler" in caught.value.do
+    assert "--features float16" in caught.value.do
+
+
+@pytest.mark.parametrize("code", [218, 222])
+def test_a_kernel_that_the_driver_cannot_translate_is_not_needed(device, gpu, code):
+    """`doctor` looks at nothing of the kind."""
+    gpu.fail["cuModuleLoadData"] = code
+    with pytest.raises(ExecutorError) as caught:
+        device.load_kernel(DOUBLING, "doubled")
+    assert f"status {code}, CUDA_ERROR_" in caught.value.found
+    assert caught.value.do == (
+        "install a newer driver, or encode the map into a feature store in float16: "
+        "tilefix tiles encode --features float16"
+    )
+
+
+@pytest.mark.parametrize("backend", ["pycuda"])
+@pytest.mark.parametrize("code", [777, 200])
+def test_a_status_without_a_text_of_its_own_has_no_number(device, gpu, code):
+    """pycuda tells texts alone, and two statuses share that of 200."""
+    gpu.fail["cuModuleLoadData"] = code
+    with pytest.raises(ExecutorError) as caught:
+        device.load_kernel(DOUBLING, "doubled")
+    told = {777: "777", 200: "device kernel image is invalid"}[code]
+    assert caught.value.found == f"cuModuleLoadData failed: {told}"
+    assert "tilefix doctor" in caught.value.do

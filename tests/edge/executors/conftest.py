@@ -103,14 +103,14 @@ def reference(tiny_bundle):
 
 @pytest.fixture
 def rig(monkeypatch, tmp_path, tiny_bundle, name, backend, memory_kind):
-    """`gpu`, `trt` (the fake module in use), `open(graphs=...)`, `bundle`."""
+    """`gpu`, `trt` (the fake module in use), `open(graphs=..., int8=...)`, `bundle`."""
     monkeypatch.setenv(ENGINES_VARIABLE, str(tmp_path / "engines"))
     write_fake_engines(tiny_bundle)
     gpu = FakeGpu(integrated=memory_kind == "integrated")
     modules = install(monkeypatch, gpu)
 
-    def opened(kind: str = LOCALIZER, *, graphs: bool = True) -> Any:
-        options = DeviceOptions(backend, graphs)
+    def opened(kind: str = LOCALIZER, *, graphs: bool = True, int8: bool = False) -> Any:
+        options = DeviceOptions(backend, graphs, int8_features=int8)
         return open_executor(name, tiny_bundle, kind, "fp32", 2, options)
 
     made = SimpleNamespace(

@@ -7,6 +7,7 @@ import gc
 import numpy as np
 import pytest
 
+from edge.bundle import ENCODER
 from edge.errors import ExecutorError
 from edge.feature_quantization import dequantized
 
@@ -69,6 +70,44 @@ def test_memory_is_taken_once_and_only_for_int8(rig, inputs, feature, stored):
         for call in ("cuMemAlloc", "cuMemHostAlloc", "cuModuleLoadData", "cuModuleGetFunction"):
             assert rig.gpu.counts.get(call) == calls.get(call), call
         assert executor.device_memory == memory
+
+
+@pytest.mark.parametrize("name", ["tensorrt", "tensorrt-rtx"], indirect=True)
+@pytest.mark.parametrize("backend", ["cuda-python", "pycuda"], indirect=True)
+@pytest.mark.parametrize("graphs", [True, False])
+def test_what_expects_int8_takes_all_at_opening(rig, inputs, stored, reference, graphs):
+    with rig.open(graphs=graphs, int8=True) as executor:
+        memory, calls = executor.device_memory, dict(rig.gpu.counts)
+        assert memory.buffers_bytes + memory.scratch_bytes == rig.gpu.used_bytes
+        assert rig.gpu.kernels.launches == 2, "a driver may load a kernel with its first launch"
+        for seed in (1, 2):
+            window, asked = stored(seed), inputs(seed, seed)
+            executor.bind(window)
+            for name, value in reference.run({**asked, **dequantized(window)}).items():
+                np.testing.assert_allclose(executor.run(asked)[name], value, atol=1e-5)
+        for call in ("cuMemAlloc", "cuMemHostAlloc", "cuModuleLoadData", "cuModuleGetFunction"):
+            assert rig.gpu.counts.get(call) == calls.get(call), call
+        assert executor.device_memory == memory
+        assert rig.gpu.kernels.launches == 6
+    gc.collect()
+    rig.gpu.assert_all_is_given_back()
+
+
+@pytest.mark.parametrize("backend", ["cuda-python", "pycuda"], indirect=True)
+@pytest.mark.parametrize("call", ["cuModuleLoadData", "cuLaunchKernel"])
+def test_a_kernel_that_is_refused_at_opening_leaves_nothing(rig, call):
+    rig.gpu.fail[call] = 222
+    with pytest.raises(ExecutorError, match=f"{call} failed") as caught:
+        rig.open(int8=True)
+    assert "--features float16" in caught.value.do
+    del caught
+    gc.collect()
+    rig.gpu.assert_all_is_given_back()
+
+
+def test_an_encoder_reads_no_store(rig):
+    with rig.open(ENCODER, int8=True):
+        assert not rig.gpu.kernels.modules
 
 
 def test_levels_lent_to_one_run_do_not_replace_the_bound_ones(rig, inputs, stored, reference):

@@ -158,3 +158,37 @@ def test_int8_means_the_graphs_for_the_executor_from_encoding_to_a_run(
     assembly.close()
     with pytest.raises(FeatureStoreError):
         assemble_on_map(bundle, tmp_path / "map", store_path=store, prior=PriorChoice.NONE)
+
+
+@pytest.mark.parametrize("features", ["int8", "float16"])
+def test_a_run_makes_itself_ready_for_the_store_that_it_reads(
+    gpu, fp16_bundle, parts, tmp_path, features
+):
+    """What a driver cannot translate is told before the flight; a store in float16 needs it not."""
+    from edge.commands.tiles import tiles
+
+    write_fake_engines(fp16_bundle, "fp16")
+    arguments = [*encoding(fp16_bundle, tmp_path, "fp16"), "--features", features]
+    done = CliRunner().invoke(tiles, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    int8 = features == "int8"
+
+    def opened():
+        return assemble_on_map(
+            fp16_bundle,
+            tmp_path / "map",
+            store_path=tmp_path / "store",
+            prior=PriorChoice.NONE,
+            executor=ExecutorChoice("tensorrt", "fp16"),
+        )
+
+    assert not gpu.kernels.modules
+    opened().close()
+    assert gpu.counts.get("cuModuleLoadData", 0) == int8
+    gpu.fail["cuModuleLoadData"] = 222
+    if not int8:
+        opened().close()
+        return
+    with pytest.raises(ExecutorError, match="cuModuleLoadData failed") as caught:
+        opened()
+    assert "tilefix tiles encode --features float16" in caught.value.do
