@@ -4,6 +4,7 @@
     frames/0007.png      frames letterboxed to the size of the model, lossless
     windows/0003.png     windows of the map, lossless
     contact_sheet.jpg    all of them at a glance
+    request.json         what was asked for; selections of earlier versions have none
 
 Ranges, judge and the replay on a device read this folder only, never the flights again.
 """

@@ -93,7 +93,7 @@ def select(
     try:
         asked = _asked(request, sources, maps, features)
         identity = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-        before = earlier(folder, identity)
+        before = earlier(folder, asked, identity)
         if before is not None:
             return before
         with working(folder, asked, identity) as work:

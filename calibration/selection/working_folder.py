@@ -7,7 +7,6 @@ another name first, so that what is there is whole.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,12 +15,20 @@ from typing import Any
 
 import msgspec
 
+from calibration.selection.asked import (
+    EARLIER_FORM,
+    REQUEST_NAME,
+    differences,
+    read_request,
+    request_bytes,
+)
 from calibration.selection.candidate import Candidate
 from calibration.selection.record import RECORD_NAME, SelectionFolder, read_record
 from edge.errors import CalibrationError, OutputError
 from edge.sinks import write_whole
 
-_REQUEST_NAME, _SCAN, _LOCK_NAME = "request.json", "scan", "lock"
+_SCAN, _LOCK_NAME = "scan", "lock"
+_ELSEWHERE = "give another --work, or remove {}"
 
 
 class WorkingFolder:
@@ -53,7 +60,7 @@ class WorkingFolder:
                 f"the folder {self.path} cannot be made",
                 expected="a place that can be written to",
                 found=f"{type(error).__name__}: {error.strerror}",
-                do="choose another --out",
+                do="give another --work",
             ) from error
         except CalibrationError:
             self.close()
@@ -91,7 +98,7 @@ class WorkingFolder:
         shutil.rmtree(self.path / _SCAN, ignore_errors=True)
         for path in sorted(self.path.rglob("*")):
             inside = path.relative_to(self.path).as_posix()
-            if path.is_file() and inside not in {*files, _LOCK_NAME}:
+            if path.is_file() and inside not in {*files, REQUEST_NAME, _LOCK_NAME}:
                 path.unlink()
         (self.path / _LOCK_NAME).unlink(missing_ok=True)
         try:
@@ -116,28 +123,18 @@ class WorkingFolder:
             self._lock = None
 
     def _check_request(self, request: dict[str, Any]) -> None:
-        place = self.path / _REQUEST_NAME
-        wanted = {"request_sha256": self.request_sha256, **request}
-        if not place.is_file():
-            if (self.path / RECORD_NAME).is_file() and self.finished_before() is not None:
-                return
-            write_whole(place, (json.dumps(wanted, indent=1) + "\n").encode())
+        place = self.path / REQUEST_NAME
+        if not place.is_file():  # a new folder, or one that an earlier version was about to rename
+            write_whole(place, request_bytes(request, self.request_sha256))
             return
-        try:
-            found = json.loads(place.read_bytes())
-        except ValueError:
-            found = {}
-        if found.get("request_sha256") == self.request_sha256:
-            return
-        changed = [
-            name for name in request if found.get(name) != json.loads(json.dumps(request[name]))
-        ]
-        raise CalibrationError(
-            f"{self.path} holds the first part of another selection",
-            expected="the same frames, maps and numbers as in the run that was stopped",
-            found=f"another value of: {', '.join(changed)}",
-            do=f"remove {self.path} to begin anew, or choose another --out",
-        )
+        found = read_request(self.path) or {}
+        if found.get("request_sha256") != self.request_sha256:
+            raise CalibrationError(
+                f"{self.path} holds the first part of another selection",
+                expected="the same frames, maps, model and numbers as in the run that was stopped",
+                found=differences(request, found),
+                do=_ELSEWHERE.format(self.path),
+            )
 
     def _take_lock(self) -> None:
         import fcntl  # only where selections are made: Linux and macOS
@@ -154,11 +151,12 @@ class WorkingFolder:
             ) from error
 
 
-def earlier(target: Path, request_sha256: str) -> SelectionFolder | None:
+def earlier(target: Path, request: dict[str, Any], request_sha256: str) -> SelectionFolder | None:
     """The finished selection of the same request, checked; None: nothing is there.
 
     Raises:
-        CalibrationError: something else is there, or it was altered.
+        CalibrationError: something else is there, or it was altered; of another request, what
+            differs is told.
     """
     if not target.exists():
         return None
@@ -168,7 +166,8 @@ def earlier(target: Path, request_sha256: str) -> SelectionFolder | None:
         raise _taken(target, "files that are no selection")
     folder = SelectionFolder.open(target)
     if folder.selection.request_sha256 != request_sha256:
-        raise _taken(target, "the selection of another request, or of sources that have changed")
+        found = read_request(target)
+        raise _taken(target, EARLIER_FORM if found is None else differences(request, found))
     for image in folder.selection.images:
         folder.read(image)
     return folder
@@ -189,5 +188,5 @@ def _taken(target: Path, found: str) -> CalibrationError:
         f"the selection cannot be written to {target}",
         expected="a new or empty folder, or the selection of the same request",
         found=found,
-        do="choose another --out, or remove that folder",
+        do=_ELSEWHERE.format(target),
     )
