@@ -15,6 +15,8 @@ FRAMES, WINDOWS = 256, 128
 LEAST_FRAMES, LEAST_WINDOWS = 32, 16
 MOST_FRAME_CANDIDATES, MOST_WINDOW_CANDIDATES = 4096, 2048
 
+EXPORT_AGAIN = "correct the bundle's frame and window: export it again with `tilefix export`"
+
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
@@ -78,40 +80,60 @@ def checked(request: SelectionRequest) -> SelectionRequest:
         UsageError: no source or map, or a number that cannot be meant.
     """
     if not request.sources:
-        raise _bad("no frames were given", "at least one --frames PATH", "none")
+        raise _bad(
+            "no frames were given", "at least one --frames PATH", "none", "give --frames FOLDER"
+        )
     if not request.maps and request.windows:
         raise _bad(
             "no map was given",
             "at least one --tiles MAP: the reference encoder is calibrated on its windows",
             "none",
+            "give --tiles MAP",
         )
     for name, size in (("frame", request.frame_px), ("window", request.window_px)):
         if len(size) != 2 or min(size) < 1:
-            raise _bad(f"the size of a {name} cannot be used", "width and height in px", str(size))
+            what = f"the size of a {name} cannot be used"
+            raise _bad(what, "width and height in px", str(size), EXPORT_AGAIN)
     if request.window_px[0] != request.window_px[1]:
         found = f"{request.window_px[0]} x {request.window_px[1]} px"
-        raise _bad("the window is not square", "a square: the lattice of a map has squares", found)
+        expected = "a square: the lattice of a map has squares"
+        raise _bad("the window is not square", expected, found, EXPORT_AGAIN)
     if not (math.isfinite(request.gsd_m) and request.gsd_m > 0):
-        found = str(request.gsd_m)
-        raise _bad("the ground sampling distance cannot be used", "metres per px above 0", found)
-    for name, count, least, most in (
-        ("frames", request.frames, request.least_frames, request.most_frame_candidates),
-        ("windows", request.windows, request.least_windows, request.most_window_candidates),
-    ):
-        if name == "windows" and not count and not request.maps:
-            continue  # a flight alone, to be compared with ranges that there are
-        if not 1 <= least <= count <= most:
-            found = str(count) if count < least or count > most else f"a least number of {least}"
-            raise _bad(
-                f"the number of {name} cannot be used",
-                f"{least} to {most} {name}: {why(least)}",
-                found,
-            )
+        what = "the ground sampling distance cannot be used"
+        raise _bad(what, "metres per px above 0", str(request.gsd_m), EXPORT_AGAIN)
+    _check_counts(request)
     return replace(
         request,
         gsd_m=float(request.gsd_m),
-        sources=_named(request.sources),
-        maps=_named(request.maps),
+        sources=named(request.sources),
+        maps=named(request.maps),
+    )
+
+
+def _check_counts(request: SelectionRequest) -> None:
+    """Both numbers at once, so that one answer mends both."""
+    counts = [
+        ("frames", request.frames, request.least_frames, request.most_frame_candidates),
+        ("windows", request.windows, request.least_windows, request.most_window_candidates),
+    ]
+    if not request.windows and not request.maps:
+        del counts[1]  # a flight alone, to be compared with ranges that there are
+    wrong = [each for each in counts if not 1 <= each[2] <= each[1] <= each[3]]
+    if not wrong:
+        return
+    names = " and ".join(name for name, *_ in wrong)
+    raise _bad(
+        f"the number of {names} cannot be used",
+        "; ".join(f"{least} to {most} {name}: {why(least)}" for name, _, least, most in wrong),
+        ", ".join(
+            f"{count} {name}" if least >= 1 else f"a least number of {least} {name}"
+            for name, count, least, _ in wrong
+        ),
+        "give "
+        + " ".join(
+            f"--{name[:-1]}-count {min(max(count, least, 1), most)}"
+            for name, count, least, most in wrong
+        ),
     )
 
 
@@ -123,7 +145,7 @@ def why(count: int) -> str:
     )
 
 
-def _named(sources: tuple[ImageSource, ...]) -> tuple[ImageSource, ...]:
+def named(sources: tuple[ImageSource, ...]) -> tuple[ImageSource, ...]:
     """Sources with sites; where two folders have one name, their parents tell them apart."""
     paths = [source.path.absolute() for source in sources]
     names = [path.stem if path.is_file() else path.name for path in paths]
@@ -135,5 +157,5 @@ def _named(sources: tuple[ImageSource, ...]) -> tuple[ImageSource, ...]:
     return tuple(named)
 
 
-def _bad(what: str, expected: str, found: str) -> UsageError:
-    return UsageError(what, expected=expected, found=found, do="see tilefix calibrate --help")
+def _bad(what: str, expected: str, found: str, do: str) -> UsageError:
+    return UsageError(what, expected=expected, found=found, do=do)

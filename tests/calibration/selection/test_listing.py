@@ -134,4 +134,28 @@ def test_a_request_that_cannot_be_meant(change, words):
     with pytest.raises(UsageError) as caught:
         checked(SelectionRequest(**{**values, **change}))
     assert words in str(caught.value)
+    assert "--help" not in caught.value.do
     assert isinstance(checked(SelectionRequest(**values)).gsd_m, float)
+
+
+@pytest.mark.parametrize(
+    ("change", "found", "do"),
+    [
+        ({"frames": 8}, "8 frames", "give --frame-count 32"),
+        ({"windows": 3}, "3 windows", "give --window-count 16"),
+        ({"windows": 4000}, "4000 windows", "give --window-count 2048"),
+        (
+            {"frames": 8, "windows": 3},
+            "8 frames, 3 windows",
+            "give --frame-count 32 --window-count 16",
+        ),
+    ],
+)
+def test_numbers_are_refused_at_once_and_the_options_named(change, found, do):
+    source = (ImageSource(Path("a")),)
+    sides = {"frame_px": (64, 64), "window_px": (64, 64), "gsd_m": 1.0}
+    with pytest.raises(UsageError) as caught:
+        checked(SelectionRequest(sources=source, maps=source, **sides, **change))
+    assert (caught.value.found, caught.value.do) == (found, do)
+    names = " and ".join(name for name in ("frames", "windows") if name in change)
+    assert caught.value.what == f"the number of {names} cannot be used"
