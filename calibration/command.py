@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -15,12 +16,7 @@ from calibration.request import CANDIDATES
 from calibration.selection.request import FRAMES, WINDOWS
 from edge.errors import UsageError
 
-if TYPE_CHECKING:
-    from calibration.calibrate import Calibrated
-    from calibration.ranges.drift import Drift
-
 PATH = click.Path(path_type=Path)
-SHOWN_TENSORS = 8
 READ_BY_CHECK = ("bundle", "check", "tiles", "seed", "threads")
 
 
@@ -30,6 +26,20 @@ READ_BY_CHECK = ("bundle", "check", "tiles", "seed", "threads")
     "--frames",
     multiple=True,
     help="Pictures, a folder of them or of videos, or a video; PATH or SITE=PATH. Repeatable.",
+)
+@click.option(
+    "--telemetry",
+    multiple=True,
+    metavar="SITE=FILE",
+    help="Heights of a site's frames, for equal shares: the CSV that `tilefix run --telemetry` "
+    "reads (frame or time, alt_m). SITE is a name of --frames, else its folder's. Repeatable.",
+)
+@click.option(
+    "--season",
+    multiple=True,
+    metavar="SITE=NAME",
+    help="Season of a site's frames, any word; default: the quarter of each picture's date, such "
+    "as Mar-May. Repeatable.",
 )
 @click.option("--tiles", multiple=True, help="A map that the bundle shall work on. Repeatable.")
 @click.option("--out", type=PATH, help="Folder of the INT8 bundle.")
@@ -118,6 +128,8 @@ READ_BY_CHECK = ("bundle", "check", "tiles", "seed", "threads")
 def calibrate(
     bundle: Path | None,
     frames: tuple[str, ...],
+    telemetry: tuple[str, ...],
+    season: tuple[str, ...],
     tiles: tuple[str, ...],
     out: Path | None,
     method: str,
@@ -156,6 +168,8 @@ def calibrate(
     """
     from calibration.progress import shown_progress
     from calibration.selection.request import parse_source
+    from calibration.selection.told import with_told
+    from calibration.telling import tell_calibrated, tell_drift
     from edge.bundle import shipped_bundle_path
 
     path = bundle or shipped_bundle_path()
@@ -167,7 +181,7 @@ def calibrate(
         with shown_progress() as progress:
             asked = FlightCheck(path, (parse_source(check),), maps, seed, threads)
             drift = check_flight(asked, progress)
-        _tell_drift(drift, encoder=bool(maps))
+        tell_drift(drift, encoder=bool(maps))
         sys.exit(1 if drift.reasons else 0)
     if out is None:
         raise UsageError(
@@ -183,7 +197,7 @@ def calibrate(
     request = CalibrationRequest(
         bundle=path,
         out=out,
-        frames=tuple(parse_source(text) for text in frames),
+        frames=with_told(tuple(parse_source(text) for text in frames), telemetry, season),
         maps=maps,
         method=method,
         budget_points=budget,
@@ -209,7 +223,7 @@ def calibrate(
         work=work,
         command=shlex.join(["tilefix", *sys.argv[1:]]),
     )
-    with shown_progress() as progress:
+    with _kept_told(request.work_folder), shown_progress() as progress:
 
         def told(step: Step) -> None:
             progress(step.name, step.done, step.total)
@@ -219,7 +233,18 @@ def calibrate(
                 click.echo(f"{graph}: {count} pictures of shard {shard} of {shards}")
             return
         made = run(request, told)
-    _tell(made, request.work_folder)
+    tell_calibrated(made, request.work_folder)
+
+
+@contextlib.contextmanager
+def _kept_told(work: Path) -> Iterator[None]:
+    """Say on Ctrl-C what exit code 130 means here."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if work.is_dir():
+            click.echo(f"what was done is kept in {work}: the same command goes on there", err=True)
+        raise
 
 
 def _refuse_unread() -> None:
@@ -242,45 +267,4 @@ def _refuse_unread() -> None:
             "--threads",
             found=", ".join(given),
             do="leave it out, or leave --check out",
-        )
-
-
-def _tell(made: Calibrated, work: Path) -> None:
-    from calibration.int8_bundle import REPORT
-    from calibration.judging.verdict import headline
-    from calibration.replay_index import carries_pictures
-    from edge.precisions import TENSORRT_FORM
-
-    judgement = made.judgement
-    selection = made.seen.selection.selection
-    for note in (*selection.notes, *made.seen.ranges[judgement.method].notes):
-        click.echo(f"note: {note}", err=True)
-    click.echo(f"{headline(judgement)}, ranges by {judgement.method}")
-    for block in judgement.left_float:
-        click.echo(f"  float16: {block}")
-    for reason in judgement.reasons:
-        click.echo(f"  {reason}")
-    click.echo(f"bundle: {made.bundle.path}")
-    click.echo(f"report: {made.bundle.path / REPORT}")
-    if TENSORRT_FORM not in made.bundle.precisions or carries_pictures(made.bundle):
-        click.echo(f"work, which can be removed now: {work}")
-        return
-    click.echo(
-        f"no pictures for engines: keep {work / 'selection'}, and give it to `tilefix build "
-        "--replay` on the device; until then `tilefix run` warns of INT8"
-    )
-    click.echo(f"the rest of the work, which can be removed now: {work}")
-
-
-def _tell_drift(drift: Drift, encoder: bool) -> None:
-    click.echo(f"{drift.advice.value} ({drift.images} pictures, {len(drift.tensors)} tensors)")
-    for reason in drift.reasons:
-        click.echo(f"  {reason}")
-    if not encoder:
-        click.echo("  windows were not looked at: give the new map with --tiles")
-    click.echo("saturates most:")
-    for each in drift.worst[:SHOWN_TENSORS]:
-        click.echo(
-            f"  {each.graph} {each.tensor}: {each.saturated_share:.3%} beyond the range "
-            f"({each.calibrated_share:.3%} when calibrated), reaches {each.reach:.2f} times as far"
         )
