@@ -10,6 +10,7 @@ from calibration.judging.request import check_frames_per_window
 from calibration.judging.search import FRAMES_PER_WINDOW
 from calibration.ranges.record import METHODS
 from calibration.selection.request import FRAMES, WINDOWS, ImageSource
+from edge.bundle import Bundle
 from edge.engine_manifest import MANIFEST_FILE, read_engine
 from edge.errors import UsageError
 
@@ -60,6 +61,9 @@ class CalibrationRequest:
             UsageError: a budget that is no number of points, labels that are not there, or a window
                 that serves less than a frame; a shard that cannot be; a plugin that nobody reads.
             ExecutorError: a plugin that is missing, damaged or not the one that was built.
+            DataError, PairsError, CalibrationError: labels that cannot be judged on, see
+                `calibration.labels.check_labels`.
+            BundleError: a broken bundle, where there are labels.
         """
         self._check_shards()
         self._check_plugin()
@@ -82,6 +86,11 @@ class CalibrationRequest:
                     found="no such file or folder",
                     do="correct --samples or --pairs",
                 )
+        if self.samples or self.pairs:
+            from calibration.labels import check_labels
+
+            bundle = Bundle.open(self.bundle)
+            check_labels(bundle, self.samples, self.every, self.pairs, self.images)
 
     def _check_shards(self) -> None:
         if self.shards < 1 or (self.shard is not None and not 0 <= self.shard < self.shards):
