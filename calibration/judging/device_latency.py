@@ -27,6 +27,7 @@ import msgspec
 from calibration.judging.block_latency import BlockTimes, block_times
 from calibration.judging.candidates import KINDS, write_kept
 from calibration.judging.graph_blocks import graph_blocks
+from calibration.judging.path_words import last_parts
 from calibration.judging.priors import Progress
 from calibration.judging.record import GraphLatency, RankedBy, Ranking
 from calibration.judging.request import NOT_ASKED, JudgeRequest
@@ -78,7 +79,7 @@ def ranked_on_device(
         told(f"blocks are ranked by their latency on {ranking.device}", 0, 0)
     except (TilefixError, OSError, msgspec.MsgspecError) as error:
         words = f"{error.what}: {error.found}" if isinstance(error, TilefixError) else str(error)
-        reason = " ".join(words.split())[:LONGEST_REASON]
+        reason = last_parts(" ".join(words.split()))[:LONGEST_REASON]
         ranking = Ranking(by=RankedBy.MACS, reason=reason)
         told(f"blocks are ranked by MACs: {reason}", 0, 0)
     return dataclasses.replace(request, ranking=ranking)

@@ -47,7 +47,7 @@ def test_a_device_that_fails_in_the_middle_loses_nothing_but_the_ranking(
 
 def test_a_disk_that_refuses_is_a_reason(request_of, orin, plugin, monkeypatch):
     def full(*args, **named):
-        raise OSError(errno.ENOSPC, "No space left on device", "graphs")
+        raise OSError(errno.ENOSPC, "No space left on device", "/flights/0412.work/graphs")
 
     monkeypatch.setattr(device_latency, "write_kept", full)
     told = []
