@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from calibration.judging.record import CandidateScore, Judgement, RankedBy
+from calibration.judging.record import CandidateScore, GraphLatency, Judgement, RankedBy
 from calibration.quantization.qdq import Form
 from calibration.report.charts import Point, scatter
 from edge.bundle import LOCALIZER
@@ -53,13 +53,20 @@ def cpu_points(judgement: Judgement, regime: str) -> list[Point]:
     Float32 and ONNX Runtime's form are timed there; float16, which a CPU only emulates, and the
     form for TensorRT are not.
     """
-    ratio = judgement.latency_ratio.get(LOCALIZER)
-    times = {"fp32": 1.0, ON_CPU: 1 / ratio} if ratio else {}
+    times = cpu_times(judgement)
     return [
         point
         for each in each_precision(judgement)
-        for point in _point(each, regime, _sized(each), times.get(each.precision))
+        for point in _point(
+            each, regime, sized(each.precision, each.file_bytes), times.get(each.precision)
+        )
     ]
+
+
+def cpu_times(judgement: Judgement) -> dict[str, float]:
+    """Precision -> its localizer's time on this CPU, float32 = 1; of those that were timed."""
+    ratio = judgement.latency_ratio.get(LOCALIZER)
+    return {"fp32": 1.0, ON_CPU: 1 / ratio} if ratio else {}
 
 
 def device_points(judgement: Judgement, regime: str) -> list[Point]:
@@ -67,21 +74,31 @@ def device_points(judgement: Judgement, regime: str) -> list[Point]:
 
     The engines that were timed there are float16's and that of all blocks in INT8: a mix is not.
     """
-    ranking = judgement.ranking
-    if ranking is None or ranking.by is not RankedBy.LATENCY:
-        return []
-    timed = next((each for each in ranking.graphs if each.graph == LOCALIZER), None)
+    timed = timed_localizer(judgement)
     if timed is None:
         return []
-    points = []
-    for each in each_precision(judgement):
-        time_ms = None
-        if each.precision == "fp16":
-            time_ms = timed.fp16_ms
-        elif each.precision == FLIES and not each.left_float:
-            time_ms = timed.int8_ms
-        points += _point(each, regime, _sized(each), time_ms)
-    return points
+    return [
+        point
+        for each in each_precision(judgement)
+        for point in _point(
+            each, regime, sized(each.precision, each.file_bytes), device_ms(timed, each)
+        )
+    ]
+
+
+def timed_localizer(judgement: Judgement) -> GraphLatency | None:
+    """The localizer's times on the device that blocks were timed on; None: none was."""
+    ranking = judgement.ranking
+    if ranking is None or ranking.by is not RankedBy.LATENCY:
+        return None
+    return next((each for each in ranking.graphs if each.graph == LOCALIZER), None)
+
+
+def device_ms(timed: GraphLatency, each: CandidateScore) -> float | None:
+    """A candidate's milliseconds on the device; None: it was not timed there."""
+    if each.precision == "fp16":
+        return timed.fp16_ms
+    return timed.int8_ms if each.precision == FLIES and not each.left_float else None
 
 
 def each_precision(judgement: Judgement) -> list[CandidateScore]:
@@ -100,8 +117,9 @@ def _named(each: CandidateScore) -> str:
     return each.name if each.name == each.precision else f"{each.name} ({each.precision})"
 
 
-def _sized(each: CandidateScore) -> str:
-    return f"{each.precision}, {each.file_bytes / 1e6:.1f} MB"
+def sized(precision: str, file_bytes: int) -> str:
+    """A precision with the size of both graphs."""
+    return f"{precision}, {file_bytes / 1e6:.1f} MB"
 
 
 def _point(each: CandidateScore, regime: str, label: str, x: float | None) -> list[Point]:

@@ -80,6 +80,7 @@ def scatter(
     x0, x1 = 0.0, max(placed, default=1.0) * 1.15 or 1.0
     y0, y1 = min(ys, default=0.0), max(ys, default=1.0)
     margin = (y1 - y0) * 0.15 or 0.5
+    digits = 1 if y1 >= 2 else 3  # points of a hundred, or shares of one
     y0, y1 = y0 - margin, y1 + margin
 
     def at(x: float | None, y: float) -> tuple[float, float]:
@@ -96,7 +97,7 @@ def scatter(
         end = left + width + strip
         parts.append(
             f'<line x1="{left}" x2="{end}" y1="{y:.1f}" y2="{y:.1f}" stroke="{FRAME}"/>'
-            + _text(left - 8, y + 4, f"{value:.1f}", "end")
+            + _text(left - 8, y + 4, f"{value:.{digits}f}", "end")
         )
     for value in np.linspace(x0, x1, 5)[1:-1]:
         x = at(float(value), y0)[0]

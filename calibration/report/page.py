@@ -7,11 +7,13 @@ import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from calibration.judging.path_words import without_folders
 from calibration.judging.record import Judgement, Outcome
 from calibration.judging.verdict import headline
 from calibration.ranges.histogram_file import TensorHistograms
 from calibration.ranges.record import Ranges
 from calibration.report.accuracy import FLIES, accuracy_charts, each_precision
+from calibration.report.agreement import agreement_charts, float32_bytes, kept_median
 from calibration.report.charts import (
     KEPT,
     LEFT,
@@ -29,6 +31,8 @@ MORE_STYLE = """
 text-overflow:ellipsis;white-space:nowrap}.ranges span{font-size:12px;color:var(--muted)}
 .swatch{display:inline-block;width:18px;border-top:3px solid;margin:0 7px 4px 0}
 .sheet{display:block;width:100%}
+.tile b{font-size:26px}.fit table{font-size:13px}.fit th,.fit td{white-space:normal;padding:6px 6px}
+.fit th{vertical-align:bottom}.fit .scroll{max-height:none}
 """
 OPEN_RANGES = 24  # of each graph, those that saturate most; the others are folded away
 
@@ -65,7 +69,7 @@ def page(shown: Evidence) -> str:
     facts = [*(f"{key}: {value}" for key, value in judgement.environment.items())]
     facts.append(f"judged in {judgement.seconds:.0f} s; samples: {', '.join(judgement.samples)}")
     if shown.command:
-        facts.append(shown.command)
+        facts.append(without_folders(shown.command))
     name = html.escape(shown.bundle)
     heading = f'<h1>{name} in INT8: <b class="{colour}">{html.escape(outcome)}</b></h1>'
     return document(title, f"{heading}{''.join(sections)}{footer(facts)}", MORE_STYLE)
@@ -83,8 +87,11 @@ def _tiles(judgement: Judgement) -> str:
         interval = f"({change.low:+.1f} to {change.high:+.1f})"
         words = f"points of acc@0.25, {regime.regime} {interval}"
         shown.append(Tile(f"{change.mean:+.2f}", words))
-    if flies is not None and judgement.base is not None and judgement.base.file_bytes:
-        share = flies.file_bytes / judgement.base.file_bytes
+    median = kept_median(judgement)
+    if median is not None:
+        shown.append(Tile(f"{median:.3f}", "median IoU with float32's boxes, selected pictures"))
+    if flies is not None and float32_bytes(judgement):
+        share = flies.file_bytes / float32_bytes(judgement)
         shown.append(Tile(f"{share:.0%}", "of the float32 graphs' size"))
     for graph, share in judgement.int8_share_of_macs.items():
         shown.append(Tile(f"{share:.0%}", f"of the multiply-accumulates in INT8, {graph}"))
@@ -100,9 +107,11 @@ def _scores(judgement: Judgement) -> str:
         parts.append(accuracy_charts(judgement))
     if judgement.agreement:
         parts.append(agreement_table(judgement.agreement))
+        parts.append(agreement_charts(judgement))
     if not parts:
         return ""
-    return section("Accuracy", "".join(parts))
+    title = "Agreement with float32" if judgement.base is None else "Accuracy"
+    return section(title, "".join(parts))
 
 
 def _sensitivity(judgement: Judgement) -> str:

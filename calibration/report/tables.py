@@ -15,20 +15,23 @@ from calibration.judging.record import (
 )
 from edge.page_parts import table
 
+NONE = "-"  # no figure that would say something
+FIXED = "\N{NO-BREAK SPACE}"
+
 
 def score_table(candidates: Sequence[CandidateScore]) -> str:
-    """Every candidate in every regime; float32 first."""
+    """Every candidate in every regime; float32 first. Cells break, so that all columns fit."""
     head = (
         "candidate",
         "graphs",
         "prior",
         "clicks",
         "acc@0.25",
-        "change, points (95 %)",
+        f"change, points (95{FIXED}%)",
         "acc@0.5",
-        "change, points (95 %)",
+        f"change, points (95{FIXED}%)",
         "IoU with float32, median",
-        "IoU >= 0.9",
+        f"IoU >={FIXED}0.9",
         "accepted",
         "of these wrong",
         "calibration error",
@@ -39,11 +42,11 @@ def score_table(candidates: Sequence[CandidateScore]) -> str:
             each.name,
             each.precision,
             score.regime,
-            f"{score.clicks_on_map:,} of {score.clicks:,}",
+            f"{score.clicks_on_map:,} of{FIXED}{score.clicks:,}",
             f"{score.accuracy_25:.3f}",
-            change_words(score.change_25),
+            _in_two(change_words(score.change_25)),
             f"{score.accuracy_50:.3f}",
-            change_words(score.change_50),
+            _in_two(change_words(score.change_50)),
             f"{score.box_iou_median:.3f}",
             f"{score.box_iou_90:.1%}",
             f"{score.coverage:.1%}",
@@ -54,19 +57,30 @@ def score_table(candidates: Sequence[CandidateScore]) -> str:
         for each in candidates
         for score in each.regimes
     ]
-    return table(head, rows, words=3)
+    return f'<div class="fit">{table(head, rows, words=3)}</div>'
 
 
 def agreement_table(scores: Sequence[AgreementScore]) -> str:
-    """Boxes against float32's where nothing is labelled."""
-    head = ("candidate", "clicks", "IoU with float32, median", "IoU >= 0.9", "same verdict")
+    """Boxes against float32's on the selection's pictures.
+
+    Where neither accepted a click all verdicts are the same, and that says nothing.
+    """
+    head = (
+        "candidate",
+        "clicks",
+        "IoU with float32, median",
+        "IoU >= 0.9",
+        "accepted: float32, this",
+        "same verdict",
+    )
     rows = [
         (
             each.candidate,
             f"{each.clicks:,}",
             f"{each.box_iou_median:.3f}",
             f"{each.box_iou_90:.1%}",
-            f"{each.same_verdict:.1%}",
+            "not told" if each.accepted is None else "{:,}, {:,}".format(*each.accepted),
+            NONE if each.accepted == (0, 0) else f"{each.same_verdict:.1%}",
         )
         for each in scores
     ]
@@ -117,6 +131,12 @@ def ranking_part(ranking: Ranking) -> str:
         f"{ranking.clicks} clicks; in no block: reformats, attention and the like.</p>"
     )
     return under + table(head, rows, words=1)
+
+
+def _in_two(words: str) -> str:
+    """A change that breaks before its interval and not in it."""
+    mean, _, interval = words.partition(" ")
+    return f"{mean} {interval.replace(' ', FIXED)}"
 
 
 def change_words(change: Change) -> str:
