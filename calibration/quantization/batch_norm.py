@@ -20,6 +20,15 @@ FOLD = (
     "by ONNX Runtime: SessionOptions with graph_optimization_level ORT_ENABLE_BASIC and "
     "optimized_model_filepath"
 )
+FOLD_BEFORE_CAST = (
+    f"{FOLD}; nothing is folded across a Cast, so do it in float32, before types are changed"
+)
+FOLD_SHARED = (
+    "change the model: folding would change what the other reader gets, so no tool does it: give "
+    "the batch norm a copy of the convolution, with weights of its own, and export again with "
+    "`tilefix export`"
+)
+_PASSES = ("Cast", "Identity")  # numbers go through unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +37,30 @@ class Unfolded:
 
     weights: str  # name of the convolution's
     norm: str  # "BatchNormalization bn1", or the nodes that stand for one
+    cast: bool = False  # whether types change between the two
+    other_reader: str = ""  # of what the convolution makes, unscaled; "": there is none
+
+    def __str__(self) -> str:
+        """For people."""
+        words = f"{self.norm} behind {self.weights}"
+        if self.cast:
+            words += " and a Cast"
+        return f"{words}, which {self.other_reader} reads too" if self.other_reader else words
+
+    @property
+    def advice(self) -> str:
+        """What helps."""
+        if self.other_reader:
+            return FOLD_SHARED
+        return FOLD_BEFORE_CAST if self.cast else FOLD
 
 
 def unfolded_norms(model: onnx.ModelProto) -> tuple[Unfolded, ...]:
     """Every batch norm that the convolution before it could hold, in the order of the graph.
 
     Found as `BatchNormalization`, or as a scale and a shift by constants of one number for each
-    channel. A shift alone is no batch norm: models add constants of their own.
+    channel, also where types change before it. A shift alone is no batch norm: models add constants
+    of their own.
 
     Args:
         model: a float graph; only names and shapes of its weights are read.
@@ -45,14 +71,22 @@ def unfolded_norms(model: onnx.ModelProto) -> tuple[Unfolded, ...]:
         if node.op_type != "Conv" or node.input[1] not in view.constants:
             continue
         channels = view.constants[node.input[1]].dims[0]
-        for reader in view.readers.get(node.output[0], []):
-            if reader.op_type == "BatchNormalization" and reader.input[0] == node.output[0]:
-                found.append(Unfolded(node.input[1], f"{reader.op_type} {reader.name}".strip()))
+        reached, cast = _passed_on(view, node.output[0])
+        readers = [reader for name in reached for reader in view.readers.get(name, [])]
+        ends = [each for each in readers if each.op_type not in _PASSES]
+        told = [f"{each.op_type} {each.name}".strip() for each in ends]
+        told += [f"the output {name}" for name in reached if name in view.outputs]
+        for at, reader in enumerate(ends):
+            norm = ""
+            if reader.op_type == "BatchNormalization" and reader.input[0] in reached:
+                norm = told[at]
             elif _by_channel(view, reader, ("Mul", "Div"), channels):
                 shifts = view.readers.get(reader.output[0], [])
                 if any(_by_channel(view, each, ("Add", "Sub"), channels) for each in shifts):
-                    words = f"{reader.op_type} and a shift, by constants of {channels} channels"
-                    found.append(Unfolded(node.input[1], words))
+                    norm = f"{reader.op_type} and a shift, by constants of {channels} channels"
+            if norm:
+                others = [*told[:at], *told[at + 1 :]]
+                found.append(Unfolded(node.input[1], norm, cast, others[0] if others else ""))
     return tuple(found)
 
 
@@ -68,13 +102,24 @@ def check_folded(model: onnx.ModelProto, graph: str) -> None:
     """
     found = unfolded_norms(model)
     if found:
-        shown = "; ".join(f"{each.norm} behind {each.weights}" for each in found[:3])
+        shown = "; ".join(map(str, found[:3]))
         raise CalibrationError(
             f"{graph} has batch norm that was not folded into its convolutions",
             expected="convolutions that scale and shift their channels themselves",
             found=f"{len(found)}: {shown}",
-            do=FOLD,
+            do="; ".join(dict.fromkeys(each.advice for each in found)),
         )
+
+
+def _passed_on(view: GraphView, name: str) -> tuple[list[str], bool]:
+    """This value and what casts and copies make of it; whether there is a cast among them."""
+    reached, cast = [name], False
+    for value in reached:  # grows meanwhile
+        for reader in view.readers.get(value, []):
+            if reader.op_type in _PASSES:
+                reached.append(reader.output[0])
+                cast = cast or reader.op_type == "Cast"
+    return reached, cast
 
 
 def _by_channel(

@@ -86,6 +86,80 @@ def test_what_no_convolution_could_hold_is_left(value, made) -> None:
     assert len(sort_convolutions(model).eligible) == 5
 
 
+def with_norm_and_other_reader(copied: bool) -> onnx.ModelProto:
+    """`narrow` is normalised for the addition, and read as it is by a second one.
+
+    Args:
+        copied: the second reader has a convolution of its own, as the error advises.
+    """
+    model = with_nodes("narrow", NORM)
+    nodes = list(model.graph.node)
+    source = "narrow"
+    if copied:
+        conv = next(node for node in nodes if "narrow" in node.output)
+        twin = onnx.NodeProto()
+        twin.CopyFrom(conv)
+        twin.output[:], twin.name, source = ["twin"], "conv_twin", "twin"
+        twin.input[1:] = [f"{name}.twin" for name in conv.input[1:]]
+        for tensor in [t for t in model.graph.initializer if t.name in conv.input]:
+            copy = numpy_helper.from_array(numpy_helper.to_array(tensor), f"{tensor.name}.twin")
+            model.graph.initializer.append(copy)
+        nodes.insert(nodes.index(conv) + 1, twin)
+    at = next(n for n, node in enumerate(nodes) if node.name == "residual")
+    second = helper.make_node("Add", ["sum", source], ["twice"], name="second")
+    for node in nodes:
+        node.input[:] = ["twice" if name == "sum" else name for name in node.input]
+    nodes.insert(at + 1, second)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    return model
+
+
+def test_one_beside_another_reader_is_refused_with_advice_that_works(tmp_path) -> None:
+    model = with_norm_and_other_reader(copied=False)
+    with pytest.raises(CalibrationError, match="was not folded") as caught:
+        check_folded(model, "the graph")
+    error = caught.value
+    assert error.found.endswith("behind model.blocks.0.project.weight, which Add second reads too")
+    assert "a copy of the convolution" in error.do and "ONNX Runtime" not in error.do
+    folded = folded_by_onnxruntime(model, tmp_path / "same.onnx")
+    assert len(unfolded_norms(folded)) == 1, "what is advised otherwise does not help here"
+    copied = with_norm_and_other_reader(copied=True)
+    (found,) = unfolded_norms(copied)
+    assert found.other_reader == ""
+    assert unfolded_norms(folded_by_onnxruntime(copied, tmp_path / "copied.onnx")) == ()
+
+
+def test_a_graphs_output_is_another_reader_too() -> None:
+    model = with_nodes("narrow", NORM)
+    model.graph.output.append(helper.make_tensor_value_info("narrow", 1, [1, WIDE, 12, 12]))
+    (found,) = unfolded_norms(model)
+    assert found.other_reader == "the output narrow"
+
+
+@pytest.mark.parametrize("made", [NORM, [SCALE, SHIFT]])
+def test_one_behind_a_cast_is_seen(made, tmp_path) -> None:
+    """As a float16 graph has it whose normalisations were kept in float32."""
+    model = with_nodes("expanded", made)
+    at = next(n for n, node in enumerate(model.graph.node) if node.name == "n0")
+    first = model.graph.node[at]
+    first.input[0] = "wide"
+    casts = [
+        helper.make_node("Cast", ["expanded"], ["short"], to=onnx.TensorProto.FLOAT16),
+        helper.make_node("Cast", ["short"], ["wide"], to=onnx.TensorProto.FLOAT),
+    ]
+    for each in reversed(casts):
+        model.graph.node.insert(at, each)
+    onnx.checker.check_model(model)
+    with pytest.raises(CalibrationError, match="was not folded") as caught:
+        check_folded(model, "the graph")
+    assert caught.value.found.endswith("behind model.stem.weight and a Cast")
+    assert caught.value.do.endswith("so do it in float32, before types are changed")
+    folded = folded_by_onnxruntime(model, tmp_path / "folded.onnx")
+    assert len(unfolded_norms(folded)) == 1, "so it has to be done before"
+
+
 def test_a_bundle_with_one_is_refused_before_any_work(tiny, tmp_path) -> None:
     """In either precision; as small as the bundle is, its weights need not be read."""
     plain = small_bundle(tmp_path / "plain", tiny.tiny_manifest())
