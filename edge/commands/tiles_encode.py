@@ -37,7 +37,7 @@ ANY_PATH = click.Path(path_type=Path)
     type=click.Choice(("float16", "int8")),
     default="float16",
     show_default=True,
-    help="How the store holds them; int8 halves it.",
+    help="How the store holds them; int8 halves what the localizer reads.",
 )
 @click.option(
     "--shard",

@@ -1,4 +1,4 @@
-"""A store in INT8: made by the command, half the bytes of float16, and as good to locate with."""
+"""A store in INT8: made by the command, smaller as is said, and as good to locate with."""
 
 from __future__ import annotations
 
@@ -69,6 +69,17 @@ def test_int8_halves_what_the_localizer_reads(stores) -> None:
     assert bytes_of[1] < 0.51 * bytes_of[0]
     kinds = {spec.name: spec.dtype for spec in small.header.tensors}
     assert kinds["v"] == kinds["u"] == "int8" and kinds["v.scale"] == "float16"
+
+
+def test_the_file_is_as_much_smaller_as_the_readme_says(stores) -> None:
+    """Less than half: local features of the alignment stay as they are."""
+    plain, small = ((each.path / "features.bin").stat().st_size / len(each) for each in stores)
+    assert (plain, small) == (7_704_576, 4_558_848)
+    readme = " ".join((Path(__file__).resolve().parents[2] / "README.md").read_text().split())
+    share = f"{round(100 * (1 - small / plain))} % smaller"
+    for text in (f"{plain:,.0f} to {small:,.0f} bytes", share):
+        assert text in readme, text
+    assert "halves a feature store" not in readme
 
 
 def test_a_window_reads_as_it_lies_there_and_locates_the_same(stores) -> None:
