@@ -281,7 +281,7 @@ def calibrate(request: CalibrationRequest, progress: Progress = lambda step: Non
         )
     ).encode()
     told("pictures to replay", 0, 0)
-    pictures = replay_files(seen.selection) if with_pictures else {}
+    pictures = replay_files(seen.selection, request.samples, request.every) if with_pictures else {}
     proof = Proof(seen.ranges[judgement.method], judgement, report, pictures)
     return Calibrated(write_int8_bundle(bundle, files, proof, request.out), judgement, seen)
 

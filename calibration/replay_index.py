@@ -18,7 +18,7 @@ import numpy as np
 
 from calibration.selection.record import decode_png, pixels_sha256
 from edge.bundle import Bundle
-from edge.engine_manifest import REPLAY_INDEX
+from edge.engine_manifest import CALIBRATION, HELD_OUT, REPLAY_INDEX
 from edge.errors import CalibrationError
 from edge.types import Uint8
 
@@ -49,7 +49,8 @@ class ReplayIndex(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """The whole of index.json."""
 
     schema: str
-    selection_sha256: str  # digest of the selection that the pictures are of
+    pictures: str  # what they are: HELD_OUT, each frame in its window; or CALIBRATION
+    selection_sha256: str  # digest of the selection that the graphs were calibrated on
     frame_px: tuple[int, int]  # width, height
     window_px: tuple[int, int]
     frames: tuple[ReplayFrame, ...]
@@ -94,6 +95,8 @@ def read_index(bundle: Bundle) -> ReplayIndex:
     needed = {file for frame in index.frames for file in frame.windows}
     if not needed or not needed <= windows:
         raise _unread(bundle, "frames, each with windows that are listed", sorted(needed - windows))
+    if index.pictures not in (HELD_OUT, CALIBRATION):
+        raise _unread(bundle, f"{HELD_OUT} or {CALIBRATION}", repr(index.pictures))
     odd = [x.file for x in index.frames if len(x.frame_affine) != 6 or not x.click_xy_px]
     if odd:
         raise _unread(bundle, "six numbers of an affine and clicks of every frame", odd)

@@ -16,6 +16,8 @@ from edge.bundle import ENCODER, LOCALIZER, Bundle
 from edge.devices.base import DeviceFacts
 from edge.engine_command import build_command, rebuild_command, replay_command
 from edge.engine_manifest import (
+    FLOOR_IOU,
+    HELD_OUT,
     MANIFEST_FILE,
     REPLAY_INDEX,
     EngineKey,
@@ -144,14 +146,15 @@ def _not_replayed(
                 "boxes of this engine in INT8 were compared with float32's behind another encoder, "
                 f"which was built again since: {command}"
             ]
-    if replay.iou_median >= replay.least_iou:
+    if not replay.verdict:
         return []
+    said = f"{replay.verdict}; fp16 is the safer choice"
+    if replay.pictures == HELD_OUT:  # frames in their windows: no others tell more
+        return [said]
+    if replay.judged_iou_median < FLOOR_IOU:
+        return [f"{said}, or calibrate again with --samples, which are in their windows"]
     command = replay_command(bundle.path, manifest.key, folder, selection=True)
-    return [
-        f"boxes of this engine in INT8 are not {replay.against}'s: median IoU "
-        f"{replay.iou_median:.3f} of {replay.clicks} clicks, at least {replay.least_iou:.3f}; fp16 "
-        f"is the safer choice, or look at all of the selection: {command}"
-    ]
+    return [f"{said}, or look at all of the selection: {command}"]
 
 
 def _as_built(needed: EngineKey, key: EngineKey) -> EngineKey:

@@ -57,8 +57,9 @@ GRAPHS = {"encoder": "reference_encoder", "localizer": "localizer"}
 @click.option(
     "--replay",
     type=PATH,
-    help="Selection folder of `tilefix calibrate`: all of the judge's frames are located by the "
-    "engines, not only those that an INT8 bundle carries. In any precision; needs the device.",
+    help="Selection folder of `tilefix calibrate`: up to 64 of its frames are located by the "
+    "engines, in place of the pictures that an INT8 bundle carries. In any precision; needs the "
+    "device.",
 )
 def build(
     bundle: Path | None,

@@ -1,8 +1,10 @@
 """The judge's frames through new engines: do they find the boxes of the float32 graphs?
 
 A calibration is judged in ONNX Runtime. An engine has other kernels, which nobody saw before it is
-on its device. So it is shown there some of the judge's frames, which the bundle carries, or all of
-them, and the agreement goes into its manifest. `tilefix build` does so after every build in INT8.
+on its device. So it is shown there some of the judge's pictures, which the bundle carries, or all
+of a selection, and the agreement goes into its manifest. `tilefix build` does so after every build
+in INT8. The graphs that the engine was made of find their boxes beside it, in ONNX Runtime as they
+were judged: what the engine may lose against float32 is what they lose on these very pictures.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from pathlib import Path
 import msgspec
 
 from edge.bundle import ENCODER, LOCALIZER, Bundle
-from edge.engine_manifest import ENGINES_VARIABLE, LEAST_IOU, BoxReplay
-from edge.precisions import INT8, INT8_FORMS
+from edge.engine_manifest import ENGINES_VARIABLE, FLOOR_IOU, LEAST_IOU, BoxReplay
+from edge.precisions import INT8
 from edge.types import Prior
 from export.engines.build import BuiltEngine, renewed
 from export.engines.measuring import REFERENCE, DeviceMeasurer
@@ -40,7 +42,8 @@ def replay(
         executor: "tensorrt" or "tensorrt-rtx".
 
     Raises:
-        TilefixError: the executor is not available, an engine fails, or cannot be written.
+        TilefixError: the executor is not available, an engine fails, or cannot be written; ONNX
+            Runtime refuses its graphs.
     """
     precision = engines[0].manifest.key.precision
     most = [max(x.manifest.key.click_buckets) for x in engines if x.manifest.key.click_buckets]
@@ -48,12 +51,13 @@ def replay(
     with _alone(bundle, engines):
         tally = measurer.tally(precision)
     agreement = tally.agreement()
-    judged = INT8_FORMS[ONNX_RUNTIME]
-    known = precision.startswith(INT8) and judged in bundle.precisions
-    expected = measurer.tally(judged, ONNX_RUNTIME).agreement().iou_median if known else 1.0
+    expected = 1.0
+    if precision.startswith(INT8):
+        expected = measurer.tally(precision, ONNX_RUNTIME).agreement().iou_median
     record = BoxReplay(
         against=str(REFERENCE),
         selection_sha256=pictures.sha256,
+        pictures=pictures.origin,
         clicks=agreement.clicks,
         iou_median=round(agreement.iou_median, 4),
         close_share=round(tally.share_at(LEAST_IOU), 4),
@@ -122,11 +126,14 @@ def _encoder_sha256(engines: Sequence[BuiltEngine]) -> str:
 def told(record: BoxReplay) -> str:
     """The record in one line for people."""
     line = (
-        f"replayed {record.clicks} clicks against {record.against}: median IoU "
-        f"{record.iou_median:.3f}, {record.close_share:.0%} of the boxes with IoU >= {LEAST_IOU:g}"
+        f"replayed {record.clicks} clicks{record.pictures and f' of {record.pictures}'} against "
+        f"{record.against}: median IoU {record.iou_median:.3f}, {record.close_share:.0%} of the "
+        f"boxes with IoU >= {LEAST_IOU:g}"
     )
     if record.judged_iou_median < 1:
-        line += f"; the graphs in {ONNX_RUNTIME}: median {record.judged_iou_median:.3f}"
-    if record.iou_median < record.least_iou:
+        line += f"; its graphs in {ONNX_RUNTIME}: median {record.judged_iou_median:.3f}"
+    if record.verdict and record.judged_iou_median < FLOOR_IOU:
+        line += ", so that these pictures cannot tell, and `tilefix run` warns"
+    elif record.verdict:
         line += f"; below {record.least_iou:.3f}, so `tilefix run` warns: fp16 is the safer choice"
     return line

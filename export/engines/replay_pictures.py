@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.bundle import Bundle
-from edge.engine_manifest import REPLAY_INDEX
+from edge.engine_manifest import CALIBRATION, REPLAY_INDEX
 from edge.errors import ExecutorError, UsageError
 from edge.types import Prior
 from export.engines.targets import Target
@@ -22,6 +22,7 @@ class Pictures:
 
     cases: tuple[Case, ...]
     sha256: str  # tells them from others
+    origin: str  # HELD_OUT or CALIBRATION
     part_of_sha256: str = ""  # of the whole selection, if these are a part of one
 
 
@@ -65,7 +66,9 @@ def own_pictures(bundle: Bundle, target: Target, graphs: int) -> Pictures | str:
             for frame in index.frames
             if place.file in frame.windows
         ]
-    return Pictures(tuple(cases), bundle.manifest.files[REPLAY_INDEX], index.selection_sha256)
+    sha256 = bundle.manifest.files[REPLAY_INDEX]
+    whole = index.selection_sha256 if index.pictures == CALIBRATION else ""
+    return Pictures(tuple(cases), sha256, index.pictures, whole)
 
 
 def open_pictures(folder: Path, bundle: Bundle, target: Target, graphs: int) -> Pictures:
@@ -119,7 +122,7 @@ def open_pictures(folder: Path, bundle: Bundle, target: Target, graphs: int) -> 
         ]
     if not cases:
         raise _unfit(folder, "frames and windows", "none of one kind", "select again")
-    return Pictures(tuple(cases), opened.selection.digest())
+    return Pictures(tuple(cases), opened.selection.digest(), CALIBRATION)
 
 
 def _sizes(sides: Sequence[tuple[int, ...]]) -> str:

@@ -57,6 +57,7 @@ def test_few_of_the_judges_pictures_and_no_more(bundle, selection):
     assert sorted((len(judged[x]) for x in kept), reverse=True) == counts[:WINDOWS], "the busiest"
     assert {x.windows for x in index.frames} == {tuple(x.file for x in index.windows)}
     assert index.selection_sha256 == selection.selection.digest()
+    assert index.pictures == "calibration frames"
 
 
 def test_a_device_sees_what_the_judge_saw(bundle, selection):
@@ -169,6 +170,7 @@ def rewritten(bundle: Bundle, folder, **values) -> Bundle:
         ({"frame_px": [32, 64]}, "(64, 64) and (128, 128) px", "(32, 64) and (128, 128) px"),
         ({"windows": []}, "windows that are listed", "windows/"),
         ({"frames": []}, "frames, each with windows", "[]"),
+        ({"pictures": "a film"}, "held-out samples or calibration frames", "'a film'"),
     ],
 )
 def test_an_index_that_cannot_be_read(bundle, tmp_path, values, expected, found):

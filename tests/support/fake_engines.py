@@ -68,17 +68,18 @@ def write_fake_engine(
     plugin: bytes = b"",
     layers: Sequence[dict[str, Any]] = (),
     times_ms: Sequence[dict[str, float]] = (),
+    kernels: Path | None = None,
     **changes: Any,
 ) -> Path:
     """Write an engine of one graph where the executor looks for it; its folder.
 
-    `layers`, `times_ms`: see `fake_plan`.
+    `layers`, `times_ms`: see `fake_plan`; `kernels`: a graph that answers in place of its own.
     """
     if plugin:
         changes["plugin_sha256"] = hashlib.sha256(plugin).hexdigest()
     key = key_for(bundle, kind, toolkit, **changes)
     onnx = bundle.graph(kind, key.precision)
-    plan = fake_plan(onnx, key.click_buckets, bool(plugin), layers, times_ms)
+    plan = fake_plan(kernels or onnx, key.click_buckets, bool(plugin), layers, times_ms)
     manifest = EngineManifest(
         schema="",
         key=key,

@@ -31,7 +31,12 @@ def fake_device(patch: pytest.MonkeyPatch, engines: Path) -> FakeGpu:
 
 
 def int8_tiny_bundle(
-    make: Callable[..., Bundle], folder: Path, *, other: bool = False, pictures: bool = True
+    make: Callable[..., Bundle],
+    folder: Path,
+    *,
+    other: bool = False,
+    pictures: bool = True,
+    samples: tuple[Path, ...] = (),
 ) -> Bundle:
     """The tiny bundle whose INT8 graphs are those in fp32; `folder` is a new one.
 
@@ -40,6 +45,7 @@ def int8_tiny_bundle(
         folder: for the bundle, and what it is made of.
         other: whether TensorRT's graphs are of another seed, so that they find other boxes.
         pictures: whether it carries some, of a selection in `folder / "selection"`.
+        samples: folders of held-out samples that they are of instead.
     """
     files: dict[str, bytes] = {}
     for form, seed in (("int8+fp32", 0), (TENSORRT_FORM, int(other))):
@@ -47,14 +53,15 @@ def int8_tiny_bundle(
         for part in GRAPHS:
             files[f"graphs/{form}/{part}"] = made.file(f"graphs/fp32/{part}").read_bytes()
     if pictures:
-        files |= replay_files(made_selection(folder / "selection", frames=3, windows=2))
+        selection = made_selection(folder / "selection", frames=3, windows=2)
+        files |= replay_files(selection, samples)
     return make(folder / "bundle", extra_files=files)
 
 
 def fake_built(
     bundle: Bundle, precision: str = TENSORRT_FORM, **changes: object
 ) -> list[BuiltEngine]:
-    """Engines of encoder and localizer as a build leaves them."""
+    """Engines of encoder and localizer as a build leaves them; `changes` of the localizer's."""
     made = []
     for kind in (ENCODER, LOCALIZER):
         plugin = PLUGIN if kind == LOCALIZER else b""

@@ -11,6 +11,7 @@ import pytest
 from advised_commands import parsed
 from click.testing import CliRunner
 from fake_engines import write_fake_engine
+from made_samples import made_samples
 from replayed import fake_built, fake_device, int8_notes, int8_tiny_bundle
 
 from edge.bundle import ENCODER, LOCALIZER, write_bundle
@@ -77,7 +78,10 @@ def test_a_build_on_the_device_ends_the_warning(run, bundle):
     ((verb, given),) = parsed(note[note.index("tilefix ") :])
     assert (verb, given["replay"], given["plugin"]) == ("build", None, engines[1].folder)
     said = run(bundle)
-    assert "replaying frames in windows, 6 pairs\nreplayed 24 clicks against onnxruntime" in said
+    assert (
+        "replaying frames in windows, 6 pairs\nreplayed 24 clicks of calibration frames against"
+        in said
+    )
     for record in records(bundle):
         assert record.selection_sha256 == bundle.manifest.files[REPLAY_INDEX]
         assert record.iou_median > 0.99
@@ -90,7 +94,10 @@ def test_what_was_replayed_is_not_again(run, bundle, monkeypatch):
     whole = replay.replay
     monkeypatch.setattr(replay, "replay", lambda *given: asked.append(1) or whole(*given))
     said = run(bundle)
-    assert "already replayed 24 clicks against onnxruntime/fp32" in said and not asked
+    assert (
+        "already replayed 24 clicks of calibration frames against onnxruntime/fp32" in said
+        and not asked
+    )
     run(bundle, "--force")
     assert len(asked) == 1, "other engines"
     (folder,) = [x for x in engines_folder(bundle).iterdir() if read_engine(x).key.kind == ENCODER]
@@ -123,11 +130,31 @@ def test_other_pictures_are_replayed(run, bundle):
 
 
 def test_boxes_that_differ_are_told_at_once(run, make_tiny_bundle, tmp_path):
-    other = int8_tiny_bundle(make_tiny_bundle, tmp_path / "other", other=True)
+    other = int8_tiny_bundle(make_tiny_bundle, tmp_path / "other")
+    wrong = make_tiny_bundle(tmp_path / "wrong", seed=1)
+    fake_built(other, kernels=wrong.graph(LOCALIZER))
     assert "below 0.900, so `tilefix run` warns: fp16 is the safer choice" in run(other)
     (note,) = int8_notes(other)
     ((_, given),) = parsed(note[note.index("tilefix ") :])
     assert str(given["replay"]) == f"{other.path}.work/selection", "its own were looked at"
+
+
+def test_held_out_samples_are_replayed_where_these_were_judged(run, make_tiny_bundle, tmp_path):
+    samples = made_samples(tmp_path / "samples", [(True, False, True), (True, True)])
+    bundle = int8_tiny_bundle(make_tiny_bundle, tmp_path / "int8", samples=(samples,))
+    said = run(bundle)
+    assert "2 pairs\nreplayed 4 clicks of held-out samples against onnxruntime/fp32" in said
+    assert {each.pictures for each in records(bundle)} == {"held-out samples"}
+    assert int8_notes(bundle) == ()
+    run(bundle, "--replay", tmp_path / "int8/selection")
+    assert {each.pictures for each in records(bundle)} == {"calibration frames"}
+    assert "replayed 4 clicks of held-out samples" in run(bundle), "no part of the selection"
+    wrong = make_tiny_bundle(tmp_path / "wrong", seed=1)
+    fake_built(bundle, kernels=wrong.graph(LOCALIZER))
+    assert "so `tilefix run` warns: fp16 is the safer choice" in run(bundle)
+    (note,) = int8_notes(bundle)
+    assert "of 4 clicks of held-out samples, at least 0.900; fp16 is the safer choice" in note
+    assert "selection" not in note, "no picture of it tells more"
 
 
 def test_a_bundle_of_an_earlier_version(run, make_tiny_bundle, tmp_path):

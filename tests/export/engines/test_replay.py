@@ -60,30 +60,47 @@ def test_float_engines_need_no_replay(gpu, int8_bundle):
     assert int8_notes(int8_bundle, "fp32") == ()
 
 
-def test_what_is_written_after_a_replay(gpu, int8_bundle, target, tmp_path):
-    engines = fake_built(int8_bundle)
+def test_what_is_written_after_a_replay(gpu, make_tiny_bundle, int8_bundle, target, tmp_path):
+    bundle = int8_tiny_bundle(make_tiny_bundle, tmp_path / "plain", pictures=False)
+    engines = fake_built(bundle, kernels=int8_bundle.graph("localizer", TENSORRT_FORM))
     selection = made_selection(tmp_path / "selection", frames=FRAMES, windows=WINDOWS)
-    pictures = open_pictures(selection.path, int8_bundle, target, 2)
+    pictures = open_pictures(selection.path, bundle, target, 2)
     assert len(pictures.cases) == FRAMES * WINDOWS
-    record = replay(int8_bundle, engines, pictures, "tensorrt")
+    record = replay(bundle, engines, pictures, "tensorrt")
     assert record.clicks == FRAMES * WINDOWS * CLICKS
     assert record.against == "onnxruntime/fp32"
     assert record.selection_sha256 == selection.selection.digest()
     assert record.judged_iou_median == 1.0, "the same graphs as in fp32"
-    assert record.iou_median < 0.5, "graphs of another seed find other boxes"
+    assert record.iou_median < 0.5, "kernels of another seed find other boxes"
     for each in engines:
         manifest = read_engine(each.folder)
         assert manifest.replay == record
         assert manifest.engine_sha256 == each.manifest.engine_sha256
     said = told(record)
-    assert said.startswith("replayed 24 clicks against onnxruntime/fp32: median IoU 0.")
+    assert said.startswith(
+        "replayed 24 clicks of calibration frames against onnxruntime/fp32: median IoU 0."
+    )
     assert said.endswith("; below 0.900, so `tilefix run` warns: fp16 is the safer choice")
-    (note,) = int8_notes(int8_bundle)
+    (note,) = int8_notes(bundle)
     assert note.startswith("boxes of this engine in INT8 are not onnxruntime/fp32's: median IoU 0")
-    assert f"{record.iou_median:.3f} of 24 clicks, at least 0.900" in note
+    assert f"{record.iou_median:.3f} of 24 clicks of calibration frames, at least 0.900" in note
     assert "fp16 is the safer choice, or look at all of the selection: tilefix build " in note
     ((verb, given),) = parsed(note[note.index("tilefix ") :])
-    assert (verb, given["replay"]) == ("build", Path(f"{int8_bundle.path}.work/selection"))
+    assert (verb, given["replay"]) == ("build", Path(f"{bundle.path}.work/selection"))
+
+
+def test_an_engine_is_laid_beside_its_own_graphs(gpu, int8_bundle, target, tmp_path):
+    """The form for a CPU, whose boxes are float32's here, was not what the engine is made of."""
+    engines = fake_built(int8_bundle)
+    pictures = open_pictures(made_selection(tmp_path / "selection").path, int8_bundle, target, 2)
+    record = replay(int8_bundle, engines, pictures, "tensorrt")
+    assert record.iou_median < 0.5
+    assert record.judged_iou_median == pytest.approx(record.iou_median, abs=1e-3)
+    assert told(record).endswith(", so that these pictures cannot tell, and `tilefix run` warns")
+    (note,) = int8_notes(int8_bundle)
+    assert note.startswith("these pictures cannot tell whether boxes of this engine in INT8 are ")
+    assert f"its graphs in ONNX Runtime have {record.judged_iou_median:.3f} themselves" in note
+    assert note.endswith("or calibrate again with --samples, which are in their windows")
 
 
 def test_equal_boxes_end_the_warning(gpu, int8_bundle, target, tmp_path):
@@ -104,7 +121,17 @@ def with_record(bundle: Bundle, engine: BuiltEngine, record: BoxReplay) -> None:
 
 @pytest.mark.parametrize(
     ("median", "judged", "accepted"),
-    [(0.9, 1.0, True), (0.89, 1.0, False), (0.7, 0.7, True), (0.64, 0.7, False)],
+    [
+        (0.9, 1.0, True),
+        (0.89, 1.0, False),
+        (0.7, 0.7, True),
+        (0.64, 0.7, False),
+        (0.5, 0.52, True),
+        (0.49, 0.52, False),
+        (0.04, 0.04, False),  # as bad as the graphs is no proof
+        (0.0, 0.04, False),
+        (0.6, 0.04, True),
+    ],
 )
 def test_no_more_is_asked_than_was_judged(gpu, int8_bundle, median, judged, accepted):
     """Frames in windows that do not show them: boxes jump, in every runtime."""
@@ -113,6 +140,23 @@ def test_no_more_is_asked_than_was_judged(gpu, int8_bundle, median, judged, acce
     record = BoxReplay(**values, iou_median=median, judged_iou_median=judged)
     with_record(int8_bundle, engine, record)
     assert (int8_notes(int8_bundle) == ()) == accepted
+
+
+@pytest.mark.parametrize(("judged", "tells"), [(0.5, True), (0.49, False)])
+@pytest.mark.parametrize("pictures", ["held-out samples", "calibration frames", ""])
+def test_what_to_do_where_the_pictures_cannot_tell(gpu, int8_bundle, judged, tells, pictures):
+    engine = fake_built(int8_bundle)[1]
+    values = {"against": "onnxruntime/fp32", "selection_sha256": "", "clicks": 9, "close_share": 0}
+    record = BoxReplay(**values, iou_median=0.4, judged_iou_median=judged, pictures=pictures)
+    with_record(int8_bundle, engine, record)
+    (note,) = int8_notes(int8_bundle)
+    assert note.startswith("boxes of this" if tells else "these pictures cannot tell whether boxes")
+    shown = f"9 clicks of {pictures}, at" if pictures else "9 clicks, at"
+    assert shown in note and "at least 0.500" in note and "fp16 is the safer choice" in note
+    held_out = pictures == "held-out samples"
+    assert ("calibrate again with --samples" in note) == (not tells and not held_out)
+    assert ("--replay" in note) == (tells and not held_out)
+    assert ("cannot tell" in told(record)) == (not tells)
 
 
 def test_a_manifest_of_before_replays_is_read(gpu, int8_bundle):
@@ -141,7 +185,10 @@ def test_the_command_replays_what_it_built(gpu, int8_bundle, tmp_path, monkeypat
     done = CliRunner().invoke(tilefix, [*command, "--replay", str(selection.path)])
     assert done.exit_code == 0, (done.output, done.exception)
     assert made == [TENSORRT_FORM] * 2
-    assert "replaying frames in windows, 6 pairs\nreplayed 24 clicks against" in done.output
+    assert (
+        "replaying frames in windows, 6 pairs\nreplayed 24 clicks of calibration frames against"
+        in done.output
+    )
     for path in engines_folder(int8_bundle).iterdir():
         assert read_engine(path).replay is not None
 
