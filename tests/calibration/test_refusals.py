@@ -34,6 +34,22 @@ def places(tmp_path_factory: pytest.TempPathFactory, once) -> Path:
         (["--frames=black", "--tiles=map.mbtiles", "--out=x"], 15, "black"),
         (["--frames=flight", "--tiles=map.mbtiles", "--out=x", "--budget=-1"], 2, "budget"),
         (["--frames=flight", "--tiles=map.mbtiles", "--out=x", "--samples=none"], 2, "none"),
+        (["--frames=flight", "--tiles=map.mbtiles", "--out=x", "--samples=flight"], 12, "rendered"),
+        (["--frames=flight", "--out=x", "--telemetry=fligt=t.csv"], 2, "--telemetry flight=t.csv"),
+        (["--frames=flight", "--out=x", "--season=fligt=wet"], 2, "--season flight=wet"),
+        (
+            ["--frames=flight", "--tiles=map.mbtiles", "--out=x", "--telemetry=flight=t.csv"],
+            13,
+            "t.csv",
+        ),
+        (
+            [
+                *("--frames=flight", "--tiles=map.mbtiles", "--out=x"),
+                *("--frame-count=3", "--window-count=2"),
+            ],
+            2,
+            "--frame-count 32 --window-count 16",
+        ),
         (["--frames=flight", "--out=x", "--shards=2", "--shard=2"], 2, "no such shard"),
         (["--frames=flight", "--out=x", "--shards=2", "--equalise"], 2, "not observed in shards"),
         (["--frames=flight", "--out=x", "--frames-per-window=0"], 2, "cannot serve"),
