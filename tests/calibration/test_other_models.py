@@ -126,7 +126,10 @@ def run(places: Path, name: str, *more: str) -> Result:
     return CliRunner().invoke(calibrate, words)
 
 
-@pytest.mark.parametrize("name", ["ocgnet", "mogeo", "trogeo"])
+WHOLE_SWIN = pytest.param("trogeo", marks=pytest.mark.full_size)  # 50 s of a core
+
+
+@pytest.mark.parametrize("name", ["ocgnet", "mogeo", WHOLE_SWIN])
 def test_a_whole_calibration(name: str, once, places, quick) -> None:
     plain = bundle_of(name, once, places / name)
     done = run(places, name)
@@ -156,7 +159,7 @@ def locate(localizer: Localizer) -> np.ndarray:
     window = ReferenceWindow(picture, np.ones((256, 256), bool), None, "w", "made")
     clicks = np.float32([[20, 20], [100, 40]])
     found = localizer.locate(texture(8, (128, 64)), clicks, localizer.encode(window))
-    return found.confidence_logit
+    return np.concatenate([*found.box_xyxy_px, found.confidence_logit, found.peak_similarity])
 
 
 def check_shares(name: str, judgement: dict, said: str, bundle: Bundle) -> None:
