@@ -60,8 +60,12 @@ def test_the_table_of_the_costs_is_the_judgement(name, precision, label, regime)
 def test_the_words_under_it_are_the_judgement() -> None:
     assert JUDGEMENT.outcome is Outcome.ACCEPTED and JUDGEMENT.left_float == ()
     assert JUDGEMENT.real is not None and JUDGEMENT.base is not None
+    assert JUDGEMENT.int8_features is not None
     text = " ".join(MAIN.split())
-    assert f"ranges of 32 frames and 32 windows by {JUDGEMENT.method}," in text
+    assert f"windows in INT8 are *{JUDGEMENT.int8_features.verdict.value}*" in text
+    (cpu_form,) = [x for x in JUDGEMENT.reasons if x.startswith("the form for ONNX Runtime")]
+    assert "run fp32 instead" in cpu_form and "says to run float32 instead" in text
+    assert f"ranges of 256 frames and 128 windows by {JUDGEMENT.method}," in text
     changed, sightings = len(JUDGEMENT.real.changed), JUDGEMENT.real.sightings
     assert f"{changed} of {sightings} verdicts changed" in text
     ratios = JUDGEMENT.latency_ratio
