@@ -126,10 +126,14 @@ def run(places: Path, name: str, *more: str) -> Result:
     return CliRunner().invoke(calibrate, words)
 
 
-WHOLE_SWIN = pytest.param("trogeo", marks=pytest.mark.full_size)  # 50 s of a core
+LONG = ("detgeo", "attengeo", "trogeo")
+LITTLE = {"attengeo": 0.25, "trogeo": 0.05}  # attention: no graph has more of its work in INT8
 
 
-@pytest.mark.parametrize("name", ["ocgnet", "mogeo", WHOLE_SWIN])
+@pytest.mark.parametrize(
+    "name",
+    ["ocgnet", "mogeo", *(pytest.param(each, marks=pytest.mark.full_size) for each in LONG)],
+)
 def test_a_whole_calibration(name: str, once, places, quick) -> None:
     plain = bundle_of(name, once, places / name)
     done = run(places, name)
@@ -167,16 +171,17 @@ def check_shares(name: str, judgement: dict, said: str, bundle: Bundle) -> None:
     shares = judgement["int8_share_of_macs"]
     report = bundle.file(REPORT).read_text()
     first = judgement["reasons"][0]
-    if name != "trogeo":
+    if name not in LITTLE:
         assert min(shares.values()) > 0.2 and "but only" not in said
         return
-    assert max(shares.values()) < 0.05
+    assert 0 < max(shares.values()) < LITTLE[name]
     outcome = f"{judgement['outcome']}, but only"
     assert first.startswith(outcome) and first.endswith("expect no gain in speed")
     for text in (said, report, bundle.manifest.scores["int8"]["reasons"][0]):
         assert first in text
-    headline = "by agreement alone, but at most 2 % of the work is INT8"
-    assert headline in said and headline in report
+    if name == "trogeo":
+        headline = "by agreement alone, but at most 2 % of the work is INT8"
+        assert headline in said and headline in report
 
 
 def test_features_that_cannot_be_int8_are_refused_before_any_work(once, places) -> None:
