@@ -77,6 +77,12 @@ class Telemetry:
             timed.append((time_s, pose))
         return Telemetry(by_frame, timed)
 
+    @property
+    def tells_altitude(self) -> bool:
+        """Whether any row has one."""
+        poses = (*self._by_frame.values(), *(pose for _, pose in self._timed))
+        return any(pose.alt_m is not None for pose in poses)
+
     def pose(self, frame: Frame) -> FramePose | None:
         """The pose of a frame; None where the telemetry says nothing of it."""
         for key in (frame.index, Path(frame.source).name):

@@ -12,7 +12,7 @@ import cv2
 
 from calibration.selection.coverage import even_parts
 from calibration.selection.request import ImageSource, SelectionRequest
-from edge.errors import SourceError, UsageError
+from edge.errors import SourceError, TelemetryError, UsageError
 from edge.frames import IMAGE_SUFFIXES, open_source
 from edge.telemetry import Telemetry
 from edge.tiles.identity import file_identity, folder_identity
@@ -62,7 +62,7 @@ def list_sources(request: SelectionRequest) -> tuple[ListedSource, ...]:
     Raises:
         UsageError: a camera or a stream; telemetry of more than one video.
         SourceError: a source that is missing or empty, or a video that cannot be opened.
-        TelemetryError: see `Telemetry.read`.
+        TelemetryError: one that tells no altitude; see `Telemetry.read`.
     """
     files = [_files(source) for source in request.sources]
     opened = [[_opened(path) for path in videos] for _, videos in files]
@@ -80,7 +80,7 @@ def list_sources(request: SelectionRequest) -> tuple[ListedSource, ...]:
             for path, (count, fps) in zip(paths, opened[index], strict=True)
         )
         _check_telemetry(source, len(pictures), len(videos))
-        telemetry = None if source.telemetry is None else Telemetry.read(source.telemetry)
+        telemetry = None if source.telemetry is None else _altitudes(source.telemetry)
         identity = _identity(source, pictures, paths)
         listed.append(ListedSource(index, source, pictures, stride, videos, telemetry, identity))
     return tuple(listed)
@@ -153,6 +153,18 @@ def _check_telemetry(source: ImageSource, pictures: int, videos: int) -> None:
         found=f"{pictures} pictures and {videos} videos",
         do="give each video as a source of its own, with its own telemetry",
     )
+
+
+def _altitudes(path: Path) -> Telemetry:
+    telemetry = Telemetry.read(path)
+    if not telemetry.tells_altitude:
+        raise TelemetryError(
+            f"the telemetry {path} tells no altitude, and nothing else of it is asked for here",
+            expected="a column alt_m with a number in it",
+            found="none in any row",
+            do="add the column alt_m, or leave --telemetry out",
+        )
+    return telemetry
 
 
 def _identity(source: ImageSource, pictures: tuple[Path, ...], videos: tuple[Path, ...]) -> str:

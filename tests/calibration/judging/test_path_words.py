@@ -24,7 +24,7 @@ def test_a_command_keeps_the_last_part_of_absolute_paths(given, told) -> None:
     ("given", "told"),
     [
         ("no engine in /home/me/0412/engines, none", "no engine in engines, none"),
-        ("[Errno 28] full: '/work/graphs'", "[Errno 28] full: 'graphs'"),
+        ("[Errno 28] full: '/srv/graphs'", "[Errno 28] full: 'graphs'"),
         ("(/a/b/c.so) of ~/x/y: 1/2, int8/fp16, and/or", "(c.so) of y: 1/2, int8/fp16, and/or"),
         ("http://a.b/c stays, a / b too", "http://a.b/c stays, a / b too"),
     ],

@@ -9,7 +9,7 @@ from made_flights import make_flight, make_request, make_video, save, texture
 
 from calibration.selection.listing import list_sources
 from calibration.selection.request import ImageSource, SelectionRequest, checked, parse_source
-from edge.errors import SourceError, UsageError
+from edge.errors import SourceError, TelemetryError, UsageError
 
 
 @pytest.fixture
@@ -85,6 +85,15 @@ def test_telemetry_of_several_videos_is_refused(tmp_path):
     with pytest.raises(UsageError, match="cannot belong to all of") as caught:
         list_sources(make_request([source], ["map"]))
     assert "0 pictures and 2 videos" in str(caught.value)
+
+
+@pytest.mark.parametrize("rows", ["frame,yaw_deg\n0,90\n", "frame,alt_m\n0,\n"])
+def test_telemetry_without_an_altitude_is_refused(flight, tmp_path, rows):
+    table = tmp_path / "telemetry.csv"
+    table.write_text(rows)
+    with pytest.raises(TelemetryError, match="tells no altitude") as caught:
+        list_sources(make_request([ImageSource(flight, telemetry=table)], ["map"]))
+    assert "column alt_m" in caught.value.do and caught.value.expected and caught.value.found
 
 
 def test_sites_are_named_after_folders(tmp_path):
