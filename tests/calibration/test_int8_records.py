@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from calibration.judging.record import CandidateScore, Judgement, Outcome
+from calibration.judging.record import CandidateScore, Judgement, Outcome, RegimeScore
 from calibration.judging.search import most_left, ranked
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +48,7 @@ def judged(name: str, precision: str) -> CandidateScore:
 def test_the_table_of_the_costs_is_the_judgement(name, precision, label, regime) -> None:
     assert JUDGEMENT.base is not None
     score = judged(name, precision).regimes[regime]
-    cells = cells_of(MAIN, f"{label}, {('no prior', 'with alignment')[regime]}")
+    cells = cells_of(INT8, f"{label}, {('no prior', 'with alignment')[regime]}")
     assert numbers(cells[0]) == [score.clicks_on_map]
     base = JUDGEMENT.base.regimes[regime].accuracy_25
     assert numbers(cells[1]) == pytest.approx([base, score.accuracy_25], abs=6e-4)
@@ -59,25 +59,59 @@ def test_the_table_of_the_costs_is_the_judgement(name, precision, label, regime)
 
 def test_the_words_under_it_are_the_judgement() -> None:
     assert JUDGEMENT.outcome is Outcome.ACCEPTED and JUDGEMENT.left_float == ()
-    assert JUDGEMENT.real is not None and JUDGEMENT.base is not None
     assert JUDGEMENT.int8_features is not None
-    text = " ".join(MAIN.split())
-    assert f"windows in INT8 are *{JUDGEMENT.int8_features.verdict.value}*" in text
+    text = " ".join(INT8.split())
+    assert f"windows stored in INT8 as well are *{JUDGEMENT.int8_features.verdict.value}*" in text
     (cpu_form,) = [x for x in JUDGEMENT.reasons if x.startswith("the form for ONNX Runtime")]
     assert "run fp32 instead" in cpu_form and "says to run float32 instead" in text
-    assert f"ranges of 256 frames and 128 windows by {JUDGEMENT.method}," in text
-    changed, sightings = len(JUDGEMENT.real.changed), JUDGEMENT.real.sightings
-    assert f"{changed} of {sightings} verdicts changed" in text
+    assert changed_verdicts() in text
     ratios = JUDGEMENT.latency_ratio
     assert f"the encoder is {ratios['reference_encoder']:.2f} times as fast as float32" in text
     assert f"the localizer {ratios['localizer']:.2f} times" in text
     for precision, words in (("int8+fp16", "(TensorRT)"), ("int8+fp32", "(ONNX Runtime)")):
-        share = judged(JUDGEMENT.method, precision).file_bytes / JUDGEMENT.base.file_bytes
-        assert f"{share:.0%}".replace("%", " %") + f" {words}" in text and share <= 0.30
+        assert f"{size_share(precision)} {words}" in text
+
+
+def test_the_sentences_of_the_main_page_are_the_judgement() -> None:
+    assert JUDGEMENT.real is not None and JUDGEMENT.base is not None
+    text = " ".join(MAIN.split())
+    all_int8 = judged(JUDGEMENT.method, "int8+fp16").regimes
+    assert f"judged on {all_int8[0].clicks_on_map:,} rendered clicks" in text
+    assert f"{points(all_int8[0])} points without a prior ({interval(all_int8[0])})" in text
+    assert f"{points(all_int8[1])} with alignment ({interval(all_int8[1])})" in text
+    cpu_form = judged(JUDGEMENT.method, "int8+fp32").regimes[0]
+    assert f"float32 instead ({points(cpu_form)} points)" in text
+    assert changed_verdicts() in text
+    assert f"acc@0.25 stayed {JUDGEMENT.real.accuracy_25_after:.3f}" in text
+    assert JUDGEMENT.real.accuracy_25_before == pytest.approx(JUDGEMENT.real.accuracy_25_after)
+    assert f"{size_share('int8+fp16')} of the float32 size" in text
+    ratios = JUDGEMENT.latency_ratio
+    assert f"the encoder is {ratios['reference_encoder']:.2f} times as fast" in text
+    assert f"the localizer {ratios['localizer']:.2f} times" in text
+
+
+def points(score: RegimeScore) -> str:
+    return f"{score.change_25.mean:+.2f}"
+
+
+def interval(score: RegimeScore) -> str:
+    return f"{score.change_25.low:+.2f} to {score.change_25.high:+.2f}"
+
+
+def changed_verdicts() -> str:
+    assert JUDGEMENT.real is not None
+    return f"{len(JUDGEMENT.real.changed)} of {JUDGEMENT.real.sightings} verdicts changed"
+
+
+def size_share(precision: str) -> str:
+    assert JUDGEMENT.base is not None
+    share = judged(JUDGEMENT.method, precision).file_bytes / JUDGEMENT.base.file_bytes
+    assert share <= 0.30
+    return f"{100 * share:.0f} %"
 
 
 def test_what_a_calibration_took_is_the_record() -> None:
-    text = " ".join(MAIN.split())
+    text = " ".join(INT8.split())
     took = json.loads((RECORDS / "int8" / "duration.json").read_text())
     assert f"For {took['frames_chosen']} frames and {took['windows_chosen']} windows" in text
     assert f"among {took['frames_looked_at']} and {took['windows_looked_at']} took" in text
