@@ -102,8 +102,11 @@ def table(found: PeerRun) -> str:
     """Markdown: the table, what was asked, where the numbers are from, and what did not run."""
     lines = ["| " + " | ".join(HEADS) + " |", "|" + "---|" * len(HEADS)]
     lines += ["| " + " | ".join(_cells(found, peer)) + " |" for peer in found.peers]
-    lines += ["", *_asked(found), _source(found), ""]
-    return "\n".join([*lines, *(f"* {words}." for words in _notes(found))])
+    lines += ["", *_asked(found), _source(found)]
+    notes = [f"* {words}." for words in _notes(found)]
+    if notes:  # folded: they are longer than the table
+        lines += ["", "<details><summary>How each was run</summary>", "", *notes, "", "</details>"]
+    return "\n".join(lines)
 
 
 def _cells(found: PeerRun, peer: PeerLine) -> Sequence[str]:
