@@ -175,7 +175,8 @@ def open_live(source: str, stall_s: float = STALL_S) -> LiveSource:
 
 def without_password(source: str) -> str:
     """A URL as it may be shown and stored: user and password of it become ***."""
-    return re.sub(r"://[^/@\s]+@", "://***@", source)
+    # The last @ before the path ends them, as FFmpeg reads it: a password may hold one itself.
+    return re.sub(r"://[^/?#\s]+@", "://***@", source)
 
 
 def _capture(source: str) -> Camera | None:

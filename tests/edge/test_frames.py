@@ -172,6 +172,8 @@ def test_a_camera_or_stream_that_nobody_answers_at(capfd):
 def test_passwords_are_never_shown():
     assert without_password("rtsp://u:p@cam/1?x=a@b") == "rtsp://***@cam/1?x=a@b"
     assert without_password("rtsp://cam/1") == "rtsp://cam/1"
+    assert without_password("rtsp://pilot:p@ss@10.0.0.2/main") == "rtsp://***@10.0.0.2/main"
+    assert without_password("rtsp://cam?x=a@b") == "rtsp://cam?x=a@b"
 
 
 def test_a_number_that_is_a_folder_is_a_folder(tmp_path, monkeypatch):
