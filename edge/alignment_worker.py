@@ -146,7 +146,8 @@ class AlignmentWorker:
                 failure = error
             with self._changed:
                 self._busy = False
-                self._failure = failure
+                if failure is not None:  # one that nobody has picked up yet stays
+                    self._failure = failure
                 if result is not None:
                     self._result = result
                 self._changed.notify_all()

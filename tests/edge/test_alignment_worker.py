@@ -149,6 +149,25 @@ def test_a_failure_reaches_the_frame_path_once_and_work_goes_on():
     assert result.frame_index == 1 and result.alignment is not None
 
 
+def test_a_failure_is_not_lost_to_the_frame_after_it():
+    trouble = FeatureStoreError("no features", expected="some", found="none", do="encode")
+    slow = Scripted(attempts=[trouble, True])
+    slow.go.clear()
+    with AlignmentWorker(slow) as worker:
+        worker.offer(frame(0), (window(),))
+        assert slow.entered.acquire(timeout=PATIENCE_S)
+        worker.offer(frame(1), (window(),))  # waits while the first one fails
+        slow.go.set()
+        assert slow.entered.acquire(timeout=PATIENCE_S)
+        deadline = time.monotonic() + PATIENCE_S
+        while worker._busy or worker._waiting is not None:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        with pytest.raises(FeatureStoreError, match="no features"):
+            worker.latest()
+        assert worker.latest().frame_index == 1
+
+
 def test_closing_ends_the_thread_and_drops_what_waits():
     slow = Scripted()
     slow.go.clear()
