@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,10 @@ from rich.table import Table
 
 from edge import __version__
 from edge.bundle import Bundle
-from edge.errors import UsageError
 from edge.evaluation import SiteRun
 from edge.pairs import Pairs
 from edge.scoring import Scores, score
+from edge.sinks import write_whole
 
 SCHEMA = "tilefix-scores/1"
 ALL_SITES = "all"
@@ -126,7 +125,7 @@ def write_scores(
     A run that Ctrl-C ended says `partial`, and has flat keys only where they are not partial.
 
     Raises:
-        UsageError: the file cannot be written.
+        OutputError: the file cannot be written.
     """
     wanted = ALL_SITES if len(pairs) > 1 else None
     tops = [
@@ -164,18 +163,7 @@ def write_scores(
         ],
     }
     text = json.dumps(values, indent=1, allow_nan=False) + "\n"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as stream:
-            stream.write(text)
-        Path(stream.name).replace(path)
-    except OSError as error:
-        raise UsageError(
-            f"the scores cannot be written to {path}",
-            expected="a folder that can be written to",
-            found=str(error),
-            do="give another path with --json",
-        ) from error
+    write_whole(path, text.encode())
 
 
 def _cell(scores: Scores, key: str) -> str:

@@ -114,16 +114,6 @@ def scale(
 def _write(out: Path, report: ScaleReport) -> None:
     import msgspec
 
-    from edge.errors import OutputError
+    from edge.sinks import write_whole
 
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
-        partial.replace(out)
-    except OSError as error:
-        raise OutputError(
-            f"the costs cannot be written to {out}",
-            expected="a folder that can be written to",
-            found=f"{type(error).__name__}: {error}",
-            do="choose another file with --out",
-        ) from error
+    write_whole(out, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")

@@ -195,5 +195,6 @@ def test_slips(town, tiny_bundle, words):
 
 def test_a_place_that_cannot_be_written(town, tiny_bundle, tmp_path):
     words = ("--bundle", tiny_bundle.path, "--tiles", town, "--sample", 1)
+    (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written"):
-        call(*words, "--out", tmp_path / "none" / "scale.json")
+        call(*words, "--out", tmp_path / "file" / "scale.json")

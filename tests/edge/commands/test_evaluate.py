@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from edge.commands.evaluate import evaluate
-from edge.errors import BundleError, PairsError, UsageError
+from edge.errors import BundleError, OutputError, PairsError, UsageError
 
 
 @pytest.fixture
@@ -221,12 +221,13 @@ def test_a_broken_file_is_refused_before_anything_runs(tmp_path):
 
 def test_scores_that_cannot_be_written_are_an_error(make_site, tiny_bundle, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(OutputError) as caught:
         run(
             *("--pairs", make_site("one", 1), "--bundle", tiny_bundle.path, "--no-alignment"),
             *("--no-baselines", "--json", tmp_path / "file" / "scores.json"),
         )
     assert "cannot be written" in str(caught.value)
+    assert not list(tmp_path.glob("tmp*")), "no half file is left"
 
 
 def test_careless_clicks_get_rows_of_their_own(make_site, tiny_bundle, tmp_path):
