@@ -49,7 +49,16 @@ class GeoTiffMap:
         self._local = threading.local()
         self._open: list[Any] = []
         self._lock = threading.Lock()
-        dataset = self.dataset()
+        try:
+            self._read()
+        except BaseException:
+            self.close()
+            raise
+        self.map_id = file_identity(path)
+        self.size_bytes = path.stat().st_size
+
+    def _read(self) -> None:
+        dataset, path = self.dataset(), self.path
         self.bands = picture_bands(dataset, path)
         epsg = epsg_of(dataset, path)
         x0, dx_col, dx_row = dataset.transform.c, dataset.transform.a, dataset.transform.b
@@ -57,8 +66,6 @@ class GeoTiffMap:
         self.native = AffineGeometry((x0, dx_col, dx_row, y0, dy_col, dy_row), epsg)
         self.size_px = (int(dataset.width), int(dataset.height))
         self.imagery_ce90_m = stated_ce90_m(path, dataset.tags())
-        self.map_id = file_identity(path)
-        self.size_bytes = path.stat().st_size
 
     @property
     def bounds_lon_lat_deg(self) -> tuple[float, float, float, float]:

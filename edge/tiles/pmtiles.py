@@ -14,6 +14,8 @@ import zlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -49,24 +51,34 @@ class PMTilesSource:
         with path.open("rb") as stream:
             self._data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         try:
-            self._header = self._read_header()
-            self._root = self._directory(self._header["root_offset"], self._header["root_length"])
-            self.metadata: Mapping[str, str] = self._read_metadata()
-            zooms = range(self._header["min_zoom"], min(self._header["max_zoom"], _MOST_ZOOM) + 1)
-            self.zooms = tuple(zoom for zoom in zooms if self.some(zoom, 1))
-        except _BROKEN as error:
-            raise self._corrupt(error) from error
-        if not self.zooms:
-            raise self._corrupt("no tiles")
+            with self._readable():
+                self._open()
+        except BaseException:
+            self.close()
+            raise
         self.map_id = file_identity(path)
         self.size_bytes = path.stat().st_size
 
+    def _open(self) -> None:
+        self._header = self._read_header()
+        self._root = self._directory(self._header["root_offset"], self._header["root_length"])
+        self.metadata: Mapping[str, str] = self._read_metadata()
+        zooms = range(self._header["min_zoom"], min(self._header["max_zoom"], _MOST_ZOOM) + 1)
+        self.zooms = tuple(zoom for zoom in zooms if any(True for _ in self._walk(zoom)))
+        if not self.zooms:
+            raise self._corrupt("no tiles")
+
     def extent(self, zoom: int) -> TileExtent:
-        """The bounds that the header states; those of the tiles where it states the world."""
+        """The bounds that the header states; those of the tiles where it states the world.
+
+        Raises:
+            MapError: a corrupt directory; so do `fetch`, `some` and `count`.
+        """
         names = ("min_lon_e7", "max_lat_e7", "max_lon_e7", "min_lat_e7")
         west, north, east, south = (self._header[name] / 1e7 for name in names)
         if south >= north or west >= east or east - west >= 180:
-            tiles = [self._library.tileid_to_zxy(tile_id) for tile_id, _ in self._walk(zoom)]
+            with self._readable():
+                tiles = [self._library.tileid_to_zxy(tile_id) for tile_id, _ in self._walk(zoom)]
             rows = [row for _, _, row in tiles]
             return tile_extent({column for _, column, _ in tiles}, min(rows), max(rows) + 1, zoom)
         corners: Float64 = MercatorGeometry(zoom, 0, 0).xy_px(_corners(west, north, east, south))
@@ -82,28 +94,23 @@ class PMTilesSource:
     ) -> dict[tuple[int, int], bytes]:
         """Encoded tiles of these columns and rows, both ends included."""
         found = {}
-        try:
+        with self._readable():
             for column in columns:
                 for row in range(top_row, bottom_row + 1):
                     data = self._get(self._library.zxy_to_tileid(zoom, column, row))
                     if data is not None:
                         found[column, row] = data
-        except _BROKEN as error:
-            raise self._corrupt(error) from error
         return found
 
     def some(self, zoom: int, count: int) -> list[bytes]:
         """A few encoded tiles of a zoom."""
-        found = []
-        for _, data in self._walk(zoom):
-            found.append(data)
-            if len(found) == count:
-                break
-        return found
+        with self._readable():
+            return [self._tile(entry) for _, entry in islice(self._walk(zoom), count)]
 
     def count(self, zoom: int) -> int:
         """Number of tiles of a zoom, by walking over them."""
-        return sum(1 for _ in self._walk(zoom))
+        with self._readable():
+            return sum(1 for _ in self._walk(zoom))
 
     def close(self) -> None:
         """Release the file."""
@@ -122,14 +129,14 @@ class PMTilesSource:
             starts, entries = self._leaf(entry)
         return None
 
-    def _walk(self, zoom: int) -> Iterator[tuple[int, bytes]]:
-        """Id and bytes of all tiles of a zoom, in the order of ids."""
+    def _walk(self, zoom: int) -> Iterator[tuple[int, Any]]:
+        """Id and entry of all tiles of a zoom, in the order of ids."""
         first, behind = (4**zoom - 1) // 3, (4 ** (zoom + 1) - 1) // 3
         yield from self._walk_directory(self._root, first, behind, 0)
 
     def _walk_directory(
         self, directory: tuple[list[int], list[Any]], first: int, behind: int, depth: int
-    ) -> Iterator[tuple[int, bytes]]:
+    ) -> Iterator[tuple[int, Any]]:
         starts, entries = directory
         if depth > 3:
             raise ValueError("directories nested deeper than the format allows")
@@ -141,7 +148,7 @@ class PMTilesSource:
                 continue
             run = range(entry.tile_id, entry.tile_id + entry.run_length)
             for tile_id in run[max(first - run.start, 0) : max(behind - run.start, 0)]:
-                yield tile_id, self._tile(entry)
+                yield tile_id, entry
 
     def _leaf(self, entry: Any) -> tuple[list[int], list[Any]]:
         key = self._header["leaf_directory_offset"] + entry.offset, entry.length
@@ -194,6 +201,13 @@ class PMTilesSource:
         packed = self._data[start : start + self._header["metadata_length"]]
         values = json.loads(gzip.decompress(packed)) if packed else {}
         return {str(name): str(value) for name, value in values.items()}
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except _BROKEN as error:
+            raise self._corrupt(error) from error
 
     def _corrupt(self, found: object) -> MapError:
         named = isinstance(found, Exception)

@@ -78,18 +78,28 @@ class TileSource(Protocol):
 class TilePyramid:
     """A `TileMap` over a source of tiles."""
 
-    def __init__(self, source: TileSource, cached_tiles: int = CACHED_TILES) -> None:
+    def __init__(self, source: TileSource) -> None:
+        """Take a source, and close it where it is no map of pictures.
+
+        Raises:
+            MapError: none of its tiles is a picture, one has another size, or it states an accuracy
+                that is none.
+        """
         self.source = source
         self.kind = source.kind
         self.path = source.path
         self.map_id = source.map_id
         self.zooms = source.zooms
-        self.cache = TileCache(cached_tiles)
+        self.cache = TileCache(CACHED_TILES)
         self._broken: set[TileKey] = set()
         self._broken_lock = threading.Lock()
-        self.imagery_ce90_m = stated_ce90_m(source.path, source.metadata)
         self._extents: dict[int, TileExtent] = {}
-        _probe(source)
+        try:
+            self.imagery_ce90_m = stated_ce90_m(source.path, source.metadata)
+            _probe(source)
+        except BaseException:
+            source.close()
+            raise
 
     @property
     def broken(self) -> frozenset[TileKey]:

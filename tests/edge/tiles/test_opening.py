@@ -7,11 +7,11 @@ import sqlite3
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 from edge.errors import MapError, MissingLibraryError
 from edge.tiles import open_map
+from edge.tiles.mbtiles import MBTilesSource
 
 KEYS = [(14, 8000 + x, 5000 + y) for x in range(6) for y in range(6)]
 
@@ -147,75 +147,16 @@ def test_other_files_in_a_folder_are_passed_over(tmp_path, tile_png):
     assert tile_map.zooms == (3,) and tile_map.source.count(3) == 1
 
 
-@pytest.fixture
-def pmtiles(tmp_path, tile_png, request):
-    conftest = request.getfixturevalue("write_pmtiles_file")
-    return conftest(tmp_path / "map.pmtiles", {key: tile_png(key) for key in KEYS}, {})
-
-
-@pytest.mark.parametrize(
-    ("harm", "text"),
-    [("half", "truncated"), ("header", "EOF"), ("version", "SpecVersion"), ("directory", "")],
-)
-def test_broken_pmtiles(pmtiles, harm, text):
-    data = bytearray(pmtiles.read_bytes())
-    if harm == "half":
-        data = data[: len(data) // 2]
-    elif harm == "header":
-        data = data[:60]
-    elif harm == "version":
-        data[7] = 2
-    else:
-        data[130:150] = bytes(20)
-    pmtiles.write_bytes(bytes(data))
-    error = refused(pmtiles)
-    assert "corrupt or not a PMTiles map" in error.what
-    if harm != "header":
-        assert text in error.found
-
-
-def test_pmtiles_of_vectors(tmp_path, tile_png):
-    tile = pytest.importorskip("pmtiles.tile")
-    from pmtiles.writer import write
-
-    path = tmp_path / "map.pmtiles"
-    with write(str(path)) as writer:
-        writer.write_tile(0, b"x")
-        writer.finalize(
-            {"tile_type": tile.TileType.MVT, "tile_compression": tile.Compression.GZIP}, {}
-        )
-    assert "MVT" in refused(path).found
-
-
-def test_pmtiles_with_leaf_directories(tmp_path, paint):
-    """Enough entries that the writer splits its root; compared with the library's own reader."""
-    tile = pytest.importorskip("pmtiles.tile")
-    import cv2
-    from pmtiles.reader import MemorySource, Reader
-    from pmtiles.writer import write
-
-    rng = np.random.default_rng(1)
-    flat = [
-        cv2.imencode(".png", np.full((256, 256, 3), value, np.uint8))[1].tobytes() + bytes(value)
-        for value in range(0, 250, 3)
-    ]
-    zoom, side = 16, 110
-    keys = [(zoom, 30000 + x, 20000 + y) for x in range(side) for y in range(side)]
-    path = tmp_path / "map.pmtiles"
-    with write(str(path)) as writer:
-        for tile_id in sorted(tile.zxy_to_tileid(*key) for key in keys):
-            writer.write_tile(tile_id, flat[int(rng.integers(len(flat)))])
-        header = {"tile_type": tile.TileType.PNG, "tile_compression": tile.Compression.NONE}
-        writer.finalize(header, {"name": "leaves"})
-    tile_map = open_map(path)
-    assert tile_map.source._header["leaf_directory_length"] > 0
-    reader = Reader(MemorySource(path.read_bytes()))
-    for column, row in rng.integers(-2, side + 2, (25, 2)):
-        x, y = 30000 + int(column), 20000 + int(row)
-        found = tile_map.source.fetch(zoom, [x], y, y).get((x, y))
-        assert found == reader.get(zoom, x, y)
-    assert tile_map.source.count(zoom) == side**2
-    assert tile_map.extent(zoom).right == 30000 + side
+def test_a_source_that_is_refused_is_closed(make_mbtiles, tmp_path, monkeypatch):
+    closed = []
+    close = MBTilesSource.close
+    monkeypatch.setattr(
+        MBTilesSource, "close", lambda self: closed.append(self.path) or close(self)
+    )
+    path = make_mbtiles(tmp_path / "m.mbtiles", {(3, 1, 1): b"\x1f\x8b\x08pbf"}, {})
+    with pytest.raises(MapError, match="not a map of 256-px pictures"):
+        open_map(path)
+    assert closed == [path]
 
 
 @pytest.mark.parametrize(("name", "library"), [("map.pmtiles", "pmtiles"), ("map.tif", "rasterio")])
