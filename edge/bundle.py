@@ -192,6 +192,7 @@ def write_bundle(
         new = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
         raise not_written(target, error) from error
+    old = new.with_name(new.name + ".old")
     try:
         hashes = {name: _put(new / name, content) for name, content in sorted(files.items())}
         filled = msgspec.structs.replace(manifest, schema=SCHEMA, files=hashes)
@@ -204,14 +205,13 @@ def write_bundle(
         Bundle.open(new)
         new.chmod(0o755)  # mkdtemp makes it private
         if target.exists():
-            old = new.with_name(new.name + ".old")
             target.rename(old)
-            new.rename(target)
-            shutil.rmtree(old)
-        else:
-            new.rename(target)
-    except BaseException as error:  # also Ctrl-C: leave no half bundle behind
+        new.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    except BaseException as error:  # also Ctrl-C: leave no half bundle, and the old one as it was
         shutil.rmtree(new, ignore_errors=True)
+        if old.exists() and not target.exists():
+            old.rename(target)
         # A file to copy that is not there is the caller's, and no matter of the target.
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             raise not_written(target, error) from error

@@ -214,6 +214,7 @@ def write_engine(folder: Path, manifest: EngineManifest, files: Mapping[str, Pat
             found=f"{type(error).__name__}: {error.strerror}",
             do=f"set {ENGINES_VARIABLE} to a folder of yours; build and runtime both read it",
         ) from error
+    old = new.parent / "old"
     try:
         new.mkdir()
         for name, content in files.items():
@@ -226,9 +227,11 @@ def write_engine(folder: Path, manifest: EngineManifest, files: Mapping[str, Pat
         (new / MANIFEST_FILE).write_bytes(text + b"\n")
         read_engine(new)
         if target.exists():
-            target.rename(new.parent / "old")
+            target.rename(old)
         new.rename(target)
-    finally:  # also after Ctrl-C: leave no half engine behind
+    finally:  # also after Ctrl-C: leave no half engine behind, and the old one where it was
+        if old.exists() and not target.exists():
+            old.rename(target)
         shutil.rmtree(new.parent, ignore_errors=True)
     return target
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.bundle import ENCODER, LOCALIZER, Bundle, shipped_bundle_path, write_bundle
-from edge.errors import BundleError, MissingLibraryError
+from edge.errors import BundleError, MissingLibraryError, OutputError
 
 
 @pytest.fixture
@@ -223,6 +223,22 @@ def test_a_bundle_is_only_replaced_when_told(make_tiny_bundle, tmp_path):
     assert Bundle.open(tmp_path / "b") == first
     second = make_tiny_bundle(tmp_path / "b", seed=1, replace=True)
     assert Bundle.open(tmp_path / "b").model_id == second.model_id != first.model_id
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_bundle_that_cannot_be_replaced_stays(make_tiny_bundle, tmp_path, monkeypatch):
+    first = make_tiny_bundle(tmp_path / "b")
+    rename = Path.rename
+
+    def refuse(self, target):
+        if self.name.startswith(".b.") and not self.name.endswith(".old"):
+            raise OSError(5, "a broken disk")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OutputError, match="cannot be written"):
+        make_tiny_bundle(tmp_path / "b", seed=1, replace=True)
+    assert Bundle.open(tmp_path / "b") == first
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 

@@ -1,5 +1,6 @@
 import hashlib
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -178,3 +179,19 @@ def test_a_part_that_is_not_what_the_manifest_says_leaves_nothing(tmp_path):
     with pytest.raises(ExecutorError, match=ENGINE_FILE):
         write_engine(tmp_path, manifest_of(), {ENGINE_FILE: b"another", PLUGIN_FILE: PLUGIN})
     assert not list(tmp_path.iterdir())
+
+
+def test_an_engine_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
+    target = written(tmp_path)
+    rename = Path.rename
+
+    def refuse(self, to):
+        if self.name == target.name and self != target:
+            raise KeyboardInterrupt
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(KeyboardInterrupt):
+        written(tmp_path)
+    assert read_engine(target).key == KEY
+    assert list(tmp_path.iterdir()) == [target]
