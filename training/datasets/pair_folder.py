@@ -6,7 +6,8 @@
     FOLDER/<id>_frame.jpg, <id>_window.jpg
 
 Rendering is slow and training reads each sample many times, so samples are rendered once. A line is
-appended only after both pictures are in place: a killed render resumes behind the last line.
+appended only after both pictures are in place: a killed render resumes behind the last whole line,
+or where the first picture is missing.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import DataError
+from edge.film import encode_image
+from edge.sinks import write_whole
 from training.datasets.sample import PairSample
 
 JPEG_QUALITY = 95
@@ -89,9 +92,10 @@ class PairFolder:
     def read(self, index: int) -> PairSample:
         """Decode one sample."""
         line = self.lines[index]
+        frame, window = _pictures(line.id)
         return PairSample(
-            self._picture(f"{line.id}_frame.jpg"),
-            self._picture(f"{line.id}_window.jpg"),
+            self._picture(frame),
+            self._picture(window),
             np.array(line.click_xy_px, np.float32).reshape(-1, 2),
             np.array(line.box_xyxy_px, np.float32).reshape(-1, 4),
             np.array(line.present, bool),
@@ -106,7 +110,7 @@ class PairFolder:
                 f"the picture {name} of {self.path} cannot be read",
                 expected="a JPEG file",
                 found="missing or broken",
-                do="render the folder again",
+                do="remove it, and render the folder again: it goes on from there",
             )
         return np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8)
 
@@ -148,7 +152,7 @@ def render(
     jobs: int = 1,
     progress: Callable[[Iterable[str]], Iterable[str]] = iter,
 ) -> PairFolder:
-    """Fill a folder up to `count` samples; samples that are there already are kept.
+    """Fill a folder up to `count` samples; those before the first that is not there are kept.
 
     Args:
         path: the folder.
@@ -160,6 +164,7 @@ def render(
 
     Raises:
         DataError: the folder was begun by another command.
+        OutputError: a picture cannot be written.
     """
     path.mkdir(parents=True, exist_ok=True)
     origin = path / "made_by.json"
@@ -172,14 +177,34 @@ def render(
             do="choose an empty folder",
         )
     origin.write_text(text)
-    listing = path / "samples.jsonl"
-    listing.touch()
-    done = len(listing.read_text().splitlines())
+    listing = path / LISTING
+    done = _cut_to_what_is_there(listing)
     with listing.open("a") as stream, drawing(path, draw, jobs) as draw_all:
         for line in progress(draw_all(range(done, count))):
             stream.write(line + "\n")
             stream.flush()
     return PairFolder.open(path)
+
+
+def _cut_to_what_is_there(listing: Path) -> int:
+    """Shorten a list to its lines before the first that is cut or has no picture; their number."""
+    data = listing.read_bytes() if listing.exists() else b""
+    kept, done = 0, 0
+    for line in data.splitlines(keepends=True):
+        there = line.endswith(b"\n") and all(
+            (listing.parent / name).is_file()
+            for name in _pictures(decode_line(line.decode(), f"{listing} line {done + 1}").id)
+        )
+        if not there:
+            break
+        kept, done = kept + len(line), done + 1
+    with listing.open("ab") as stream:
+        stream.truncate(kept)
+    return done
+
+
+def _pictures(sample_id: str) -> tuple[str, str]:
+    return f"{sample_id}_frame.jpg", f"{sample_id}_window.jpg"
 
 
 @contextmanager
@@ -210,12 +235,8 @@ def _finish_remembered(index: int) -> str:
 def _finish(path: Path, index: int, sample: PairSample) -> str:
     """Write the pictures of a sample; its line."""
     name = f"{index:06d}"
-    for kind, image in (("frame", sample.frame), ("window", sample.window)):
-        cv2.imwrite(
-            str(path / f"{name}_{kind}.jpg"),
-            np.ascontiguousarray(image[..., ::-1]),
-            [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
-        )
+    for file, image in zip(_pictures(name), (sample.frame, sample.window), strict=True):
+        write_whole(path / file, encode_image(image, ".jpg", JPEG_QUALITY))
     line = SampleLine(
         name,
         sample.source,

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from edge.errors import DataError
+from edge.errors import DataError, OutputError
 from training.datasets.feature_cache import FeatureCache
 from training.datasets.pair_folder import PairFolder, render
 from training.datasets.sample import PairSample
@@ -39,6 +39,36 @@ def test_resumed_render_equals_a_whole_one(tmp_path) -> None:
     assert drawn == [2, 3, 4]
     for name in ("samples.jsonl", "000004_frame.jpg", "000000_window.jpg"):
         assert (whole.path / name).read_bytes() == (parts.path / name).read_bytes()
+
+
+@pytest.mark.parametrize("harm", ["a line that a kill cut", "a picture that is not there"])
+def test_a_render_goes_on_from_the_first_sample_that_is_not_there(tmp_path, harm) -> None:
+    whole = render(tmp_path / "whole", 4, draw, made_by=MADE_BY)
+    hurt = render(tmp_path / "hurt", 3, draw, made_by=MADE_BY).path
+    listing = hurt / "samples.jsonl"
+    if harm == "a line that a kill cut":
+        listing.write_bytes(listing.read_bytes()[:-20])
+    else:
+        (hurt / "000002_window.jpg").unlink()
+    drawn = []
+    render(hurt, 4, lambda i: (drawn.append(i), draw(i))[1], made_by=MADE_BY)
+    assert drawn == [2, 3]
+    for path in whole.path.iterdir():
+        assert (hurt / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_picture_that_cannot_be_written_is_not_listed(tmp_path) -> None:
+    (tmp_path / "000001_window.jpg.part").mkdir()
+    with pytest.raises(OutputError, match=r"000001_window\.jpg cannot be written"):
+        render(tmp_path, 2, draw, made_by=MADE_BY)
+    assert [line.id for line in PairFolder.open(tmp_path).lines] == ["000000"]
+
+
+def test_a_picture_that_is_broken_says_what_brings_it_back(tmp_path) -> None:
+    folder = render(tmp_path, 1, draw, made_by=MADE_BY)
+    (tmp_path / "000000_frame.jpg").write_bytes(b"no picture")
+    with pytest.raises(DataError, match="remove it, and render the folder again"):
+        folder.read(0)
 
 
 def test_folder_of_another_command_is_refused(tmp_path) -> None:
