@@ -105,6 +105,7 @@ def run_variants(
             if not tested.exists():
                 say(f"{len(outcomes) + 1} of {total}: {variant.label}, seed {seed}")
                 write_json(tested, dict(_run(variant, recipe, seed, setting, out, make_task)))
+            (out / "state.pt").unlink(missing_ok=True)  # tested: nothing is left to resume
             scores: Scores = json.loads(tested.read_text())
             outcomes.append(Outcome(variant.label, variant.x, seed, scores))
     return outcomes
@@ -130,7 +131,6 @@ def _run(
         given = describe(recipe, setting.first, setting.data)
         best = train(task, recipe, out, given=given)
         model, _ = load_weights(best.with_name(f"{setting.judged}.safetensors"))
-        (out / "state.pt").unlink(missing_ok=True)  # nothing is left to resume
     return score_test(model, test, recipe)
 
 

@@ -211,3 +211,22 @@ def test_ctrl_c_says_that_the_experiment_goes_on(small_folder, tmp_path, tiny, m
     done = call("ablation", "mogeo_cvogl_drone", "--from-scratch", *on_squares(small_folder, out))
     assert done.exit_code == 130
     assert "goes on with what is missing" in done.output
+
+
+def test_a_kill_while_scoring_costs_no_training(small_folder, tmp_path, tiny, monkeypatch) -> None:
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "sweep"
+    command = ("sigma-sweep", "ocgnet_cvogl_drone", "--from-scratch", "--sigma", 0.1)
+    command += on_squares(small_folder, out)
+    with monkeypatch.context() as patch:
+        patch.setattr("training.experiments.variants.score_test", interrupted)
+        assert call(*command).exit_code == 130
+    (log,) = out.glob("runs/*/log.jsonl")
+    steps = log.read_text()
+    assert steps and (log.parent / "state.pt").exists()
+    done = call(*command)
+    assert done.exit_code == 0, done.exception
+    assert log.read_text() == steps, "trained once"
+    assert not (log.parent / "state.pt").exists(), "nothing is left to resume"
