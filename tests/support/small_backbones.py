@@ -28,7 +28,7 @@ OPTIONS = {"window_px": 256, "frame_hw_px": (64, 128)}
 
 @contextlib.contextmanager
 def shallow_backbones() -> Iterator[None]:
-    """Build Darknet, ResNet, Swin and ConvNeXt V2 with few blocks, names and strides as usual."""
+    """Build Darknet, ResNet, Swin and both ConvNeXts with few blocks, names and strides as usual."""
     vision = import_torchvision()
     import timm
 
@@ -40,6 +40,13 @@ def shallow_backbones() -> Iterator[None]:
             [4, 4], 96, [2, 1, 1, 1], [3, 6, 12, 24], [7, 7], stochastic_depth_prob=0.0
         )
 
+    def convnext_tiny(weights: None) -> nn.Module:
+        block = vision.models.convnext.CNBlockConfig
+        widths = (96, 192, 384, 768, None)
+        return vision.models.convnext.ConvNeXt(
+            [block(a, b, 1) for a, b in zip(widths, widths[1:], strict=False)]
+        )
+
     create = timm.create_model
 
     def shallow(name: str, **options: Any) -> nn.Module:
@@ -49,6 +56,7 @@ def shallow_backbones() -> Iterator[None]:
         patch.setattr(darknet, "LAYERS", LAYERS)
         patch.setattr(vision.models, "resnet18", resnet18)
         patch.setattr(vision.models, "swin_s", swin_s)
+        patch.setattr(vision.models, "convnext_tiny", convnext_tiny)
         patch.setattr(timm, "create_model", shallow)
         yield
 

@@ -1,7 +1,12 @@
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 from quick_weights import quick_random_weights
+from small_backbones import shallow_backbones
+
+Backbones = Callable[[], AbstractContextManager[None]]
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -9,3 +14,16 @@ def quick_weights() -> Iterator[None]:
     """Nothing here depends on how the many weights of a model are drawn."""
     with quick_random_weights():
         yield
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(shallow_backbones, id="shallow"),
+        pytest.param(contextlib.nullcontext, id="whole", marks=pytest.mark.full_size),
+    ],
+)
+def backbones(request: pytest.FixtureRequest) -> Backbones:
+    """`with backbones(): build(...)`: what stands before and behind them is the same in both."""
+    made: Backbones = request.param
+    return made

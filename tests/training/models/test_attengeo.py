@@ -21,8 +21,19 @@ def pair() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def model(pair) -> AttenGeo:
-    return cross_view.settle(build(), *pair)
+def made(backbones):
+    """`made(**options)`: `build` on shallow backbones or whole ones."""
+
+    def of(**options) -> AttenGeo:
+        with backbones():
+            return build(**options)
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def model(made, pair) -> AttenGeo:
+    return cross_view.settle(made(), *pair)
 
 
 @pytest.mark.parametrize(
@@ -43,9 +54,9 @@ def test_parameters(options, total):
     ("options", "frame_hw", "whole", "cached"),
     [
         ({}, (256, 256), 111.102, 17.805),
-        ({}, (256, 512), 117.445, 24.149),
+        pytest.param({}, (256, 512), 117.445, 24.149, marks=pytest.mark.full_size),
         (F2, (256, 256), 109.81, 109.81 * (1 - 0.8496)),
-        (F2, (256, 512), 116.09, 116.09 * (1 - 0.8037)),
+        pytest.param(F2, (256, 512), 116.09, 116.09 * (1 - 0.8037), marks=pytest.mark.full_size),
     ],
 )
 def test_multiply_accumulates(options, frame_hw, whole, cached):
@@ -56,7 +67,7 @@ def test_multiply_accumulates(options, frame_hw, whole, cached):
     assert found == pytest.approx((whole, cached), abs=0.012)
 
 
-def test_shapes_of_the_two_variants(model, pair):
+def test_shapes_of_the_two_variants(model, made, pair):
     clicks = cross_view.clicks_of_one_pair()
     with torch.no_grad():
         maps = model(*pair, clicks)
@@ -64,15 +75,15 @@ def test_shapes_of_the_two_variants(model, pair):
         assert maps.similarity.shape == maps.attention.shape == (3, 6, 6)
         assert torch.equal(maps.similarity, maps.boxes[:, :, 4].max(1).values)
         assert 0 < float(maps.attention.min()) < float(maps.attention.max()) < 1
-        doubled = build(**F2).eval()(*pair, clicks)
+        doubled = made(**F2).eval()(*pair, clicks)
         assert doubled.boxes.shape == (3, 9, 5, 12, 12)
         assert doubled.attention.shape == (3, 6, 6)
 
 
 @pytest.mark.parametrize("options", [{}, F2, {"cvcam": False, "mhsam": False}])
-def test_cached_equals_whole_bit_for_bit(options, pair):
+def test_cached_equals_whole_bit_for_bit(options, made, pair):
     cross_view.check_cached_equals_whole(
-        cross_view.settle(build(**options), *pair), *pair, lowest=LOWEST_LOGIT
+        cross_view.settle(made(**options), *pair), *pair, lowest=LOWEST_LOGIT
     )
 
 
@@ -89,30 +100,30 @@ def test_pairs_of_a_batch_do_not_mix(model):
     cross_view.check_pairs_of_a_batch_do_not_mix(model, WINDOW_PX)
 
 
-def test_constant_pictures_and_a_training_step():
-    model = build()
+def test_constant_pictures_and_a_training_step(made):
+    model = made()
     cross_view.check_constant_pictures(model, WINDOW_PX)
     cross_view.check_one_step_lowers_the_loss(model, WINDOW_PX)
 
 
-def test_without_cvcam_is_a_plain_sum(pair):
+def test_without_cvcam_is_a_plain_sum(made, pair):
     """R plus the query's mean, or plus its resized map: through a bare head, both by hand."""
     clicks = cross_view.clicks_of_one_pair()
-    bare = build(cvcam=False, mhsam=False).eval()
+    bare = made(cvcam=False, mhsam=False).eval()
     with torch.no_grad():
         reference = bare.encode_reference(pair[1])["reference"]
         query = bare.encode_query(pair[0].expand(3, -1, -1, -1), clicks.xy_px)
         mean = query.reshape(3, 32, -1).sum(2) / (query.shape[2] * query.shape[3])
         wanted = bare.head.maps(reference + mean[:, :, None, None])
         assert torch.allclose(bare(*pair, clicks).boxes, wanted, atol=1e-5)
-        resized = build(cvcam=False, mhsam=False, sum_query="resize").eval()
+        resized = made(cvcam=False, mhsam=False, sum_query="resize").eval()
         found = resized(*pair, clicks).boxes
     assert found.shape == wanted.shape
     assert not torch.allclose(found, wanted, atol=1e-3)
 
 
-def test_panorama_frames_and_other_click_maps(pair):
-    model = build(click_encoding="gaussian", sigma=0.05).eval()
+def test_panorama_frames_and_other_click_maps(made, pair):
+    model = made(click_encoding="gaussian", sigma=0.05).eval()
     frame = cross_view.pictures((64, 128))[0]
     answers = cross_view.answers(model, frame, pair[1], torch.tensor([[120.0, 3.0]]))
     assert answers.box_xyxy_px.shape == (1, 4)

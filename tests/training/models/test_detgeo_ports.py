@@ -48,8 +48,9 @@ def test_shares_names_and_backbones_with_detgeo():
 
 
 @pytest.mark.parametrize("row", list(ROWS))
-def test_holds_to_the_contract(row, pair):
-    model = cross_view.settle(fresh(row), *pair)
+def test_holds_to_the_contract(row, backbones, pair):
+    with backbones():
+        model = cross_view.settle(fresh(row), *pair)
     lowest = -1.0 if row == "mhsam" else LOWEST_LOGIT
     cross_view.check_cached_equals_whole(model, *pair, lowest=lowest)
     cross_view.check_clicks_do_not_see_each_other(model, *pair)
@@ -62,8 +63,9 @@ def test_holds_to_the_contract(row, pair):
 
 
 @pytest.mark.parametrize("row", ["cvcam", "mhsam"])
-def test_constant_pictures_and_a_training_step(row):
-    model = fresh(row)
+def test_constant_pictures_and_a_training_step(row, backbones):
+    with backbones():
+        model = fresh(row)
     cross_view.check_constant_pictures(model, WINDOW_PX)
     cross_view.check_one_step_lowers_the_loss(model, WINDOW_PX)
 

@@ -21,8 +21,19 @@ def pair() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def model(pair) -> MOGeo:
-    return cross_view.settle(build(), *pair)
+def made(backbones):
+    """`made(**options)`: `build` on shallow backbones or whole ones."""
+
+    def of(**options) -> MOGeo:
+        with backbones():
+            return build(**options)
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def model(made, pair) -> MOGeo:
+    return cross_view.settle(made(), *pair)
 
 
 @pytest.mark.parametrize(
@@ -72,19 +83,20 @@ def test_shapes_and_cache(model, pair):
 
 
 @pytest.mark.parametrize("options", ABLATIONS)
-def test_cached_equals_whole(options, pair):
+def test_cached_equals_whole(options, backbones, made, pair):
     """Bit for bit without folding; below 1e-6 of the head maps with it."""
     # settled: min-max stretches the rounding errors of an untrained, flat map
-    whole = settled("mogeo", fold_head=False, frame_hw_px=(64, 64), **options)
+    with backbones():
+        whole = settled("mogeo", fold_head=False, frame_hw_px=(64, 64), **options)
     cross_view.check_cached_equals_whole(whole, *pair, lowest=-1.0)
-    folded = build(**options).eval()
+    folded = made(**options).eval()
     folded.load_state_dict(whole.state_dict())
     cross_view.check_cached_equals_whole(folded, *pair, lowest=-1.0, atol=1e-6)
 
 
 @pytest.mark.parametrize(("gated", "cvmf"), [("unit", True), ("mapped", True), ("backbone", False)])
-def test_folded_head_equals_the_head(gated, cvmf, pair):
-    model = cross_view.settle(build(gated_reference=gated, cvmf=cvmf), *pair)
+def test_folded_head_equals_the_head(gated, cvmf, made, pair):
+    model = cross_view.settle(made(gated_reference=gated, cvmf=cvmf), *pair)
     with torch.no_grad():
         maps = model(*pair, cross_view.clicks_of_one_pair())
         u = model.encode_reference(pair[1])["u"][0]
@@ -93,8 +105,8 @@ def test_folded_head_equals_the_head(gated, cvmf, pair):
     assert float((found - wanted).abs().max()) < 1e-6 * max(1.0, float(wanted.abs().max()))
 
 
-def test_min_max_gate_spans_zero_to_one_and_peaks_stay_raw(model, pair):
-    stretched = build(min_max=True).eval()
+def test_min_max_gate_spans_zero_to_one_and_peaks_stay_raw(model, made, pair):
+    stretched = made(min_max=True).eval()
     stretched.load_state_dict(model.state_dict())
     xy = torch.tensor(cross_view.CLICKS_XY_PX)
     raw, found = (cross_view.answers(m, *pair, xy) for m in (model, stretched))
@@ -105,8 +117,8 @@ def test_min_max_gate_spans_zero_to_one_and_peaks_stay_raw(model, pair):
 
 
 @pytest.mark.parametrize("options", [{}, {"mope": False}, {"neighbourhood": "fixed"}])
-def test_clicks_do_not_see_each_other(options, pair):
-    cross_view.check_clicks_do_not_see_each_other(cross_view.settle(build(**options), *pair), *pair)
+def test_clicks_do_not_see_each_other(options, made, pair):
+    cross_view.check_clicks_do_not_see_each_other(cross_view.settle(made(**options), *pair), *pair)
 
 
 def test_many_clicks_cost_one_backbone_pass(model, pair):
@@ -122,8 +134,8 @@ def test_pairs_of_a_batch_do_not_mix(model):
 
 
 @pytest.mark.parametrize("options", [{}, {"min_max": True, "mope": False, "cvmf": False}])
-def test_constant_pictures_and_a_training_step(options):
-    model = build(**options)
+def test_constant_pictures_and_a_training_step(options, made):
+    model = made(**options)
     cross_view.check_constant_pictures(model, WINDOW_PX)
     cross_view.check_one_step_lowers_the_loss(model, WINDOW_PX)
 
