@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,7 +29,7 @@ OPTIONS = {"window_px": 256, "frame_hw_px": (64, 128)}
 
 @contextlib.contextmanager
 def shallow_backbones() -> Iterator[None]:
-    """Build Darknet, ResNet, Swin and both ConvNeXts with few blocks, names and strides as usual."""
+    """Build Darknet, ResNet, Swin and ConvNeXts with few blocks, names and strides as usual."""
     vision = import_torchvision()
     import timm
 
@@ -44,7 +45,7 @@ def shallow_backbones() -> Iterator[None]:
         block = vision.models.convnext.CNBlockConfig
         widths = (96, 192, 384, 768, None)
         return vision.models.convnext.ConvNeXt(
-            [block(a, b, 1) for a, b in zip(widths, widths[1:], strict=False)]
+            [block(a, b, 1) for a, b in itertools.pairwise(widths)]
         )
 
     create = timm.create_model
