@@ -29,7 +29,7 @@ SUPPORTED_EPSG = "4326, 3857, 32601 to 32660 and 32701 to 32760 (UTM), 2180"
 CE90_PER_SIGMA = math.sqrt(-2 * math.log(0.1))  # 2.146: radius of 90 % of a round normal spread
 
 _E2 = WGS84_FLATTENING * (2 - WGS84_FLATTENING)
-_CIRCUMFERENCE_M = 2 * math.pi * SEMI_MAJOR_M
+CIRCUMFERENCE_M = 2 * math.pi * SEMI_MAJOR_M  # side of the web-mercator plane
 _MIDDLE_PX = 512.0  # of a usual window: positions are unwrapped around it
 
 
@@ -67,7 +67,7 @@ class MercatorGeometry:
         """Ground size of one pixel, (east-west, north-south) metres. [N, 2] -> [N, 2]."""
         xy = np.asarray(xy_px, np.float64)
         lat = np.arctan(np.sinh(self._angle(xy)))
-        return _web_mercator_metres(lat) * (_CIRCUMFERENCE_M / self.world_px)
+        return _web_mercator_metres(lat) * (CIRCUMFERENCE_M / self.world_px)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for `geometry_from_dict`."""
@@ -175,7 +175,7 @@ class AffineGeometry:
         else:
             x = np.radians(lon_lat[:, 0]) * SEMI_MAJOR_M
             y = np.arcsinh(np.tan(np.radians(lon_lat[:, 1]))) * SEMI_MAJOR_M
-            period = _CIRCUMFERENCE_M
+            period = CIRCUMFERENCE_M
         middle = self._plane(np.array([[_MIDDLE_PX, _MIDDLE_PX]]))[0, 0]
         return np.stack([x - period * np.floor((x - middle) / period + 0.5), y], axis=1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import cv2
 import numpy as np
 
 from edge.errors import PairsError
-from edge.geodesy import AffineGeometry, MercatorGeometry
+from edge.geodesy import CIRCUMFERENCE_M, AffineGeometry, MercatorGeometry
 from edge.pairs import Box, Pairs, PairsFrame
 from edge.pairs_schema import has_tiles
 from edge.tiles.identity import file_identity
@@ -20,7 +19,6 @@ from edge.types import Bool, Float64, Frame, FramePose, ReferenceWindow, Uint8
 
 NODATA_TOLERANCE = 16  # of a channel; JPEG does not keep a flat colour exactly
 NODATA_LEAST_PX = 100  # smaller areas of the nodata colour are imagery, such as a white roof
-MERCATOR_SIDE_M = 2 * math.pi * 6378137.0
 SHAPE_TOLERANCE = 0.01  # of the ratio of width to height
 
 
@@ -216,9 +214,9 @@ def _as_affine(geometry: Any) -> AffineGeometry:
         return geometry
     if not isinstance(geometry, MercatorGeometry):
         raise TypeError(f"{type(geometry).__name__} is no geometry of a map")
-    step = MERCATOR_SIDE_M / geometry.world_px
-    x0 = geometry.left_px * step - MERCATOR_SIDE_M / 2
-    y0 = MERCATOR_SIDE_M / 2 - geometry.top_px * step
+    step = CIRCUMFERENCE_M / geometry.world_px
+    x0 = geometry.left_px * step - CIRCUMFERENCE_M / 2
+    y0 = CIRCUMFERENCE_M / 2 - geometry.top_px * step
     return AffineGeometry((x0, step, 0.0, y0, 0.0, -step), 3857)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edge.geodesy import distance_m
+from edge.geodesy import CE90_PER_SIGMA, distance_m
 from edge.types import (
     Array,
     Click,
@@ -80,7 +80,7 @@ class Tracker:
 
 def _spread_m(last: Fix, ago_s: float) -> float:
     """One sigma of where an object is, so long after its fix."""
-    radius_m = (last.error_radius_m or 0.0) / 2.146
+    radius_m = (last.error_radius_m or 0.0) / CE90_PER_SIGMA
     return math.hypot(max(radius_m, TRACK_SIGMA_M), TRACK_SPEED_M_S * ago_s)
 
 

@@ -17,15 +17,16 @@ import math
 import re
 from dataclasses import dataclass
 
+import numpy as np
+
 from edge.errors import UsageError
-from edge.geodesy import TILE_PX
+from edge.geodesy import MercatorGeometry
 from edge.tiles.lattice import STEP_PX
 from edge.tiles.pyramid import GSD_TOLERANCE
 
-EQUATOR_M = 2 * math.pi * 6378137.0
 REACH = 2.0  # sigmas around a position that are searched: `edge.tiles.lattice.within`
 RECTANGLE_FORMULA = "windows = (width/s + 1) (height/s + 1)"
-SEARCH_FORMULA = "windows = 1 + 4 r/s + pi (r/s)^2, r = 2 sigma"
+SEARCHED_FORMULA = "windows = 1 + 4 r/s + pi (r/s)^2, r = 2 sigma"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,9 @@ def zoom_gsd_m(gsd_m: float, latitude_deg: float) -> tuple[int, float]:
             found=f"{latitude_deg:g}",
             do="correct --latitude",
         )
-    whole_m = EQUATOR_M * math.cos(math.radians(latitude_deg)) / TILE_PX
+    world = MercatorGeometry(0, 0, 0)
+    there_px = world.xy_px(np.array([[0.0, latitude_deg]]))
+    whole_m = float(world.metres_per_px(there_px).mean())  # as a map's own grid says it
     zoom = max(round(math.log2(whole_m / gsd_m)), 0)
     found_m = whole_m / 2**zoom
     if max(found_m / gsd_m, gsd_m / found_m) > GSD_TOLERANCE:

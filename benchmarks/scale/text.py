@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.scale.areas import (
-    RECTANGLE_FORMULA,
-)
-from benchmarks.scale.areas import (
-    SEARCH_FORMULA as SEARCHED_FORMULA,
-)
+from benchmarks.scale.areas import RECTANGLE_FORMULA, SEARCHED_FORMULA
 from benchmarks.scale.estimate import (
     BYTES_FORMULA,
     HOURS_FORMULA,

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import DataError
+from edge.geodesy import CIRCUMFERENCE_M
 from training.scenes.flight import FlightPlan, FlownFrame, fly, newcomers, preview
 from training.scenes.pair import two_dates
 from training.scenes.place import TileSheet, TownPlace, render_sheet, write_sheet
@@ -165,9 +166,9 @@ def _truth(
     width, height = sheet.size_px
     clicked = {click.object_id: click.kind for frame in frames for click in frame.clicks}
     boxes = {box.object_id: box.box_xyxy_px for box in chart.boxes if box.object_id in clicked}
-    res_m = 2 * np.pi * 6378137.0 / (256 << sheet.zoom)  # of the projection, not of the ground
+    res_m = CIRCUMFERENCE_M / (256 << sheet.zoom)  # of the projection, not of the ground
     left, top = sheet.left_top_px
-    half_world = np.pi * 6378137.0
+    half_world = CIRCUMFERENCE_M / 2
 
     def centre(name: str) -> list[float]:
         """WGS84 of an object's centre, whether the map has it or not."""
