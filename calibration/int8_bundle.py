@@ -34,7 +34,7 @@ class Proof:
 
 
 def write_int8_bundle(
-    source: Bundle, graphs: Mapping[str, Path], proof: Proof, out: Path, *, replace: bool = False
+    source: Bundle, graphs: Mapping[str, Path], proof: Proof, out: Path
 ) -> Bundle:
     """Write the bundle `source` with INT8 graphs in it.
 
@@ -43,7 +43,6 @@ def write_int8_bundle(
         graphs: by name, "graphs/int8+fp32/localizer.onnx"; none where INT8 was rejected.
         proof: of what they are; without graphs for TensorRT its pictures are left out.
         out: folder of the new bundle.
-        replace: a bundle that is there already.
 
     Raises:
         BundleError: the folder is taken.
@@ -66,7 +65,7 @@ def write_int8_bundle(
         manifest = msgspec.structs.replace(manifest, scores=scores)
     if proof.report:
         files[REPORT] = proof.report
-    return write_bundle(out, manifest, files, replace=replace)
+    return write_bundle(out, manifest, files)
 
 
 def summary(judgement: Judgement) -> dict[str, object]:

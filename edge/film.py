@@ -67,13 +67,13 @@ class OverlayFilm:
         return writer
 
 
-def write_image(path: Path, image: Uint8, quality: int | None = None) -> None:
+def write_image(path: Path, image: Uint8) -> None:
     """Write an RGB picture under a temporary name and rename it.
 
     Raises:
         OutputError: it cannot be written.
     """
-    write_whole(path, encode_image(image, path.suffix, quality))
+    write_whole(path, encode_image(image, path.suffix))
 
 
 def encode_image(image: Uint8, suffix: str, quality: int | None = None) -> bytes:

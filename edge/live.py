@@ -164,13 +164,13 @@ class LiveSource:
             camera.release()
 
 
-def open_live(source: str, stall_s: float = STALL_S) -> LiveSource:
+def open_live(source: str) -> LiveSource:
     """Open a camera by index or device, or a stream by URL.
 
     Raises:
         SourceError: nothing answers there.
     """
-    return LiveSource(lambda: _capture(source), without_password(source), stall_s)
+    return LiveSource(lambda: _capture(source), without_password(source))
 
 
 def without_password(source: str) -> str:

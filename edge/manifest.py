@@ -110,9 +110,7 @@ class Manifest(Section, frozen=True, kw_only=True):
     features: tuple[FeatureSpec, ...]
     acceptance: AcceptanceSpec
     scores: dict[str, Any] = {}  # measured numbers, each beside its command; free form
-    alignment: dict[
-        str, Any
-    ] = {}  # keypoints, sizes, variants: `edge.alignment` checks it; {}: none
+    alignment: dict[str, Any] = {}  # its graph and where that is from, for people; {}: none
     files: dict[str, str] = {}  # path inside the bundle, with forward slashes -> sha256
     manifest_sha256: str = ""  # of all other keys, see `content_sha256`; written by write_bundle
 

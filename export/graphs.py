@@ -34,7 +34,6 @@ __all__ = [
     "export_precisions",
     "graph_modules",
     "torch_run",
-    "torch_taps",
 ]
 
 HEAD = "head"
@@ -127,8 +126,10 @@ def _with_attention_nodes(model: Model) -> Model:
     return swapped
 
 
-def torch_taps(model: Model, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The taps of a graph as the torch model computes them, by the graph's names, in float32.
+def torch_run(
+    model: Model, inputs: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The outputs of a graph by name, and its taps, as the torch model computes them in float32.
 
     Args:
         model: in any mode; it is set to eval.
@@ -137,13 +138,6 @@ def torch_taps(model: Model, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         UsageError: inputs of neither graph.
     """
-    return torch_run(model, inputs)[1]
-
-
-def torch_run(
-    model: Model, inputs: Mapping[str, Tensor]
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """As `torch_taps`: the graph's outputs by name, and its taps."""
     for graph in graph_modules(model).values():
         if set(graph.inputs) == set(inputs):
             taps = tuple(tap for tap in taps_of(model) if tap.graph == graph.kind)

@@ -2,7 +2,7 @@
 
 A tap is a value of the graph called `tap.<name>`, of the same name in every precision. It is no
 output: `tilefix verify --taps` adds it to a temporary copy. What is an output already, such as the
-query vectors and the similarity of every cell, has no tap. `torch_taps` gives the same values from
+query vectors and the similarity of every cell, has no tap. `torch_run` gives the same values from
 the torch model.
 """
 

@@ -32,7 +32,6 @@ from export.quiet_torch import quiet_torch
 KEYPOINTS = 2048
 DETECTION_THRESHOLD = 0.05  # of the published inference
 SUPPRESSION_PX = 5  # kernel of the published non-maximum suppression
-MINIMUM_SIDE_PX = 64  # below, the slots of the ranking outnumber the pixels
 OPSET = 20
 LICENCE_NAME = "LICENSE-xfeat.txt"
 NOTICE = """\

@@ -44,7 +44,7 @@ def in_graph(call: Callable[[], object]) -> Callable[[], None]:
     return replay
 
 
-def graph_us(calls: Sequence[Callable[[], object]], rounds: int = ROUNDS) -> float:
+def graph_us(calls: Sequence[Callable[[], object]]) -> float:
     """Median time of one of several calls, all captured into one graph one after another.
 
     Calls on different tensors, more of them than the cache holds, measure memory and not the cache.
@@ -54,7 +54,7 @@ def graph_us(calls: Sequence[Callable[[], object]], rounds: int = ROUNDS) -> flo
         for call in calls:
             call()
 
-    return median_us(in_graph(all_of_them), rounds) / len(calls)
+    return median_us(in_graph(all_of_them)) / len(calls)
 
 
 def copy_gb_per_s() -> float:

@@ -44,9 +44,9 @@ def missed_share(missed: int, scheduled: int) -> str:
     return f"{value:.3g} %" if value >= 1 else f"{value:.2g} %"
 
 
-def mega(value: float | Unknown, digits: int = 1) -> str | Cell:
+def mega(value: float | Unknown) -> str | Cell:
     """Bytes in millions."""
-    return unknown(value) if isinstance(value, Unknown) else f"{value / 1e6:,.{digits}f}"
+    return unknown(value) if isinstance(value, Unknown) else f"{value / 1e6:,.1f}"
 
 
 def mib(value: float) -> str:

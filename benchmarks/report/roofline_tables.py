@@ -83,10 +83,8 @@ def _row(line: RooflineLine, board: Board | None) -> list[str | Cell]:
         _absent(line.macs) if isinstance(line.macs, Unknown) else f"{line.macs / 1e9:,.2f}",
         mega(line.compulsory_bytes),
         mega(line.layer_bytes),
-        _absent(line.bound_ms) if isinstance(line.bound_ms, Unknown) else ms(line.bound_ms),
-        _absent(line.measured_ms)
-        if isinstance(line.measured_ms, Unknown)
-        else ms(line.measured_ms),
+        _time(line.bound_ms),
+        _time(line.measured_ms),
         reached,
     ]
 

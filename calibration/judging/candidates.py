@@ -31,12 +31,10 @@ def write_candidate(
     left_float: Collection[str],
     form: Form,
     folder: Path,
-    *,
-    emulate_half: bool = False,
 ) -> Bundle:
     """A bundle with the INT8 graphs of one form, and all that locating with them takes.
 
-    TensorRT's form is written into a float32 graph by default. On a CPU float16 is emulated: slow,
+    TensorRT's form is written into a float32 graph. On a CPU float16 is emulated: slow,
     and what it changes in the answers (`benchmarks.studies.precision`) is a twentieth of what INT8
     does. An engine's answers are checked against these once there is one.
 
@@ -46,12 +44,11 @@ def write_candidate(
         left_float: blocks that are not quantised.
         form: for whom.
         folder: for the bundle; one that is there is replaced.
-        emulate_half: TensorRT's form in float16, as it is shipped.
 
     Raises:
         CalibrationError, UsageError: see `int8_graphs`.
     """
-    made = int8_graphs(graphs, thresholds(ranges), left_float, [form], emulate_half)
+    made = int8_graphs(graphs, thresholds(ranges), left_float, [form], emulate_half=False)
     with TemporaryDirectory() as scratch:  # stored as it is shipped: its size is in the report
         written = _write_shared(made, Path(scratch), graphs.parts_as_well)
         files: dict[str, bytes | Path] = {name: path.read_bytes() for name, path in written.items()}

@@ -133,7 +133,6 @@ G2D = CvoglLayout(
     {"train": 1951, "val": 432, "test": 370},
     georeferenced=False,
 )
-LAYOUTS = (DRONE, SVI, FEWSHOT, DRONE_SEG, SVI_SEG, G2D)
 
 
 @dataclass(frozen=True, slots=True)

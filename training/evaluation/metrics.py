@@ -21,7 +21,7 @@ Shares are of all objects or images, so that the batch size changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,8 +151,3 @@ def _centre(box_xyxy: Float) -> Float:
     with np.errstate(invalid="ignore"):
         centre: Float = (box_xyxy[:, :2] + box_xyxy[:, 2:]) / 2
     return centre
-
-
-def score_keys(scores: Scores, prefixes: Sequence[str]) -> list[str]:
-    """Keys that begin with one of `prefixes` and are no ends of an interval, in their order."""
-    return [k for k in scores if k.startswith(tuple(prefixes)) and not k.endswith(("_lo", "_hi"))]

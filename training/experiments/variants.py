@@ -63,7 +63,7 @@ def begin(name: str, variants: Sequence[Variant], setting: Setting) -> None:
     asked: dict[str, Any] = {
         "experiment": name,
         "seeds": list(setting.seeds),
-        **describe(variants[0].recipe, setting.first, setting.data),
+        **describe(setting.first, setting.data),
         "variants": [
             {"label": v.label, "shots": v.shots, "recipe": msgspec.to_builtins(v.recipe)}
             for v in variants
@@ -128,7 +128,7 @@ def _run(
             else make_task(variant, model, seed)
         )
         recipe = _fitting(recipe, task)
-        given = describe(recipe, setting.first, setting.data)
+        given = describe(setting.first, setting.data)
         best = train(task, recipe, out, given=given)
         model, _ = load_weights(best.with_name(f"{setting.judged}.safetensors"))
     return score_test(model, test, recipe)

@@ -14,7 +14,6 @@ from training.models.strict_loading import load_strict
 from training.vision_ops import import_torchvision
 
 CHANNELS = (64, 128, 256, 512)  # of layer1 .. layer4
-EARLY_CHANNELS = 64
 EARLY_STRIDE = 4
 
 

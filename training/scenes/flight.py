@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from training.scenes.camera import Camera
 from training.scenes.render import RenderedView, render_view
 from training.scenes.season import Appearance
 from training.scenes.town import Town
 from training.scenes.truth import Sighting
-
-Float64 = NDArray[np.float64]
 
 TRACKED = frozenset({"building", "pool", "pitch", "tank", "truck"})
 

@@ -23,7 +23,6 @@ def box(
     side: tuple[Material, Rgb],
     top: tuple[Material, Rgb],
     owner: int,
-    parent: int = -1,
 ) -> int:
     """Five faces of a block (a0, a1, b0, b1, z0, z1); returns the index of the top face."""
     a0, a1, b0, b1, z0, z1 = extent
@@ -31,9 +30,9 @@ def box(
     for i in range(4):
         (pa, pb), (qa, qb) = ring[i], ring[(i + 1) % 4]
         corners = frame.solid([(pa, pb, z0), (qa, qb, z0), (qa, qb, z1), (pa, pb, z1)])
-        sketch.face(corners, side[0], side[1], owner, parent=parent)
+        sketch.face(corners, side[0], side[1], owner)
     corners = frame.solid([(a, b, z1) for a, b in ring])
-    return sketch.face(corners, top[0], top[1], owner, parent=parent)
+    return sketch.face(corners, top[0], top[1], owner)
 
 
 def _panel(

@@ -17,8 +17,6 @@ from training.scenes.textures import Material
 Float64 = NDArray[np.float64]
 Int32 = NDArray[np.int32]
 
-GROUND_LAYERS = 16  # ground polygons are painted in the order of their layer, 0 to 15
-
 
 @dataclass(frozen=True, slots=True)
 class SceneObject:
@@ -136,12 +134,11 @@ class Sketch:
         layer: int,
         angle_rad: float = 0.0,
         owner: int = -1,
-        tile_scale: float = 1.0,
     ) -> None:
         """Paint a polygon [K, 2] on the ground; its texture's u axis points along `angle_rad`."""
         flat = np.zeros((len(polygon_m), 3))
         flat[:, :2] = polygon_m
-        cos, sin = np.cos(angle_rad) / tile_scale, np.sin(angle_rad) / tile_scale
+        cos, sin = np.cos(angle_rad), np.sin(angle_rad)
         self._vertices.append(flat)
         self._rows.append((int(material), layer, -1, -1, owner))
         self._tints.append(tint)

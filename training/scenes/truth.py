@@ -24,7 +24,6 @@ class MapBox:
     object_id: str
     kind: str
     box_xyxy_px: Box  # footprint and roof as pictured (with lean: both ends of the lean)
-    footprint_xyxy_px: Box  # the footprint on the ground alone
     inside: float  # share of the box's area inside the picture, 0 to 1
 
 
@@ -65,8 +64,7 @@ def map_boxes(
             continue
         inside = width * height / ((box[2] - box[0]) * (box[3] - box[1]))
         if inside >= minimum_inside:
-            foot = object_box(camera, thing, 0.0)
-            found.append(MapBox(thing.id, thing.kind, box, foot, inside))
+            found.append(MapBox(thing.id, thing.kind, box, inside))
     return tuple(found)
 
 

@@ -245,7 +245,7 @@ def _load_parts(model: CrossViewModel, recipe: Recipe, files: Sequence[Path]) ->
         )
 
 
-def describe(recipe: Recipe, first: FirstWeights, data: Sequence[Path]) -> dict[str, object]:
+def describe(first: FirstWeights, data: Sequence[Path]) -> dict[str, object]:
     """What besides the recipe shapes a run, for its folder; paths whole, however they are typed."""
     return {
         "data": [str(path.resolve()) for path in data],

@@ -134,7 +134,7 @@ def train(
     name = recipe_name or (QAT_RECIPE if qat else "lite")
     recipe = changed_recipe(name, options_text, changes_text, changes)
     refuse_stray_val(recipe, val)
-    given, note = describe(recipe, first, (*data, *val)), {}
+    given, note = describe(first, (*data, *val)), {}
     if qat:
         from training.quantization.opening import NOTE as QAT_NOTE
         from training.quantization.opening import open_quantized

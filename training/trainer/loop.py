@@ -121,7 +121,7 @@ def _run(
     trained = [p for p in task.model.parameters() if p.requires_grad]
     longest = recipe.optimizer.clip_norm or float("inf")
     saved_at = time.monotonic()
-    for step in _assembled(task, recipe, _plan(task, recipe, start, steps_per_epoch, processes)):
+    for step in _assembled(task, _plan(task, recipe, start, steps_per_epoch, processes)):
         if step.number % steps_per_epoch == 0:
             task.set_training()
         factor = rate_factor(recipe.schedule, step.number, steps_per_epoch, steps)
@@ -224,7 +224,6 @@ def _plan(
 
 def _assembled(
     task: Task,
-    recipe: Recipe,
     plan: Iterator[tuple[int, tuple[tuple[int, ...], ...], np.random.Generator]],
 ) -> Iterator[Step]:
     """The steps of a plan; the next batches are put together while one is trained on."""
