@@ -1,12 +1,23 @@
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
+from training.datasets import scene_pairs
 from training.datasets.sample import PairSample
 from training.datasets.scene_pairs import MOST_CLICKS, sample_pair
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_town() -> Iterator[None]:
+    """A town takes longer than its pictures; a pool of one shares it among all samples here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scene_pairs, "TOWN_POOL", 1)
+        yield
+
+
 @pytest.fixture(scope="module")
-def samples() -> list[PairSample]:
+def samples(one_town) -> list[PairSample]:
     return [
         sample_pair(np.random.default_rng(k), frame_px=256, window_px=320, gsd_m=0.25, first_town=1)
         for k in range(4)

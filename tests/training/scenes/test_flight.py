@@ -22,13 +22,14 @@ from training.scenes.flight_files import PLACE, SIGMA_M, make_flight
 from training.scenes.place import TileSheet
 
 SHIPPED = Path(edge.__file__).parent / "demo_data" / "flight"
-PLAN = FlightPlan(frames=4, length_m=60.0, bend_m=10.0, focal_px=320.0, size_px=(320, 240))
+PLAN = FlightPlan(frames=3, length_m=40.0, bend_m=10.0, focal_px=160.0, size_px=(160, 120))
+EXTENT_M = 150.0  # the smallest town
 
 
 @pytest.fixture(scope="module")
 def flight(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("flight") / "out"
-    make_flight(2, out, 200.0, PLAN)
+    make_flight(2, out, EXTENT_M, PLAN)
     return out
 
 
@@ -97,7 +98,7 @@ def test_tiles_are_complete_tms_and_described(flight: Path) -> None:
     keys = connection.execute("SELECT zoom_level, tile_column, tile_row FROM tiles").fetchall()
     data = connection.execute("SELECT tile_data FROM tiles LIMIT 1").fetchone()[0]
     connection.close()
-    sheet = TileSheet.around(PLACE, 200.0)
+    sheet = TileSheet.around(PLACE, EXTENT_M)
     expected = {
         (19, sheet.first_column + c, 2**19 - 1 - sheet.first_row - r)
         for c in range(sheet.columns)
@@ -137,14 +138,14 @@ def test_telemetry_is_off_by_what_it_states(flight: Path) -> None:
 
 
 def test_same_seed_writes_the_same_bytes(flight: Path, tmp_path: Path) -> None:
-    make_flight(2, tmp_path / "again", 200.0, PLAN)
+    make_flight(2, tmp_path / "again", EXTENT_M, PLAN)
     assert truth_of(tmp_path / "again")["sha256"] == truth_of(flight)["sha256"]
 
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("keep")
     with pytest.raises(DataError, match="not empty") as caught:
-        make_flight(2, tmp_path, 200.0, PLAN)
+        make_flight(2, tmp_path, EXTENT_M, PLAN)
     assert "--out" in str(caught.value)
     assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
 
@@ -152,7 +153,7 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
 def test_command_draws_and_refuses(tmp_path: Path) -> None:
     picture = tmp_path / "town.png"
     run = CliRunner().invoke(
-        scenes, ["town", "--seed", "1", "--size", "200", "--out", str(picture)]
+        scenes, ["town", "--seed", "1", "--style", "rural", "--size", "200", "--out", str(picture)]
     )
     assert run.exit_code == 0, run.output
     assert cv2.imread(str(picture)).shape == (200, 200, 3)
