@@ -22,6 +22,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 SOURCES = "a picture, a folder of pictures, a video, a camera index (0), or an RTSP URL"
 _SHORTFALL = 0.05  # share of the stated frames that a video may lack: the statement is a guess
 _NO_RATE_FPS = 30.0
+PICTURE_FPS = 1.0  # what pictures of a folder count as, for telemetry by time
 
 
 class FrameSource(Protocol):
@@ -76,15 +77,14 @@ class _Files:
 class Pictures(_Files):
     """One picture, or all pictures of a folder in the natural order of their names."""
 
-    def __init__(self, paths: tuple[Path, ...], name: str, fps: float = 1.0) -> None:
+    def __init__(self, paths: tuple[Path, ...], name: str) -> None:
         self.name = name
         self.count: int | None = len(paths)
         self._paths = paths
-        self._fps = fps
 
     def __iter__(self) -> Iterator[Frame]:
         for index, path in enumerate(self._paths):
-            yield Frame(read_image(path), index, index / self._fps, str(path), timed=False)
+            yield Frame(read_image(path), index, index / PICTURE_FPS, str(path), timed=False)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -99,7 +99,7 @@ class Video(_Files):
         stated = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) if self._capture.isOpened() else 0.0
         self.count: int | None = int(stated) if 0 < stated < 1e9 else None
         rate = self._capture.get(cv2.CAP_PROP_FPS) if self._capture.isOpened() else 0.0
-        self._fps = rate if 0 < rate < 1e4 else _NO_RATE_FPS
+        self.fps = rate if 0 < rate < 1e4 else _NO_RATE_FPS
         if not self._capture.isOpened():
             raise SourceError(
                 f"the video {path} cannot be read",
@@ -114,10 +114,10 @@ class Video(_Files):
             read, image = self._capture.read()
             if not read:
                 break
-            yield Frame(_rgb(image), index, index / self._fps, self.name)
+            yield Frame(_rgb(image), index, index / self.fps, self.name)
             index += 1
         stated = self.count or 0
-        if index == 0 or index < stated * (1 - _SHORTFALL) - 2:
+        if index == 0 or breaks_off(index, stated):
             raise SourceError(
                 f"the video {self.name} breaks off",
                 expected=f"{stated} frames" if stated else "at least one frame",
@@ -189,11 +189,16 @@ def _folder(path: Path) -> Pictures:
             found=f"{sum(1 for _ in path.iterdir())} other files",
             do="give the folder that the pictures lie in; folders inside it are not searched",
         )
-    return Pictures(tuple(sorted(found, key=_natural)), str(path))
+    return Pictures(tuple(sorted(found, key=natural)), str(path))
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """2.jpg before 10.jpg."""
+def breaks_off(frames: int, stated: int) -> bool:
+    """Whether a video of so many frames lacks more of those that it states than a guess may."""
+    return frames < stated * (1 - _SHORTFALL) - 2
+
+
+def natural(path: Path) -> list[tuple[int, str]]:
+    """The order of names in which 2.jpg comes before 10.jpg."""
     parts = re.split(r"(\d+)", path.name.lower())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 

@@ -13,13 +13,11 @@ import cv2
 from calibration.selection.coverage import even_parts
 from calibration.selection.request import ImageSource, SelectionRequest
 from edge.errors import SourceError, TelemetryError, UsageError
-from edge.frames import IMAGE_SUFFIXES, open_source
+from edge.frames import IMAGE_SUFFIXES, PICTURE_FPS, Video, natural, open_source
 from edge.telemetry import Telemetry
 from edge.tiles.identity import file_identity, folder_identity
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".m4v", ".ts", ".webm")
-_PICTURE_FPS = 1.0  # what edge.frames says of pictures; times of telemetry go by it
-_NO_RATE_FPS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ def list_sources(request: SelectionRequest) -> tuple[ListedSource, ...]:
 
 def picture_time_s(index: int) -> float:
     """The time that a picture of a folder counts as, for telemetry."""
-    return index / _PICTURE_FPS
+    return index / PICTURE_FPS
 
 
 def _files(source: ImageSource) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
@@ -114,8 +112,8 @@ def _files(source: ImageSource) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         alone = (source.path,)
         return (alone, ()) if source.path.suffix.lower() in IMAGE_SUFFIXES else ((), alone)
     names = [x for x in source.path.iterdir() if not x.name.startswith(".") and x.is_file()]
-    pictures = tuple(sorted((x for x in names if _is(x, IMAGE_SUFFIXES)), key=_natural))
-    videos = tuple(sorted((x for x in names if _is(x, VIDEO_SUFFIXES)), key=_natural))
+    pictures = tuple(sorted((x for x in names if _is(x, IMAGE_SUFFIXES)), key=natural))
+    videos = tuple(sorted((x for x in names if _is(x, VIDEO_SUFFIXES)), key=natural))
     if not pictures and not videos:
         suffixes = ", ".join((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
         raise SourceError(
@@ -129,17 +127,16 @@ def _files(source: ImageSource) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
 
 def _opened(path: Path) -> tuple[int, float]:
     """Number of frames and frames per second of a video."""
-    open_source(path).close()
-    capture = cv2.VideoCapture(str(path))
+    video = Video(path)
+    video.close()
+    if video.count is not None:
+        return video.count, video.fps
+    capture = cv2.VideoCapture(str(path))  # a container without an index: only counting tells
     try:
-        stated, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
-        fps = rate if 0 < rate < 1e4 else _NO_RATE_FPS
-        if 0 < stated < 1e9:
-            return int(stated), fps
-        count = 0  # a container without an index: only counting tells
+        count = 0
         while capture.grab():
             count += 1
-        return count, fps
+        return count, video.fps
     finally:
         capture.release()
 
@@ -180,9 +177,3 @@ def _identity(source: ImageSource, pictures: tuple[Path, ...], videos: tuple[Pat
 
 def _is(path: Path, suffixes: tuple[str, ...]) -> bool:
     return path.suffix.lower() in suffixes
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """2.jpg before 10.jpg."""
-    parts = re.split(r"(\d+)", path.name.lower())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -18,12 +18,11 @@ from calibration.selection.reasons import PoorImage
 from calibration.selection.request import SelectionRequest
 from calibration.selection.shot import Shot, month_in_path, shot_of
 from edge.errors import SourceError
-from edge.frames import read_image
+from edge.frames import breaks_off, read_image
 from edge.letterbox import Letterbox, letterbox
 from edge.types import Frame, Uint8
 
 SHARD = 32  # candidates; a kill costs at most so many
-_SHORTFALL = 0.05  # share of the stated frames that a video may lack, as in edge.frames
 
 
 class Shards(Protocol):
@@ -159,7 +158,7 @@ def frames_of(
     try:
         for index in range(video.count):
             if not capture.grab():
-                if index < video.count * (1 - _SHORTFALL) - 2:
+                if breaks_off(index, video.count):
                     yield index, None
                 return
             if index % video.stride or not wanted(index):
