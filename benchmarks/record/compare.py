@@ -7,10 +7,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from benchmarks.record.file import COMPLETE
 from benchmarks.record.frame_ages import all_latencies_ns
 from benchmarks.record.kinds import Difference, kind_differences, subject_differences
 from benchmarks.record.lines import (
+    COMPLETE,
+    MOST_OTHERS,
     AccuracyLine,
     Energy,
     FlownAccuracy,
@@ -29,7 +30,6 @@ from edge.errors import BenchmarkError
 SCENARIOS = "scenarios"  # what `--allow` calls a scenario that only one run has
 SAME_QUERIES = ("seed", "clicks", "hit_rate", "pairs_sha256")  # with others nothing can be paired
 REPEATABLE = 0.05  # of a median, that two runs of the same may differ by
-MOST_OTHERS = 0.05  # of the cores' time, that other programs and guests may take
 MEDIAN = 50.0
 ERROR_RATE = 0.05  # of finding a difference in any of all medians where there is none
 Worth = AccuracyLine | FlownAccuracy

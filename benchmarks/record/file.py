@@ -16,11 +16,18 @@ from types import TracebackType
 import msgspec
 
 from benchmarks.record.kinds import goes_on
-from benchmarks.record.lines import SCHEMA, CacheState, Line, MeasurementLine, RunLine, Scenario
+from benchmarks.record.lines import (
+    COMPLETE,
+    SCHEMA,
+    CacheState,
+    Line,
+    MeasurementLine,
+    RunLine,
+    Scenario,
+)
 from edge.errors import BenchmarkError, OutputError
 
 FILE_NAME = "bench.jsonl"
-COMPLETE = "complete"  # what `MeasurementLine.ended` says of one that ran to its end
 
 
 class _Head(msgspec.Struct):

@@ -25,6 +25,9 @@ from benchmarks.record.observed import (
 )
 
 SCHEMA = "tilefix-bench/1"
+MOST_OTHERS = 0.05  # of the cores' time: with more of it a latency is not this program's alone
+COMPLETE = "complete"  # what `MeasurementLine.ended` says of one that ran to its end
+MOST_HARNESS_US = 20.0  # of a query: beyond, the harness is part of what it measures
 
 
 class Scenario(str, Enum):
@@ -133,7 +136,7 @@ class MeasurementLine(msgspec.Struct, frozen=True, tag="measurement", tag_field=
     started_utc: str
     warmup_queries: int
     duration_s: float
-    ended: str  # "complete", "interrupted", or why: "device lost: ..."
+    ended: str  # COMPLETE, "interrupted", or why: "device lost: ..."
     latency: Series  # per query; per window for offline
     stages: tuple[Stage, ...]
     gpu: Series | Unknown  # by CUDA events

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.record.compare import MOST_OTHERS
 from benchmarks.record.lines import (
+    MOST_HARNESS_US,
+    MOST_OTHERS,
     FlownAccuracy,
     Heat,
     Memory,
@@ -19,7 +20,6 @@ from benchmarks.report.numbers import missed_share, ms
 from benchmarks.report.roofline_figure import graph_words
 from benchmarks.report.shown import Measured, ShownRun
 
-MOST_HARNESS_US = 20.0
 MOST_MISSED = 0.001  # of all frames: what the project promises
 MOST_GROWTH = 0.02  # of resident memory over a measurement
 ROUNDING = 1e-9

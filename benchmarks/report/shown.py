@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.record.frame_ages import all_latencies_ns, percentile_or_never_ms
 from benchmarks.record.lines import (
+    COMPLETE,
     AccuracyLine,
     CacheState,
     FlownAccuracy,
@@ -24,7 +25,6 @@ from benchmarks.record.percentiles import LEAST_COUNT, Summary, summary
 from benchmarks.record.runs import Run, read_runs
 from benchmarks.record.series import unpack
 
-COMPLETE = "complete"
 NAMELESS = "a machine without a name"
 NO_PRIOR = "none"  # of the pass that scenarios without alignment are worth as much as
 Worth = AccuracyLine | FlownAccuracy | Unknown | None

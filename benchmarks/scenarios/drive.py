@@ -9,11 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
+from benchmarks.record.lines import COMPLETE
 from benchmarks.scenarios.recorder import Recorder, Row
 from benchmarks.scenarios.rules import Rules
 from edge.errors import ExecutorError
 
-COMPLETE, INTERRUPTED, DEVICE_LOST = "complete", "interrupted", "device lost"
+INTERRUPTED, DEVICE_LOST = "interrupted", "device lost"
 Step = Callable[[int], Row]  # does the query of that number, and says what it took
 
 

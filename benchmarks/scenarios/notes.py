@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from benchmarks.record.lines import (
+    COMPLETE,
+    MOST_HARNESS_US,
+    MOST_OTHERS,
     Energy,
     Heat,
     MeasurementLine,
@@ -15,11 +18,7 @@ from benchmarks.record.lines import (
     Unknown,
 )
 from benchmarks.record.series import unpack
-from benchmarks.scenarios.drive import COMPLETE
 from benchmarks.scenarios.open_loop import jitter_ms
-from benchmarks.sensors.processor import MOST_OTHERS
-
-MOST_HARNESS_US = 20.0
 
 
 def notes(lines: Iterable[MeasurementLine]) -> list[str]:

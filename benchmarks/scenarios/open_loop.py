@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.record.frame_ages import pack_numbers
+from benchmarks.record.lines import COMPLETE
 from benchmarks.record.observed import Punctuality
 from benchmarks.record.percentiles import LEAST_COUNT
 from benchmarks.record.series import pack
 from benchmarks.scenarios.camera import ScheduledCamera
 from benchmarks.scenarios.closed_loop import split
-from benchmarks.scenarios.drive import COMPLETE, INTERRUPTED, Driven, lost
+from benchmarks.scenarios.drive import INTERRUPTED, Driven, lost
 from benchmarks.scenarios.flight_log import FlightLog
 from benchmarks.scenarios.flights import Shot
 from benchmarks.scenarios.recorder import ABSENT, START_DELAY, TOTAL, Recorder, Row, row

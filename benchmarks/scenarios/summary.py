@@ -16,6 +16,8 @@ from benchmarks.record.frame_ages import (
     percentile_or_never_ms,
 )
 from benchmarks.record.lines import (
+    COMPLETE,
+    MOST_OTHERS,
     AccuracyLine,
     FlownAccuracy,
     MeasurementLine,
@@ -27,9 +29,7 @@ from benchmarks.record.lines import (
 from benchmarks.record.percentiles import LEAST_COUNT, percentile_ms
 from benchmarks.record.runs import Run
 from benchmarks.record.series import unpack
-from benchmarks.scenarios.drive import COMPLETE
 from benchmarks.scenarios.notes import notes
-from benchmarks.sensors.processor import MOST_OTHERS
 
 LEAST_WIDTH = 132
 TOO_FEW, NEVER = "-", "never"

@@ -15,7 +15,6 @@ from pathlib import Path
 from benchmarks.record.observed import ProcessorTime, Unknown
 
 LEAST_S = 1.0  # 100 steps of the kernel's clock
-MOST_OTHERS = 0.05  # of the cores' time: with more of it a latency is not this program's alone
 # proc(5): user, nice, system, irq and softirq are work. A guest's time is within user's.
 BUSY = (0, 1, 2, 5, 6)
 STOLEN = 7
