@@ -6,6 +6,7 @@ disk has torn, or that was altered, does not fit its CRC and counts as not writt
 
 from __future__ import annotations
 
+import logging
 import os
 import zlib
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+log = logging.getLogger("tilefix.features")
 INDEX_NAME = "index.jsonl"
 
 
@@ -48,7 +50,10 @@ def parse_line(line: bytes) -> IndexEntry | None:
 
 
 def read_index(folder: Path) -> tuple[dict[str, IndexEntry], int]:
-    """All windows by id, later lines over earlier ones; and how many lines are broken."""
+    """All windows by id, later lines over earlier ones; and how many lines are broken.
+
+    These are told in the log: their windows count as not encoded, and nobody else would notice.
+    """
     try:
         data = (folder / INDEX_NAME).read_bytes()
     except FileNotFoundError:  # killed before the first window
@@ -60,6 +65,12 @@ def read_index(folder: Path) -> tuple[dict[str, IndexEntry], int]:
             broken += 1
         else:
             entries[entry.window_id] = entry
+    if broken:
+        log.warning(
+            "%s: broken lines: %d; their windows count as not encoded, until they are encoded again",
+            folder / INDEX_NAME,
+            broken,
+        )
     return entries, broken
 
 

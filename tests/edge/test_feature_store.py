@@ -127,6 +127,16 @@ def test_a_flipped_bit_in_the_index_loses_at_most_its_window(tmp_path_factory, a
             check(store.read(feature(number).window_id), number)
 
 
+def test_a_broken_line_of_the_index_is_told(tmp_path, caplog):
+    path = fill(tmp_path / "s", range(3))
+    assert len(reader(path)) == 3 and not caplog.records
+    lines = (path / "index.jsonl").read_bytes().splitlines(keepends=True)
+    (path / "index.jsonl").write_bytes(lines[0] + b"0" + lines[1] + lines[2])
+    assert len(reader(path)) == 2
+    (record,) = caplog.records
+    assert "index.jsonl: broken lines: 1;" in record.getMessage()
+
+
 @pytest.mark.parametrize("at", [0.1, 0.3, 0.5, 0.7, 0.95])
 def test_an_altered_header_is_refused(tmp_path, at):
     path = fill(tmp_path / "s", range(1)) / "header.json"
