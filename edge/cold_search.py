@@ -41,7 +41,7 @@ class ColdSearch:
     """Tries the hypotheses one after the other, over several windows if there are.
 
     For every hypothesis all windows are tried before the next one, since the likely hypotheses come
-    first. When all are through, `exhausted` is True; the next step begins another round, every
+    first. When all are through, `rounds` counts one more; the next step begins another round, every
     other one with yaws between those of the first.
     """
 
@@ -54,7 +54,6 @@ class ColdSearch:
         self._asked: tuple[tuple[str, ...], FramePose, tuple[int, int]] | None = None
         self.tried = 0  # attempts of this round
         self.rounds = 0  # rounds that ended without success
-        self.exhausted = False  # the last step ended a round
         self.doubts_yaw = False  # telemetry told a yaw, and a round with it was in vain
 
     def step(
@@ -94,7 +93,7 @@ class ColdSearch:
                 self._begin_round(pose, size, windows)
             trial = self._next_trial()
             if trial is None:
-                self._left, self.exhausted = None, True
+                self._left = None
                 self.rounds += 1
                 self.doubts_yaw = pose.yaw_deg is not None
                 return None
@@ -112,12 +111,12 @@ class ColdSearch:
     def restart(self) -> None:
         """Begin at the first hypothesis with the next step. A doubted yaw stays doubted."""
         self._left = None
-        self.tried, self.rounds, self.exhausted = 0, 0, False
+        self.tried, self.rounds = 0, 0
 
     def _begin_round(
         self, pose: FramePose, size_px: tuple[int, int], windows: tuple[ReferenceFeature, ...]
     ) -> None:
-        self.tried, self.exhausted, self._told = 0, False, None
+        self.tried, self._told = 0, None
         odd = self.rounds % 2 == 1
         if pose.yaw_deg is None or not self.doubts_yaw:
             self._left = _trials(pose, size_px, windows, shifted=odd)

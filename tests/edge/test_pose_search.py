@@ -104,10 +104,10 @@ def test_each_step_tries_one_and_all_are_tried_once():
     search = ColdSearch(oracle)
     for step in range(32):
         assert search.step(FRAME, window("a")) is None
-        assert search.tried == step + 1 and not search.exhausted
+        assert search.tried == step + 1 and search.rounds == 0
     assert len(set(oracle.asked)) == 32
     assert search.step(FRAME, window("a")) is None
-    assert search.exhausted and search.rounds == 1 and len(oracle.asked) == 32
+    assert search.rounds == 1 and len(oracle.asked) == 32
 
 
 def test_the_next_round_is_shifted_and_the_one_after_is_not():
@@ -190,7 +190,7 @@ def test_a_yaw_is_trusted_for_one_round_only():
     search = ColdSearch(turned)
     assert search.step(FRAME, metric_window(), TOLD) is None and not search.doubts_yaw
     assert search.step(FRAME, metric_window(), TOLD) is None  # the end of the round
-    assert search.exhausted and search.doubts_yaw and turned.asked == [100.0]
+    assert search.rounds == 1 and search.doubts_yaw and turned.asked == [100.0]
     found = [search.step(FRAME, metric_window(), TOLD) for _ in range(16)]
     assert "found" in found
 
@@ -205,7 +205,7 @@ def test_in_doubt_every_second_attempt_is_still_what_is_told():
     assert sorted(others) == [45.0 * k for k in range(8)]
     search.step(FRAME, metric_window(), TOLD)  # told once more
     search.step(FRAME, metric_window(), TOLD)
-    assert search.exhausted and search.rounds == 2
+    assert search.rounds == 2
     turned.asked.clear()
     search.step(FRAME, metric_window(), TOLD, attempts=16)
     assert sorted(turned.asked[1::2]) == [45.0 * k + 22.5 for k in range(8)]
