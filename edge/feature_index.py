@@ -67,7 +67,7 @@ def read_index(folder: Path) -> tuple[dict[str, IndexEntry], int]:
             entries[entry.window_id] = entry
     if broken:
         log.warning(
-            "%s: broken lines: %d; their windows count as not encoded, until they are encoded again",
+            "%s: broken lines: %d; their windows count as not encoded until they are so again",
             folder / INDEX_NAME,
             broken,
         )
