@@ -13,6 +13,7 @@ CPU by `dequantized`, and both bit for bit the same.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -84,3 +85,21 @@ def _up(values: Array) -> Array:
     rounded = values.astype(np.float16)
     low = rounded.astype(np.float32) < values
     return np.where(low, np.nextafter(rounded, np.float16(np.inf)), rounded)
+
+
+def judged_note(scores: Mapping[str, Any]) -> str | None:
+    """What a bundle's own judgement says against a store in INT8; None: that it holds.
+
+    Args:
+        scores: of its manifest; `tilefix calibrate --int8-features` writes the verdict there.
+    """
+    judged = scores.get("int8")
+    verdict = judged.get("int8_features") if isinstance(judged, Mapping) else None
+    if verdict == "held":
+        return None
+    if verdict is None:
+        return (
+            "nobody has judged what windows in INT8 cost this bundle: tilefix calibrate "
+            "--int8-features says it"
+        )
+    return f"of windows in INT8 this bundle's judgement says {verdict!r}: float16 costs nothing"

@@ -69,6 +69,7 @@ def encode(
     """
     from edge.bundle import Bundle, shipped_bundle_path
     from edge.encoding import BundleEncoder, EncodeCount, encode_windows
+    from edge.feature_quantization import judged_note
     from edge.feature_shard import begin_shard
     from edge.tiles.opening import open_map
     from edge.tiles.sharding import parse_shard
@@ -83,6 +84,9 @@ def encode(
     resume = _resume_command(shard)
     bundle = Bundle.open(bundle_path or shipped_bundle_path())
     check_run(bundle, executor, precision)
+    if features == "int8":
+        note = judged_note(bundle.manifest.scores)
+        tell([] if note is None else [note])
     opened = open_map(map_path)
     grid = opened.grid(bundle.manifest.window.gsd_m if gsd_m is None else gsd_m)
     places, total = _places(grid, bbox, bundle)

@@ -13,7 +13,7 @@ from edge.bundle import Bundle, shipped_bundle_path
 from edge.commands.tiles import tiles
 from edge.errors import FeatureStoreError
 from edge.feature_header import read_header
-from edge.feature_quantization import dequantized
+from edge.feature_quantization import dequantized, judged_note
 from edge.feature_store import FeatureStore
 from edge.localizer import Localizer
 from edge.scoring import iou
@@ -137,3 +137,26 @@ def test_a_store_keeps_the_type_that_it_was_begun_with(stores, tmp_path) -> None
     for name, value in small.read(first).tensors.items():
         assert copied[name].dtype == value.dtype
         np.testing.assert_array_equal(copied[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        ({}, "nobody has judged what windows in INT8 cost this bundle"),
+        ({"int8": "by hand"}, "tilefix calibrate --int8-features"),
+        ({"int8": {"outcome": "accepted"}}, "nobody has judged"),
+        ({"int8": {"int8_features": "costs too much"}}, "says 'costs too much'"),
+        ({"int8": {"int8_features": "undecided"}}, "says 'undecided': float16 costs nothing"),
+    ],
+)
+def test_what_speaks_against_a_store_in_int8(scores, words) -> None:
+    note = judged_note(scores)
+    assert note is not None and words in note
+    assert judged_note({"int8": {"int8_features": "held"}}) is None
+
+
+def test_the_command_tells_it_before_it_encodes(tmp_path) -> None:
+    outside = "0,0,1e-6,1e-6"  # nothing is there to encode
+    told = [encode(tmp_path / each, each, outside).stderr for each in ("int8", "float16")]
+    assert told[0].startswith("note: nobody has judged what windows in INT8 cost this bundle")
+    assert "INT8" not in told[1]
