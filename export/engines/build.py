@@ -24,6 +24,7 @@ from edge.engine_manifest import (
     write_engine,
 )
 from edge.errors import BundleError, OutputError
+from edge.executors.rtx_cache import CACHE_FILE
 from edge.machine import MIB, build_memory_bytes, meminfo_bytes
 from edge.precisions import TENSORRT_FORM
 from export.engines.child import WORKER, run_job
@@ -217,12 +218,12 @@ def write_built(
 
 
 def renewed(bundle: Bundle, engine: BuiltEngine, manifest: EngineManifest) -> BuiltEngine:
-    """Write an engine once more with another manifest of the same key.
+    """Write an engine once more with another manifest of the same key, and all that lies beside it.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    names = (ENGINE_FILE, TIMING_CACHE_FILE, PLUGIN_FILE)
+    names = (ENGINE_FILE, TIMING_CACHE_FILE, PLUGIN_FILE, CACHE_FILE)
     files = {name: engine.folder / name for name in names if (engine.folder / name).is_file()}
     folder = write_engine(engines_folder(bundle), manifest, files)
     return BuiltEngine(folder, manifest, engine.new)

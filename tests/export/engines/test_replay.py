@@ -115,6 +115,15 @@ def test_equal_boxes_end_the_warning(gpu, int8_bundle, target, tmp_path):
     assert int8_notes(int8_bundle) == ()
 
 
+def test_what_the_runtime_compiled_stays_beside_the_engine(gpu, int8_bundle):
+    _, engine = fake_built(int8_bundle)
+    (engine.folder / "runtime.cache").write_bytes(b"kernels of this device")
+    manifest = msgspec.structs.replace(engine.manifest, notes=("another",))
+    again = build.renewed(int8_bundle, engine, manifest)
+    assert read_engine(again.folder).notes == ("another",)
+    assert (again.folder / "runtime.cache").read_bytes() == b"kernels of this device"
+
+
 def with_record(bundle: Bundle, engine: BuiltEngine, record: BoxReplay) -> None:
     build.renewed(bundle, engine, msgspec.structs.replace(engine.manifest, replay=record))
 
