@@ -96,14 +96,14 @@ def test_stored_float16_features_give_the_boxes_of_both_branches_in_float32(bund
         for p in (encoder, localizer)
     ]
     exact = [in_float32(p, ("v", "u")) for p in (encoder, localizer)]
+    features = [e.run(["v", "u"], {"image": window.image}) for e in (plain[0], exact[0])]
     size = bundle.manifest.frame
     moved = []
     for frame in list(open_source(str(FLIGHT / "frames")))[:6]:
         fitted = letterbox(frame.image, size.width_px, size.height_px)
         xy = np.random.default_rng(frame.index).uniform(40, 440, (8, 2)).astype(np.float32)
         found = []
-        for encode, locate in (plain, exact):
-            v, u = encode.run(["v", "u"], {"image": window.image})
+        for (_, locate), (v, u) in zip((plain, exact), features, strict=True):
             fed = {"frame": fitted.image, "frame_affine": fitted.affine, "click_xy_px": xy}
             fed |= {"v": v, "u": u, "prior_xy_px": np.zeros((8, 2), np.float32)}
             fed["prior_inv_var"] = np.zeros(8, np.float32)
