@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 import torch
 from quick_weights import quick_random_weights
+from small_backbones import shallow_backbones
 from torch import nn
 
 from edge.errors import UsageError
@@ -35,8 +36,8 @@ CASES = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick_weights() -> Iterator[None]:
-    with quick_random_weights():
+def quick_models() -> Iterator[None]:
+    with quick_random_weights(), shallow_backbones():
         yield
 
 
