@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+
+import pyproj
+import pytest
 
 from edge.commands.tiles import INTERRUPTED
 from edge.errors import TilefixError
 
+POOL = "pool-0019"
 README = Path(__file__).resolve().parent.parent / "README.md"
 
 
@@ -25,3 +30,16 @@ def test_the_table_of_exit_codes_is_that_of_the_errors():
     assert all(re.search("[a-z]{4}", cause) for cause in stated.values())
     of_errors = {kind.exit_code for kind in kinds(TilefixError) if kind.__module__ == "edge.errors"}
     assert set(stated) == of_errors | {0, INTERRUPTED}
+
+
+def test_the_example_in_python_finds_the_pool(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    monkeypatch.chdir(README.parent / "edge" / "demo_data" / "flight")
+    exec(compile(example, "README.md", "exec"), {})
+    told = re.match(r"accepted \(([\d.]+), ([\d.]+)\) ", capsys.readouterr().out)
+    assert told is not None
+    (pool,) = [x for x in json.loads(Path("truth.json").read_text())["objects"] if x["id"] == POOL]
+    ellipsoid = pyproj.Geod(ellps="WGS84")
+    assert ellipsoid.inv(*map(float, told.groups()), *pool["lon_lat_deg"])[2] < 1.5
