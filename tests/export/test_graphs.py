@@ -1,6 +1,6 @@
 """The exported graphs against the torch model, and against the numpy reference.
 
-On the backbone that exports soonest: those with the usual one are in `test_bundle_weights.py`.
+On a small model that exports soon: graphs of the usual one are in `test_bundle_weights.py`.
 """
 
 from __future__ import annotations
@@ -11,30 +11,31 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from exported_once import settled_graphs
 
 from edge.errors import UsageError
-from export.graphs import LOCALIZER_OUTPUTS, export_graphs, export_precisions, torch_run
+from export.graphs import LOCALIZER_OUTPUTS, export_graphs, torch_run
 from export.type_report import report_types
-from training.models import build
+from tests.support.settled_lite import FRAME_PX, WINDOW_PX
 from training.models.lite import Lite
 
-FUSION = {"click_var": 0.02, "centre_var": 0.03, "floor_var_px2": 4.0}
+
+@pytest.fixture(scope="module")
+def settled(once) -> tuple[Lite, dict[str, Path]]:
+    return settled_graphs(once)
 
 
 @pytest.fixture(scope="module")
-def model() -> Lite:
-    torch.manual_seed(2)
-    model = build("lite", frame_px=64, window_px=128, backbone="xfeat", **FUSION).eval()
-    with torch.no_grad():  # a head that is not yet trained hides mistakes behind zeros
-        for parameter in model.head.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
-    return model
+def model(settled) -> Lite:
+    return settled[0]
 
 
 @pytest.fixture(scope="module")
-def precisions(model: Lite, tmp_path_factory) -> dict[str, dict[str, Path]]:
-    home = tmp_path_factory.mktemp("graphs")
-    return export_precisions(model, {"fp32": home / "fp32", "fp16": home / "fp16"})
+def precisions(settled) -> dict[str, dict[str, Path]]:
+    found: dict[str, dict[str, Path]] = {"fp32": {}, "fp16": {}}
+    for path in settled[1].values():
+        found[path.parent.name][path.stem] = path
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +49,15 @@ def session(path: Path) -> onnxruntime.InferenceSession:
 
 def inputs(graphs: dict[str, Path], count: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(count)
-    window = rng.integers(0, 255, (128, 128, 3), dtype=np.uint8)
+    window = rng.integers(0, 255, (WINDOW_PX, WINDOW_PX, 3), dtype=np.uint8)
     v, u = session(graphs["reference_encoder"]).run(None, {"image": window})
     return {
-        "frame": rng.integers(0, 255, (64, 64, 3), dtype=np.uint8),
-        "frame_affine": np.array([[0.1, 0, 0], [0, 0.1, 8]], np.float32),
+        "frame": rng.integers(0, 255, (FRAME_PX, FRAME_PX, 3), dtype=np.uint8),
+        "frame_affine": np.array([[0.2, 0, 0], [0, 0.2, 16]], np.float32),
         "click_xy_px": rng.uniform(0, 480, (count, 2)).astype(np.float32),
         "v": v,
         "u": u,
-        "prior_xy_px": rng.uniform(0, 128, (count, 2)).astype(np.float32),
+        "prior_xy_px": rng.uniform(0, WINDOW_PX, (count, 2)).astype(np.float32),
         "prior_inv_var": np.where(np.arange(count) % 2, 0.01, 0).astype(np.float32),
     }
 
@@ -66,7 +67,7 @@ def test_localizer_equals_torch_for_any_number_of_clicks(model, graphs, count) -
     fed = inputs(graphs, count)
     got = dict(zip(LOCALIZER_OUTPUTS, session(graphs["localizer"]).run(None, fed), strict=True))
     t = {k: torch.from_numpy(v) for k, v in fed.items()}
-    clicks = t["click_xy_px"] * 0.1 + torch.tensor([0.0, 8.0])
+    clicks = t["click_xy_px"] * 0.2 + torch.tensor([0.0, 16.0])
     with torch.no_grad():
         query_map = model.encode_query(t["frame"].permute(2, 0, 1)[None].float())[0]
         out = model.localize(
@@ -83,7 +84,7 @@ def test_localizer_equals_torch_for_any_number_of_clicks(model, graphs, count) -
 
 
 def test_encoder_equals_torch(model, graphs) -> None:
-    window = np.random.default_rng(0).integers(0, 255, (128, 128, 3), dtype=np.uint8)
+    window = np.random.default_rng(0).integers(0, 255, (WINDOW_PX, WINDOW_PX, 3), dtype=np.uint8)
     v, u = session(graphs["reference_encoder"]).run(None, {"image": window})
     with torch.no_grad():
         out = model.encode_reference(torch.from_numpy(window).permute(2, 0, 1)[None].float())
