@@ -126,13 +126,13 @@ def run(places: Path, name: str, *more: str) -> Result:
     return CliRunner().invoke(calibrate, words)
 
 
-LONG = ("detgeo", "attengeo", "trogeo")
+LONG = ("detgeo", "ocgnet", "attengeo", "trogeo")
 LITTLE = {"attengeo": 0.25, "trogeo": 0.05}  # attention: no graph has more of its work in INT8
 
 
 @pytest.mark.parametrize(
     "name",
-    ["ocgnet", "mogeo", *(pytest.param(each, marks=pytest.mark.full_size) for each in LONG)],
+    ["mogeo", *(pytest.param(each, marks=pytest.mark.full_size) for each in LONG)],
 )
 def test_a_whole_calibration(name: str, once, places, quick) -> None:
     plain = bundle_of(name, once, places / name)
@@ -195,13 +195,13 @@ def test_features_that_cannot_be_int8_are_refused_before_any_work(once, places) 
 
 
 def test_a_model_without_a_convolution_for_int8_says_so(once, places) -> None:
-    """TROGeo, as if the policy refused its last convolutions too."""
-    bundle = bundle_of("trogeo", once, places / "attention")
+    """MOGeo, as if the policy refused its convolutions."""
+    bundle = bundle_of("mogeo", once, places / "attention")
     graphs = FloatGraphs(open_float(bundle.path))
     for kind in (ENCODER, LOCALIZER):
         found = graphs.sorted[kind]
         refused = tuple((each, "made here") for each in found.eligible)
         graphs.sorted[kind] = type(found)((), (*found.refused, *refused), found.other_macs)
-    with pytest.raises(CalibrationError, match="nothing of the bundle small-trogeo") as caught:
+    with pytest.raises(CalibrationError, match="nothing of the bundle small-mogeo") as caught:
         _ = graphs.observed
     assert "stay float16 by policy" in caught.value.found
