@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -23,12 +25,12 @@ def call(*words, catch=False):
     return result
 
 
-@pytest.fixture
-def ortho(tmp_path):
+@pytest.fixture(scope="module")
+def made_ortho(tmp_path_factory):
     rasterio = pytest.importorskip("rasterio", reason="the extra geo is not installed")
     noise = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
     image = cv2.resize(noise, (1600, 1200), interpolation=cv2.INTER_CUBIC)
-    path = tmp_path / "ortho.tif"
+    path = tmp_path_factory.mktemp("made") / "ortho.tif"
     options = {"driver": "GTiff", "count": 3, "height": 1200, "width": 1600, "dtype": "uint8"}
     with rasterio.open(
         path, "w", crs="EPSG:32632", transform=rasterio.Affine(*UTM), **options
@@ -38,9 +40,15 @@ def ortho(tmp_path):
 
 
 @pytest.fixture
-def town(ortho, tmp_path):
-    out = tmp_path / "town.mbtiles"
-    call("tiles", "import", ortho, "--out", out, "--imagery-ce90-m", 4.5)
+def ortho(made_ortho, tmp_path):
+    return Path(shutil.copy(made_ortho, tmp_path))
+
+
+@pytest.fixture(scope="module")
+def town(made_ortho, tmp_path_factory):
+    """Only to be read."""
+    out = tmp_path_factory.mktemp("town") / "town.mbtiles"
+    call("tiles", "import", made_ortho, "--out", out, "--imagery-ce90-m", 4.5)
     return out
 
 

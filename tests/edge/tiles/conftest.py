@@ -101,7 +101,8 @@ def paint_fixture():
 
 @pytest.fixture(name="tile_png", scope="session")
 def tile_png_fixture():
-    return tile_png
+    """`tile_png(key, alpha)`; plain ones are made once."""
+    return lambda key, alpha=None: plain_png(key) if alpha is None else tile_png(key, alpha)
 
 
 @pytest.fixture

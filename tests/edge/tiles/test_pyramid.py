@@ -24,7 +24,7 @@ BLOCK = [(ZOOM, x, y) for x in range(2000, 2006) for y in range(1300, 1305)]
 def expected(paint, keys, left, top, width, height, zoom=ZOOM):
     """The window pixel by pixel, straight from the definition."""
     world = 256 * 2**zoom
-    y, x = np.mgrid[top : top + height, left : left + width]
+    y, x = np.ogrid[top : top + height, left : left + width]
     x = x % world
     have = {(column, row) for z, column, row in keys if z == zoom}
     valid = np.zeros((height, width), bool)
@@ -149,9 +149,9 @@ def test_a_broken_tile_is_masked_and_logged_once(write_map, paint, tile_png, cap
     grid = tile_map.at_zoom(ZOOM)
     keys = [key for key in BLOCK if key != bad]
     with caplog.at_level(logging.WARNING, logger="tilefix.tiles"):
-        check(grid, paint, keys, 2001 * 256, 1301 * 256)
+        check(grid, paint, keys, 2001 * 256, 1301 * 256, 600, 600)
         tile_map.cache.clear()
-        check(grid, paint, keys, 2001 * 256 + 9, 1301 * 256)
+        check(grid, paint, keys, 2001 * 256 + 9, 1301 * 256, 600, 600)
     assert tile_map.broken == {bad}
     assert [r.getMessage().count("x2002 y1302 does not decode") for r in caplog.records] == [1]
 
