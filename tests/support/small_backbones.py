@@ -12,7 +12,7 @@ import torch
 from quick_weights import quick_random_weights
 from torch import nn
 
-from training.models import build, darknet
+from training.models import build, darknet, trogeo
 from training.models.darknet import Kind, Layer
 from training.vision_ops import import_torchvision
 
@@ -28,17 +28,23 @@ OPTIONS = {"window_px": 256, "frame_hw_px": (64, 128)}
 
 
 @contextlib.contextmanager
-def shallow_backbones() -> Iterator[None]:
-    """Build Darknet, ResNet, Swin and ConvNeXts with few blocks, names and strides as usual."""
+def shallow_backbones(trogeo_width: int = 768) -> Iterator[None]:
+    """Build Darknet, ResNet, Swin and ConvNeXts with few blocks, names and strides as usual.
+
+    Args:
+        trogeo_width: channels of TROGeo behind its Swin; none of its options says so.
+    """
     vision = import_torchvision()
     import timm
 
     def resnet18(weights: None) -> nn.Module:
         return vision.models.resnet.ResNet(vision.models.resnet.BasicBlock, [1, 1, 1, 1])
 
+    heads = [trogeo_width // stage for stage in (256, 128, 64, 32)]
+
     def swin_s(weights: None) -> nn.Module:
         return vision.models.swin_transformer.SwinTransformer(
-            [4, 4], 96, [2, 1, 1, 1], [3, 6, 12, 24], [7, 7], stochastic_depth_prob=0.0
+            [4, 4], trogeo_width // 8, [2, 1, 1, 1], heads, [7, 7], stochastic_depth_prob=0.0
         )
 
     def convnext_tiny(weights: None) -> nn.Module:
@@ -57,6 +63,7 @@ def shallow_backbones() -> Iterator[None]:
         patch.setattr(darknet, "LAYERS", LAYERS)
         patch.setattr(vision.models, "resnet18", resnet18)
         patch.setattr(vision.models, "swin_s", swin_s)
+        patch.setattr(trogeo, "CHANNELS", trogeo_width)
         patch.setattr(vision.models, "convnext_tiny", convnext_tiny)
         patch.setattr(timm, "create_model", shallow)
         yield
