@@ -215,6 +215,9 @@ def test_rivals_are_compared(host_kernels, as_if_on_a_gpu):
 
 def test_all_parts_run_in_order(host_plugin, as_if_on_a_gpu, monkeypatch, tmp_path):
     t, lines, _ = trial(1000.0)
+    for size in ("FULL", "LITE"):  # smaller still: what they answer is not looked at
+        monkeypatch.setattr(tile_attention_trial, size, (8, 8, (2, 2)))
+    monkeypatch.setattr(tile_attention_trial, "CACHE_BYTES", 128.0)
     monkeypatch.setattr(gpu_acceptance, "copy_gb_per_s", lambda: 3000.0)
     monkeypatch.setattr(gpu_acceptance, "time_model", lambda *a: ({"ms": 1.0}, []))
     monkeypatch.setattr(gpu_acceptance.shutil, "which", lambda tool: None)

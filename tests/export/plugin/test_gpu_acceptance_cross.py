@@ -102,7 +102,10 @@ def test_the_rivals_compile_to_one_graph(as_if_on_a_gpu):
 
 def test_models_are_timed_with_both_attentions(host_kernels, host_cross, monkeypatch):
     """Their own, then CrossAttention in its place: and only where there is an attention."""
-    small = {"ocgnet": {"window_px": 256}, "lite": {"window_px": 256}}
+    small: dict[str, dict[str, object]] = {
+        "ocgnet": {"window_px": 256, "frame_hw_px": (64, 128)},
+        "lite": {"window_px": 128, "frame_px": 64, "backbone": "xfeat"},
+    }
     real = model_trial.halves_of
     monkeypatch.setattr(
         model_trial,
