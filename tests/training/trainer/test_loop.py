@@ -1,5 +1,7 @@
 import math
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -88,11 +90,12 @@ def test_parts_of_a_batch_add_up_to_it(tmp_path) -> None:
 
 def test_the_loss_falls_and_the_best_validation_is_kept(tmp_path) -> None:
     lines: list[dict] = []
-    train(task(), tiny_recipe(epochs="epochs = 30"), tmp_path, report=lines.append)
+    recipe = tiny_recipe(epochs="epochs = 18", save_every_s="save_every_s = 60.0")
+    train(task(), recipe, tmp_path, report=lines.append)
     losses = [x["loss"] for x in lines if "loss" in x]
     assert losses[-1] < 0.7 * losses[0], losses
     epochs = [x for x in lines if "epoch" in x]
-    assert len(epochs) == 30
+    assert len(epochs) == 18
     best = max(x["acc@0.5"] for x in epochs)
     from safetensors import safe_open
 
@@ -239,20 +242,25 @@ def test_reading_in_threads_changes_nothing() -> None:
 def test_a_process_that_is_killed_goes_on_to_the_same_weights(tmp_path) -> None:
     """SIGKILL, twice, wherever it hits: nothing is told to the process."""
     script = Path(__file__).resolve().parents[2] / "support" / "killable_run.py"
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as starter:
+        assert starter.stdin is not None and starter.stdout is not None
 
-    def start(out: Path) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, str(script), str(out)], stdout=subprocess.PIPE, text=True
-        )
+        def end_of_a_run(out: Path, kill_after_steps: int | None = None) -> str:
+            print(out, file=starter.stdin, flush=True)
+            process = int(starter.stdout.readline())
+            for done, line in enumerate(starter.stdout, 1):
+                if line.startswith("ended"):
+                    return line.strip()
+                if done == kill_after_steps:
+                    os.kill(process, signal.SIGKILL)
+            return "nothing more was said"
 
-    assert start(tmp_path / "whole").wait(timeout=120) == 0
-    for lines in (5, 21):
-        process = start(tmp_path / "cut")
-        for _ in range(lines):
-            assert process.stdout is not None and process.stdout.readline()
-        process.kill()
-        process.wait()
-    assert start(tmp_path / "cut").wait(timeout=120) == 0
+        assert end_of_a_run(tmp_path / "whole") == "ended 0"
+        for steps in (5, 21):
+            assert end_of_a_run(tmp_path / "cut", kill_after_steps=steps) == "ended -9"
+        assert end_of_a_run(tmp_path / "cut") == "ended 0"
     for name in ("last", "best"):
         whole, cut = (load_file(tmp_path / run / f"{name}.safetensors") for run in ("whole", "cut"))
         assert equal(whole, cut)

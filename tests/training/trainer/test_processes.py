@@ -12,17 +12,20 @@ import torch
 SUPPORT = Path(__file__).resolve().parents[2] / "support"
 
 
-def torchrun(*command: str) -> subprocess.CompletedProcess[str]:
-    start = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SUPPORT)}
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+def python(*command: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = (sys.executable, *command)
     return subprocess.run(
-        [*start, *command], env=env, capture_output=True, text=True, timeout=300, check=False
+        command, env=env, capture_output=True, text=True, timeout=300, check=False
     )
 
 
 @pytest.mark.parametrize("accumulate", ["2"])
 def test_two_processes_end_with_equal_parameters(accumulate: str, tmp_path) -> None:
-    done = torchrun(str(SUPPORT / "two_processes.py"), str(tmp_path), accumulate)
+    done = python(str(SUPPORT / "two_processes.py"), str(tmp_path), accumulate)
     assert done.returncode == 0, done.stderr[-3000:]
     a, b = (torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1))
     assert a["losses"] != b["losses"], "each sees samples of its own"
@@ -36,7 +39,8 @@ def test_two_processes_end_with_equal_parameters(accumulate: str, tmp_path) -> N
 @pytest.mark.slow
 def test_torchrun_with_two_processes(small_folder, tmp_path) -> None:
     folder = str(small_folder.path)
-    done = torchrun(
+    done = python(
+        *TORCHRUN,
         *("-m", "training", "lite", "--train-backbone", "--full-precision", "--epochs", "1"),
         *("--data", folder, "--val", folder, "--batch", "4", "--window-px", "128"),
         *("--out", str(tmp_path / "run")),
