@@ -46,7 +46,10 @@ FRAMES, WINDOWS = 32, 16
 # --- batch norm ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["lite", "detgeo", "ocgnet", "mogeo", "attengeo"])
+@pytest.mark.parametrize(
+    "name",
+    ["lite", pytest.param("detgeo", marks=pytest.mark.full_size), "ocgnet", "mogeo", "attengeo"],
+)
 def test_no_batch_norm_is_left_in_what_is_quantised(name: str, once) -> None:
     """TROGeo has none. MOGeo adds weights of its gate behind a convolution by made weights."""
     if name == "lite":

@@ -11,16 +11,17 @@ import onnxruntime
 import pytest
 import torch
 from exported_once import small_published
+from small_backbones import small_model
 from torch import nn
 
 from calibration.quantization.convolutions import carried_over
-from calibration.quantization.policy import sort_convolutions, tensors_to_observe
+from calibration.quantization.policy import Sorted, sort_convolutions, tensors_to_observe
 from calibration.quantization.qdq import Form, quantize_graph
 from edge.bundle import ENCODER, LOCALIZER
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
 from edge.scoring import iou
 from export.graph_signature import LOCALIZER_OUTPUTS
-from export.graphs import torch_run
+from export.graphs import graph_modules, torch_run
 from export.model_taps import taps_of
 from export.type_report import report_types
 from tests.support.quick_ranges import quick_ranges
@@ -33,6 +34,12 @@ JOINT = {
     "detgeo_ported": {"iterations": 1, "mhsam": True},
     "detgeo_ported, mhsam alone": {"cvcam": False, "mhsam": True},
 }
+# DetGeo's ways are OCGNet's too; TROGeo has twice as many nodes as any other.
+LONG = ("detgeo", "trogeo", "detgeo_ported")
+NAMES = [
+    pytest.param(name, marks=pytest.mark.full_size) if name in LONG else name
+    for name in (*COSINE, *JOINT)
+]
 pytestmark = pytest.mark.slow
 INV_VAR = np.float32([0, 0, 1 / 9, 1 / 400, 0])
 
@@ -47,7 +54,7 @@ class Exported:
         return onnx.load(str(self.paths[precision, kind]))
 
 
-@pytest.fixture(scope="module", params=[*COSINE, *JOINT])
+@pytest.fixture(scope="module", params=NAMES)
 def exported(request: pytest.FixtureRequest, once) -> Exported:
     name = request.param
     return Exported(name, *small_published(once, name.split(",")[0], **{**COSINE, **JOINT}[name]))
@@ -193,6 +200,18 @@ def test_taps_have_the_same_names_and_nearly_the_same_values(exported, single) -
                 assert apart < bound * scale, (precision, name)
 
 
+@pytest.mark.parametrize("name", LONG)
+def test_taps_of_torch_have_the_names_of_the_graphs(name) -> None:
+    """Without an export, which is long for these."""
+    model = small_model(name)
+    for graph in graph_modules(model).values():
+        fed = dict(zip(graph.inputs, graph.example, strict=True))
+        outputs, taps = torch_run(model, fed)
+        assert list(outputs) == list(graph.outputs)
+        assert list(taps) == [tap.value for tap in taps_of(model) if tap.graph == graph.kind]
+        assert len(taps) >= 4
+
+
 # Of all multiply-accumulates of both graphs, what the policy lets run in INT8. What follows the
 # meeting of the views stays float16: most of the joint models.
 INT8_SHARE = {
@@ -205,18 +224,36 @@ INT8_SHARE = {
 }
 
 
-@pytest.mark.parametrize("form", list(Form))
-def test_both_int8_forms_lie_near_float32(exported, single, half, form, tmp_path) -> None:
-    """Every model goes through; ranges are those of this very input."""
-    shares = []
+@dataclass(frozen=True, slots=True)
+class SortedGraph:
+    """What the policy says of a float32 graph, and ranges of what it would quantise."""
+
+    plain: onnx.ModelProto
+    convolutions: Sorted
+    amax: dict[str, float]
+
+
+@pytest.fixture(scope="module")
+def sorted_graphs(exported, single) -> dict[str, SortedGraph]:
+    found = {}
     for kind in (ENCODER, LOCALIZER):
         plain = exported.loaded("fp32", kind)
-        found = sort_convolutions(plain)
+        convolutions = sort_convolutions(plain)
+        names = tensors_to_observe(convolutions.eligible)
+        amax = quick_ranges(plain, names, single) if names else {}
+        found[kind] = SortedGraph(plain, convolutions, amax)
+    return found
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_both_int8_forms_lie_near_float32(exported, single, sorted_graphs, form, tmp_path) -> None:
+    """Every model goes through; ranges are those of this very input."""
+    shares = []
+    for kind, sorts in sorted_graphs.items():
+        plain, found, amax = sorts.plain, sorts.convolutions, sorts.amax
         if not found.eligible:
             assert exported.name == "trogeo", kind
             continue
-        names = tensors_to_observe(found.eligible)
-        amax = quick_ranges(plain, names, single)
         model = plain
         if form is Form.TENSORRT:
             model = exported.loaded("fp16", kind)
