@@ -6,6 +6,22 @@ import math
 from typing import Any
 
 import click
+from click.types import FloatParamType
+
+
+class AnyFinite(FloatParamType):
+    """A number without nan and infinity; its range, if it has one, is the caller's to check.
+
+    A `click.FloatRange` without bounds shows `x<=None` in the help.
+    """
+
+    name = "finite number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number; a usage error where it is none that can be counted with."""
+        return _finite(self, super().convert(value, param, ctx), param, ctx)
 
 
 class Finite(click.FloatRange):
@@ -17,7 +33,12 @@ class Finite(click.FloatRange):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """The number; a usage error where it is none that can be counted with."""
-        found: float = super().convert(value, param, ctx)
-        if not math.isfinite(found):
-            self.fail(f"{value} is not a finite number.", param, ctx)
-        return found
+        return _finite(self, super().convert(value, param, ctx), param, ctx)
+
+
+def _finite(
+    kind: FloatParamType, found: float, param: click.Parameter | None, ctx: click.Context | None
+) -> float:
+    if not math.isfinite(found):
+        kind.fail(f"{found} is not a finite number.", param, ctx)
+    return found

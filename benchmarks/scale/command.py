@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmarks.finite import Finite
+from benchmarks.finite import AnyFinite, Finite
 
 if TYPE_CHECKING:
     from benchmarks.scale.text import ScaleReport
@@ -30,11 +30,16 @@ SIGMAS_M = (5.0, 20.0, 100.0, 500.0)
 @click.option("--tiles", "map_path", type=ANY_PATH, help="Map to sample; default: the demo's.")
 @click.option("--sample", type=click.IntRange(1), default=8, show_default=True, help="Windows.")
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
-@click.option("--gsd-m", type=Finite(), help="Metres per pixel; default: that of the bundle.")
+@click.option(
+    "--gsd-m",
+    type=AnyFinite(),
+    help="Metres per pixel, more than 0; default: that of the bundle.",
+)
 @click.option(
     "--latitude",
-    type=Finite(),
-    help="Of the area, degrees: counts in pixels of the nearest zoom of a tile map there.",
+    type=AnyFinite(),
+    help="Of the area, degrees from -85 to 85: counts in pixels of the nearest zoom of a tile map "
+    "there.",
 )
 @click.option(
     "--devices",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import click
 import pytest
 from click.testing import CliRunner
 
 from benchmarks.command import bench
-from benchmarks.finite import Finite
+from benchmarks.finite import AnyFinite, Finite
 from benchmarks.scale.command import scale
 
 NUMBERS = [
@@ -41,4 +39,14 @@ def test_finite_numbers_pass_and_bounds_hold():
     for value in ("0", "1.5", "x"):
         with pytest.raises(click.BadParameter):
             wanted.convert(value, None, None)
-    assert math.isfinite(Finite().convert("-3e8", None, None))
+    assert AnyFinite().convert("-3e8", None, None) == -3e8
+    with pytest.raises(click.BadParameter):
+        AnyFinite().convert("x", None, None)
+
+
+def test_the_help_shows_ranges_and_none_that_is_none():
+    said = [CliRunner().invoke(command, ["--help"]).output for command in (bench, scale)]
+    measuring, scaling = (" ".join(text.split()) for text in said)
+    assert "None" not in measuring and "x>0]" in measuring
+    assert "None" not in scaling and "0<x<=1]" in scaling
+    assert "Metres per pixel, more than 0;" in scaling and "degrees from -85 to 85:" in scaling

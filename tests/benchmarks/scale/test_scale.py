@@ -187,10 +187,20 @@ def test_no_device(text):
     assert given_device("a = b=3".replace(" = b", "")) == Device("a", 3.0, False)
 
 
-@pytest.mark.parametrize("words", [("--gsd-m", 0), ("--area", "big"), ("--latitude", 89)])
-def test_slips(town, tiny_bundle, words):
-    with pytest.raises(UsageError):
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--gsd-m", 0), "a positive number of metres per pixel"),
+        (("--gsd-m", -1), "a positive number of metres per pixel"),
+        (("--area", "big"), "WIDTHxHEIGHT in kilometres, such as 10x10, or country:NAME_KM2"),
+        (("--latitude", 85.1), "degrees from -85 to 85"),
+        (("--latitude", -89), "degrees from -85 to 85"),
+    ],
+)
+def test_slips(town, tiny_bundle, words, expected):
+    with pytest.raises(UsageError) as caught:
         call("--bundle", tiny_bundle.path, "--tiles", town, "--sample", 1, *words)
+    assert caught.value.expected == expected
 
 
 def test_a_place_that_cannot_be_written(town, tiny_bundle, tmp_path):
