@@ -50,7 +50,7 @@ font-weight:650}
 transparent 10px 20px)}.guess td.l{font-style:normal}
 .run{margin-top:40px;border-top:2px solid var(--line)}.run>summary{font-size:20px;padding:16px 0;
 color:var(--ink)}.run h2{font-size:18px;margin-top:28px}
-.tile b{font-size:26px;white-space:nowrap}
+.tile b{font-size:26px;overflow-wrap:anywhere}
 th,td{padding:6px 8px}td.marks{white-space:normal;font-weight:650}th{vertical-align:bottom}
 .roof{display:grid;gap:16px;grid-template-columns:minmax(0,5fr) minmax(0,7fr);align-items:start}
 .roof th{white-space:normal}.roof .panel{min-width:0}

@@ -27,6 +27,10 @@ BROWSER = "not an origin"  # who asks where no page does
 MEASURE = (
     "<script>document.title=document.documentElement.scrollWidth+' of '+innerWidth</script></body>"
 )
+WIDER = (
+    "<script>const all=[...document.querySelectorAll('.tile b')];document.title="
+    "all.filter(e=>e.scrollWidth>e.clientWidth).length+' of '+all.length</script></body>"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +73,25 @@ def visit(page: Path, folder: Path, width_px: int = 1400) -> Visit:
     return Visit(tuple(console), _requests(log.read_text()), title[1] if title else "")
 
 
-def measured(page: Path) -> Path:
-    """A copy of a page with a script that tells its widths, which the page itself would not run."""
+def measured(page: Path, script: str = MEASURE) -> Path:
+    """A copy of a page with a script that tells its widths, which the page itself would not run.
+
+    Args:
+        page: an HTML file.
+        script: MEASURE tells the widths, WIDER how many numbers on top are wider than their tile.
+    """
     text = page.read_text(encoding="utf-8")
-    text = re.sub(r"<meta http-equiv=[^>]*>", "", text).replace("</body>", MEASURE)
+    text = re.sub(r"<meta http-equiv=[^>]*>", "", text).replace("</body>", script)
     copy = page.with_name(f"measured-{page.name}")
     copy.write_text(text, encoding="utf-8")
     return copy
 
 
 def widths(seen: Visit) -> tuple[int, int]:
-    """How wide the content of a measured page became, and how wide the window was; pixels."""
+    """How wide the content of a measured page became, and how wide the window was; pixels.
+
+    Of a page measured with WIDER: how many numbers are wider than their tile, and of how many.
+    """
     content, _, window = seen.title.partition(" of ")
     return int(content), int(window)
 
