@@ -20,7 +20,7 @@ RECIPE = with_values(
     {
         "run.epochs": 2,
         "run.batch": 4,
-        "run.save_every_s": 0.0,
+        "run.save_every_s": 60.0,
         "run.precision": "float32",
         "schedule.warmup_steps": 1,
         "lite.window_px": 128,
@@ -57,9 +57,10 @@ def test_resumed_run_ends_with_the_same_weights(samples: Collection, tmp_path) -
         if line.get("epoch") == 1:
             raise KilledError
 
+    each_step = {"run.save_every_s": 0.0}
     with pytest.raises(KilledError):
-        run(fresh(), samples, tmp_path / "cut", report=kill)
-    run(fresh(), samples, tmp_path / "cut")
+        run(fresh(), samples, tmp_path / "cut", each_step, kill)
+    run(fresh(), samples, tmp_path / "cut", each_step)
     whole, cut = (
         load_weights(tmp_path / n / "last.safetensors")[0].state_dict() for n in ("whole", "cut")
     )
