@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
-from published_files import published, save_as_authors_do
+from published_files import light, published, save_as_authors_do
+from small_backbones import shallow_backbones
 
 from edge.cli import tilefix
 from edge.errors import TilefixError, UsageError
 from training.checkpoints.weights import load_weights
+from training.models import build
 from training.vision_ops import import_torchvision
 
 
@@ -26,28 +30,51 @@ def call(*arguments: object) -> str:
 def folder(tmp_path_factory) -> Path:
     path: Path = tmp_path_factory.mktemp("import")
     save_as_authors_do(path / "ckpt2.pth.tar", published("ocgnet"))
-    torch.save(import_torchvision().models.resnet18().state_dict(), path / "resnet18.pth")
     return path
 
 
-def test_whole_checkpoint_then_a_backbone_into_it(folder):
+@pytest.fixture(
+    params=[shallow_backbones, pytest.param(contextlib.nullcontext, marks=pytest.mark.full_size)]
+)
+def whole(request: pytest.FixtureRequest) -> Iterator[bool]:
+    """Whether the model has its published backbones: an import writes all of it three times."""
+    with request.param():
+        yield request.param is contextlib.nullcontext
+
+
+def shallow_tensors() -> dict[str, torch.Tensor]:
+    """Those of an OCGNet as it is built now, each of a value of its own."""
+    state = build("ocgnet").state_dict()
+    return {
+        name: torch.tensor(index) if "num_batches" in name else light(value.shape, 1 + index / 1000)
+        for index, (name, value) in enumerate(state.items())
+    }
+
+
+def test_whole_checkpoint_then_a_backbone_into_it(whole, tmp_path):
+    folder = tmp_path
+    tensors = published("ocgnet") if whole else shallow_tensors()
+    save_as_authors_do(folder / "ckpt2.pth.tar", tensors)
+    torch.save(
+        import_torchvision().models.resnet18(weights=None).state_dict(), folder / "resnet18.pth"
+    )
     out, second = folder / "ocgnet.safetensors", folder / "second.safetensors"
     text = call(
         folder / "ckpt2.pth.tar", "--model", "ocgnet", "--out", out, "--option", "sigma=0.075"
     )
+    model, record = load_weights(out)
     for part in (
-        "ocgnet, 67,320,545 parameters",
+        f"ocgnet, {sum(p.numel() for p in model.parameters()):,} parameters",
         "ckpt2.pth.tar: the whole model (epoch 24, validation_acc_0.5 0.5766)",
-        "left out: 66 tensors of Darknet layers 80 to 82 and 91 to 106",
         "sigma 0.075 of the diagonal",
     ):
         assert part in text
-    model, record = load_weights(out)
+    left_out = "left out: 66 tensors of Darknet layers 80 to 82 and 91 to 106"
+    assert ("ocgnet, 67,320,545 parameters" in text, left_out in text) == (whole, whole)
     assert model.options.sigma == 0.075
     assert record["imported"][0]["file"] == "ckpt2.pth.tar"
     assert len(record["imported"][0]["sha256"]) == 64
     own = model.state_dict()
-    tensors = published("ocgnet")
     assert all(torch.equal(v, tensors[k].expand(v.shape)) for k, v in own.items())
 
     with pytest.raises(TilefixError, match="is not a checkpoint of detgeo"):
