@@ -122,16 +122,19 @@ def vote_similarity(source: Float64, target: Float64) -> Similarity | None:
 
 
 def _places(displacement: Float64) -> list[NDArray[np.intp]]:
-    """Matches of similar displacement: the fullest 2 x 2 blocks of a coarse histogram."""
-    cell = np.floor(displacement / VOTE_CELL_PX).astype(np.intp)
+    """Matches of similar displacement: the fullest 2 x 2 blocks of a coarse histogram.
+
+    Only blocks with a match are looked at: displacements may lie any distance apart.
+    """
+    cell = np.floor(displacement / VOTE_CELL_PX).astype(np.int64)
     cell -= cell.min(axis=0) - 1
-    columns, rows = (int(n) + 2 for n in cell.max(axis=0))
-    votes = np.zeros((rows, columns), np.intp)
-    np.add.at(votes, (cell[:, 1], cell[:, 0]), 1)
-    blocks = votes[:-1, :-1] + votes[1:, :-1] + votes[:-1, 1:] + votes[1:, 1:]
+    columns = int(cell[:, 0].max()) + 2
+    flat = cell[:, 1] * columns + cell[:, 0]  # a block is named by its first cell, row by row
+    corners = np.concatenate([flat - columns - 1, flat - columns, flat - 1, flat])
+    blocks, votes = np.unique(corners, return_counts=True)
     places = []
-    for flat in np.argsort(-blocks, axis=None, kind="stable")[:VOTE_PLACES]:
-        row, column = divmod(int(flat), blocks.shape[1])
+    for block in blocks[np.argsort(-votes, kind="stable")[:VOTE_PLACES]]:
+        row, column = divmod(int(block), columns)
         inside = (cell[:, 1] - row) * (cell[:, 1] - row - 1) == 0
         inside &= (cell[:, 0] - column) * (cell[:, 0] - column - 1) == 0
         places.append(np.flatnonzero(inside))

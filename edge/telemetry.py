@@ -26,6 +26,8 @@ SCHEMA = Schema(
     example="frame,lon,lat,sigma_m,yaw_deg,gsd_m / 0,16.92,52.41,20,37.5,0.08",
     optional=True,
 )
+MOST_SIGMA_M = 1e7  # a quarter of the way round the Earth: more says nothing
+MOST_GSD_M = 10.0  # no frame of a drone: rather centimetres
 LONGEST_GAP_S = 5.0  # between two lines that are interpolated
 HOLD_S = 1.0
 
@@ -125,10 +127,11 @@ def parse_position(text: str) -> FramePose:
         ) from error
     lon, lat = values[0], values[1]
     sigma_m = values[2] if len(values) == 3 else None
-    if not (-180 <= lon <= 180 and -90 <= lat <= 90) or (sigma_m is not None and sigma_m < 0):
+    bad_sigma = sigma_m is not None and not 0 <= sigma_m <= MOST_SIGMA_M
+    if not (-180 <= lon <= 180 and -90 <= lat <= 90) or bad_sigma:
         raise UsageError(
-            "the position is not on the Earth" if sigma_m is None or sigma_m >= 0 else "bad sigma",
-            expected="longitude -180 to 180, latitude -90 to 90, sigma_m 0 or more",
+            "bad sigma" if bad_sigma else "the position is not on the Earth",
+            expected=f"longitude -180 to 180, latitude -90 to 90, sigma_m 0 to {MOST_SIGMA_M:g}",
             found=repr(text),
             do="longitude comes first; sigma is the one-sigma error in metres",
         )
@@ -143,16 +146,17 @@ def _pose_of(row: Row) -> FramePose:
         found = "only one of lon and lat"
     elif lon is not None and lat is not None and not (abs(lon) <= 180 and abs(lat) <= 90):
         found = f"lon {lon:g}, lat {lat:g}"
-    elif sigma_m is not None and sigma_m < 0:
+    elif sigma_m is not None and not 0 <= sigma_m <= MOST_SIGMA_M:
         found = f"sigma_m {sigma_m:g}"
-    elif gsd_m is not None and gsd_m <= 0:
+    elif gsd_m is not None and not 0 < gsd_m <= MOST_GSD_M:
         found = f"gsd_m {gsd_m:g}"
     if found is not None:
         raise TelemetryError(
             f"{row.where}: a pose that cannot be",
-            expected="lon -180 to 180 and lat -90 to 90, sigma_m 0 or more, gsd_m above 0",
+            expected=f"lon -180 to 180, lat -90 to 90, sigma_m 0 to {MOST_SIGMA_M:g}, gsd_m above "
+            f"0 and at most {MOST_GSD_M:g}",
             found=found,
-            do="correct that line; leave unknown values empty",
+            do="correct that line (metres, of a pixel as well); leave unknown values empty",
         )
     return FramePose(
         lon_lat_deg=None if lon is None or lat is None else (lon, lat),

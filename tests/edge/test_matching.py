@@ -77,6 +77,18 @@ def test_a_similarity_is_found_amid_nine_tenths_of_chance(turn_deg, zoom):
     assert np.abs(project(found.matrix, corners) - project(truth, corners)).max() < 2.0
 
 
+def test_matches_may_lie_any_distance_apart():
+    rng = np.random.default_rng(7)
+    truth = similarity(5.0, 1.1, (900.0, 400.0))
+    source = rng.uniform(0, 400, (60, 2))
+    target = project(truth, source)
+    near = vote_similarity(source, target)
+    target[50:] += rng.uniform(-1e8, 1e8, (10, 2))  # a histogram of all places: 10 million GB
+    found = vote_similarity(source, target)
+    assert found is not None and found.follows.tolist() == [True] * 50 + [False] * 10
+    assert np.allclose(found.matrix, near.matrix)
+
+
 def test_chance_alone_has_little_support():
     rng = np.random.default_rng(8)
     support = []

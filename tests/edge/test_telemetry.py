@@ -68,6 +68,8 @@ def test_interpolation_stays_between_its_ends(share, yaw, turn):
         ("frame,lon,lat\n0,47,107\n", ["line 2", "lat 107"]),
         ("frame,sigma_m\n0,-1\n", ["sigma_m -1"]),
         ("frame,gsd_m\n0,0\n", ["gsd_m 0"]),
+        ("frame,gsd_m\n0,15.34\n", ["gsd_m 15.34", "at most 10", "metres, of a pixel as well"]),
+        ("frame,sigma_m\n0,1e9\n", ["sigma_m 1e+09"]),
         ("frame,yaw_deg\n0,north\n", ["`yaw_deg` is not a number", "'north'"]),
         ("frame,yaw_deg\n0,1\n0,2\n", ["line 3", "the frame 0 is there twice"]),
         ("frame,yaw_deg\n,1\n", ["a pose of no frame"]),
@@ -96,7 +98,8 @@ def test_a_position_of_the_command_line():
         ("nan,2", ["cannot be read"]),
         ("52.4,106.9", ["not on the Earth", "longitude comes first"]),
         ("181,0", ["not on the Earth"]),
-        ("1,2,-5", ["bad sigma", "sigma_m 0 or more"]),
+        ("1,2,-5", ["bad sigma", "sigma_m 0 to 1e+07"]),
+        ("1,2,1e9", ["bad sigma", "sigma_m 0 to 1e+07"]),
     ],
 )
 def test_a_position_that_cannot_be(text, words):
