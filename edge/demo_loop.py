@@ -23,10 +23,11 @@ PAGE_WIDTH_PX = 1240  # of an overlay on the page
 PAGE_QUALITY = 78
 
 
-def fly(flight: DemoFlight, folder: Path) -> list[ShownFrame]:
+def fly(flight: DemoFlight, folder: Path) -> tuple[list[ShownFrame], bool]:
     """Locate the clicks of every frame, write the fixes, judge and draw them.
 
-    Ctrl-C ends it after the frame at work. `overlay.png` is the frame with the most right fixes.
+    Ctrl-C ends it after the frame at work; the second value says so. `overlay.png` is the frame
+    with the most right fixes.
 
     Raises:
         OutputError: a result cannot be written.
@@ -37,9 +38,9 @@ def fly(flight: DemoFlight, folder: Path) -> list[ShownFrame]:
     lines = FixLines(folder / "fixes.jsonl")
     console = Console(stderr=True)
     frames: list[ShownFrame] = []
-    best = -math.inf
+    best, stop = -math.inf, GracefulStop()
     try:
-        with GracefulStop() as stop:
+        with stop:
             todo = _until_stopped(stop, flight.tasks)
             if console.is_terminal:
                 todo = iter(track(todo, "frames", flight.count, console=console, transient=True))
@@ -56,7 +57,7 @@ def fly(flight: DemoFlight, folder: Path) -> list[ShownFrame]:
     finally:
         lines.close()
         write_geojson(lines.path, folder / "fixes.geojson")
-    return frames
+    return frames, stop.requested
 
 
 def _show(flight: DemoFlight, result: FrameResult) -> tuple[ShownFrame, Uint8]:

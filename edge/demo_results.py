@@ -32,8 +32,11 @@ def write_results(
     frames: Sequence[ShownFrame],
     score: DemoScore,
     spent_s: float,
+    ending: str = "",
 ) -> list[str]:
     """Write index.html; returns the names of all files of the demo.
+
+    `ending` says how it ended, where that was before the last frame.
 
     Raises:
         OutputError: it cannot be written.
@@ -54,7 +57,7 @@ def write_results(
     ]
     gsd_m = manifest.window.gsd_m
     chart = page_map(frames, flight.assembly.pictures, gsd_m)
-    text = page(flight.title, flight.words, frames, score, chart, footer)
+    text = page(flight.title, f"{flight.words} {ending}".strip(), frames, score, chart, footer)
     write_whole(folder / "index.html", text.encode())
     return names
 

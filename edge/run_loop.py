@@ -6,6 +6,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -78,7 +79,7 @@ class RunLoop:
         self._live = source.live
         start_s = time.perf_counter()
         with ExitStack() as ends:  # each is called whatever the others do, the last one first
-            lines = FixLines.after(self._out / "fixes.jsonl")
+            lines = FixLines.after(self._out / "fixes.jsonl", OverlayFilm.NAMES)
             ends.callback(write_geojson, lines.path, self._out / "fixes.geojson")
             ends.callback(lines.close)
             film = OverlayFilm(self._out) if self._overlay else None
@@ -135,8 +136,14 @@ class RunLoop:
         return clicks
 
     def _pose(self, frame: Frame) -> FramePose:
-        pose = self._telemetry.pose(frame) if self._telemetry else None
-        return pose or self._position or frame.pose
+        """What telemetry knows; where that is no place, --position says it."""
+        told = self._telemetry.pose(frame) if self._telemetry else None
+        if told is None:
+            return self._position or frame.pose
+        if told.lon_lat_deg is not None or self._position is None:
+            return told
+        place, sigma_m = self._position.lon_lat_deg, self._position.sigma_m
+        return replace(told, lon_lat_deg=place, sigma_m=sigma_m)
 
     def _count(self, result: FrameResult) -> None:
         self._timings.append(result.timings)

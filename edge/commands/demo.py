@@ -71,9 +71,11 @@ def demo(
         flight = pairs_flight(opened, choice, Path(pairs), Path(images) if images else None)
     console.print(f"[bold]{escape(flight.title)}[/]: {escape(flight.words)}")
     try:
-        frames = fly(flight, folder)
+        frames, stopped = fly(flight, folder)
+        ending = f"Stopped after {len(frames)} of {flight.count} frames." if stopped else ""
         score = demo_score(frames)
-        files = write_results(folder, flight, frames, score, time.perf_counter() - start_s)
+        spent_s = time.perf_counter() - start_s
+        files = write_results(folder, flight, frames, score, spent_s, ending)
     except KeyboardInterrupt:
         click.echo(f"stopped at once, amid a frame: the fixes before it are in {folder}", err=True)
         sys.exit(INTERRUPTED)
@@ -84,6 +86,8 @@ def demo(
         click.echo(f"{why}: no page was written to {folder}", err=True)
         sys.exit(INTERRUPTED if flight.clicks else 0)
     console.print(fix_table(frames) if every_fix else object_table(frames))
+    if ending:
+        console.print(f"[yellow]{ending}[/]")
     console.print(f"[bold]{summary_line(score)}[/]")
     console.print(
         f"{counted(len(frames), 'frame', 'frames')} in {time.perf_counter() - start_s:.1f} s, "
@@ -92,3 +96,5 @@ def demo(
     console.print(f"written: {', '.join(files)}", soft_wrap=True)
     page = escape(str((folder / "index.html").resolve()))
     console.print(f"open it: [bold]{page}[/]", soft_wrap=True)
+    if stopped:
+        sys.exit(INTERRUPTED)

@@ -62,7 +62,8 @@ def run(
     """Locate the clicked objects of pictures, videos and cameras.
 
     Writes fixes.jsonl while it runs and fixes.geojson at the end into --out. Ctrl-C ends it after
-    the frame at work and keeps what was done; a second one ends it at once.
+    the frame at work and keeps what was done; a second one ends it at once. The exit code is 130
+    then, but 0 of a live source, which ends no other way.
 
     The same object keeps its id: in videos and live sources an id that was fixed speaks for the
     next five seconds. Another object needs another id.
@@ -126,6 +127,8 @@ def run(
         print_json(summary)
     else:
         print_summary(summary)
+    if summary.stopped and not frames.live:
+        sys.exit(INTERRUPTED)
 
 
 def check_start(windows: WindowSupply, position: FramePose | None) -> None:

@@ -6,9 +6,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -16,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 import edge
+from edge import demo_loop
 from edge.assembly import PriorChoice, open_bundle
 from edge.commands.demo import demo
 from edge.demo_flight import bundled_flight, pairs_flight, recorded_flight
@@ -47,10 +50,10 @@ def short_flight(tmp_path_factory):
 def test_three_frames_of_the_flight_against_truth(short_flight, tmp_path):
     flight = recorded_flight(short_flight, open_bundle(None), PriorChoice.ALIGNMENT)
     try:
-        frames = fly(flight, tmp_path)
+        frames, stopped = fly(flight, tmp_path)
     finally:
         flight.assembly.close()
-    assert [frame.index for frame in frames] == [0, 1, 2]
+    assert [frame.index for frame in frames] == [0, 1, 2] and not stopped
     clicks = len((short_flight / "clicks.csv").read_text().splitlines()) - 1
     assert sum(len(frame.judged) for frame in frames) == clicks == flight.clicks
     assert all(frame.inliers is not None for frame in frames), "the flight's frames align"
@@ -64,7 +67,7 @@ def test_three_frames_of_the_flight_against_truth(short_flight, tmp_path):
 
 def test_the_head_alone(short_flight, tmp_path):
     flight = recorded_flight(short_flight, open_bundle(None), PriorChoice.NONE)
-    frames = fly(flight, tmp_path)
+    frames, _ = fly(flight, tmp_path)
     flight.assembly.close()
     assert {frame.inliers for frame in frames} == {None}
     assert {j.fix.prior_source.value for frame in frames for j in frame.judged} == {"none"}
@@ -170,7 +173,7 @@ def test_the_labels_of_a_pairs_file_feed_no_tracker(pairs_file, tmp_path, tiny_b
     learned = []
     monkeypatch.setattr(Tracker, "learn", lambda self, fixes: learned.extend(fixes))
     flight = pairs_flight(tiny_bundle, PriorChoice.NONE, pairs_file, None)
-    frames = fly(flight, tmp_path / "out")
+    frames, _ = fly(flight, tmp_path / "out")
     flight.assembly.close()
     assert sum(len(frame.judged) for frame in frames) == flight.clicks > 0
     assert learned == []
@@ -208,6 +211,26 @@ def test_ctrl_c_says_what_is_kept(pairs_file, tmp_path, tiny_bundle, monkeypatch
     assert done.exit_code == 130
     assert words in done.output and "open it" not in done.output
     assert not (tmp_path / "out" / "index.html").exists()
+
+
+def test_a_page_of_a_part_of_the_flight_says_so(short_flight, tmp_path, tiny_bundle, monkeypatch):
+    """Ctrl-C amid the second frame, which is finished."""
+    plain, seen = demo_loop._show, []
+
+    def show(flight, result):
+        seen.append(result.frame.index)
+        if len(seen) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain(flight, result)
+
+    monkeypatch.setattr(demo_loop, "_show", show)
+    monkeypatch.setattr("edge.demo_flight.bundled_flight", partial(recorded_flight, short_flight))
+    words = ["--bundle", str(tiny_bundle.path), "--prior", "none", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(demo, words)
+    assert done.exit_code == 130 and seen == [0, 1]
+    page = (tmp_path / "out" / "index.html").read_text()
+    for text in (done.output, page):
+        assert "Stopped after 2 of 3 frames." in " ".join(text.split())
 
 
 def test_what_is_missing_is_named(tmp_path, monkeypatch):

@@ -274,7 +274,7 @@ def test_ctrl_c_keeps_what_was_done_and_leaves_a_whole_geojson(world, tmp_path, 
         output, _ = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 0
+    assert process.returncode == 130
     assert "stopped:" in output
     found = records(out)
     assert [record["frame_index"] for record in found] == list(range(len(found)))
