@@ -18,9 +18,10 @@ SLOWEST_FPS, FASTEST_FPS = 1.0, 30.0
 class OverlayFilm:
     """`overlay.png` of the frame with the most accepted fixes; from two frames on `overlay.mp4`."""
 
+    NAMES = ("overlay.png", "overlay.mp4")
+
     def __init__(self, folder: Path) -> None:
-        self.picture = folder / "overlay.png"
-        self.video = folder / "overlay.mp4"
+        self.picture, self.video = (folder / name for name in self.NAMES)
         self.count = 0
         self._first: tuple[Uint8, float] | None = None
         self._writer: Any = None

@@ -7,10 +7,11 @@ from them in one go, under a temporary name and renamed: it is whole, or not the
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
@@ -38,8 +39,10 @@ class FixLines:
             raise not_written(path, error) from error
 
     @staticmethod
-    def after(path: Path) -> FixLines:
+    def after(path: Path, beside: Sequence[str] = ()) -> FixLines:
         """Begin a new file; an earlier one of that name is kept as NAME-1.jsonl, and so on.
+
+        `beside` names files of the same folder that belong to it, and are renamed with it.
 
         Raises:
             OutputError: it cannot be made.
@@ -50,6 +53,9 @@ class FixLines:
                 while (kept := path.with_name(f"{path.stem}-{number}{path.suffix}")).exists():
                     number += 1
                 path.rename(kept)
+                for other in map(path.with_name, beside):
+                    if other.exists():
+                        other.rename(other.with_name(f"{other.stem}-{number}{other.suffix}"))
         except OSError as error:
             raise not_written(path, error) from error
         return FixLines(path)
@@ -145,11 +151,13 @@ def not_written(path: Path, error: OSError) -> OutputError:
             found=f"{path.parent} is no folder, or a file is in its way",
             do="choose another folder with --out",
         )
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    first = "free some space, or choose" if full else "choose"
     return OutputError(
         f"{path} cannot be written",
         expected="a folder that may be written to, with room",
         found=f"{type(error).__name__}: {error.strerror or error}",
-        do="free some space, or choose another folder with --out; what was written before is kept",
+        do=f"{first} another folder with --out; what was written before is kept",
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import cv2
 import numpy as np
@@ -12,6 +14,7 @@ from click.testing import CliRunner
 from edge.commands.run import run
 from edge.commands.tiles import encode
 from edge.errors import OutputError, UsageError
+from edge.frames import Pictures
 from edge.geodesy import MercatorGeometry
 from edge.tiles.mbtiles_writer import MBTilesWriter
 
@@ -113,6 +116,47 @@ def test_nothing_to_locate_has_no_table_and_brackets_are_no_markup(world, tmp_pa
     assert done.exit_code == 0
     assert "never came (1234.5 s)" in " ".join(done.output.split())
     assert "[bold]out[/b]" in done.output and "times per frame" not in done.output
+
+
+@pytest.mark.parametrize(("live", "code"), [(False, 130), (True, 0)])
+def test_a_stopped_flight_is_no_finished_one(world, tmp_path, monkeypatch, live, code):
+    """But Ctrl-C is how a live source ends."""
+
+    class Stopped(Pictures):
+        def __iter__(self):
+            for frame in super().__iter__():
+                yield frame
+                os.kill(os.getpid(), signal.SIGINT)
+
+    paths = tuple(sorted((world / "frames").iterdir()))
+    source = Stopped(paths, "camera")
+    source.live = live
+    monkeypatch.setattr("edge.frames.open_source", lambda _: source)
+    done = invoke(options(world, tmp_path / "out"))
+    assert done.exit_code == code
+    assert "stopped: 2 fixes" in done.output
+
+
+def test_telemetry_without_a_place_leaves_it_to_the_position(world, tmp_path):
+    _, lon, lat = (world / "telemetry.csv").read_text().splitlines()[1].split(",")
+    (tmp_path / "yaw.csv").write_text("frame,yaw_deg\n0,12\n1,\n")
+    position = f"{lon},{lat},8"
+    words = options(world, tmp_path / "out", telemetry=tmp_path / "yaw.csv", position=position)
+    done = invoke(words)
+    assert done.exit_code == 0 and "no position" not in done.output
+    found = [json.loads(x) for x in (tmp_path / "out/fixes.jsonl").read_text().splitlines()]
+    assert len(found) == 3 and all(each["window_id"] for each in found)
+
+
+def test_an_earlier_overlay_goes_with_its_fixes(world, tmp_path):
+    words = options(world, tmp_path / "out")
+    invoke([*words, "--overlay"])
+    first = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"overlay.png", "overlay.mp4"} < first
+    invoke(words)
+    kept = {"fixes-1.jsonl", "overlay-1.png", "overlay-1.mp4"}
+    now = {path.name for path in (tmp_path / "out").iterdir()}
+    assert now == {"fixes.jsonl", "fixes.geojson"} | kept
 
 
 def test_a_second_ctrl_c_says_where_the_results_are(world, tmp_path, monkeypatch):
