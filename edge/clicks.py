@@ -26,6 +26,7 @@ SCHEMA = Schema(
     error=ClickError,
     example="frame,id,x,y / 0,house-1,412.5,300",
 )
+MOST_DIGITS = 18  # of an index: no source has more frames
 OLDEST_S = 1.0  # a click by time is for the first frame after it, if that comes within this time
 
 
@@ -183,7 +184,7 @@ def frame_key(row: Row, schema: Schema) -> int | str | None:
     text = row.values.get("frame")
     if text is None:
         return None
-    if text.isdecimal():
+    if text.isdecimal() and len(text) <= MOST_DIGITS:
         return int(text)
     try:
         float(text)
@@ -192,7 +193,7 @@ def frame_key(row: Row, schema: Schema) -> int | str | None:
     raise schema.fail(
         f"{row.where}: `frame` is not an index",
         "a whole number from 0, or the file name of a picture",
-        repr(text),
+        repr(text[:40]),
         "count frames from 0; for seconds use the column `time`",
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 import json
 import math
 import os
@@ -146,7 +147,7 @@ def _csv_rows(path: str, text: str, schema: Schema) -> tuple[Row, ...]:
 
 def _csv_lines(path: str, text: str, schema: Schema) -> Iterator[tuple[int, list[str]]]:
     """Number and cells of each line."""
-    reader = csv.reader(text.splitlines())
+    reader = csv.reader(io.StringIO(text, newline=""))
     try:
         for cells in reader:
             yield reader.line_num, cells
@@ -161,12 +162,12 @@ def _csv_lines(path: str, text: str, schema: Schema) -> Iterator[tuple[int, list
 
 def _json_rows(path: str, text: str, schema: Schema) -> tuple[Row, ...]:
     rows = []
-    for line, content in enumerate(text.splitlines(), start=1):
+    for line, content in enumerate(text.split("\n"), start=1):  # a string may hold U+2028
         if not content.strip():
             continue
         try:
             value = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _not_an_object(path, line, schema, str(error)) from error
         if not isinstance(value, dict):
             raise _not_an_object(path, line, schema, content.strip()[:60])
@@ -192,12 +193,14 @@ def _check_columns(where: str, names: Sequence[str], schema: Schema) -> None:
                 name,
                 "save it with commas between the cells, and points in the numbers",
             )
-        near = difflib.get_close_matches(name.lower(), schema.columns, n=1, cutoff=0.0)[0]
+        left = [column for column in schema.columns if column not in names]
+        near = difflib.get_close_matches(name.lower(), left, n=1)
+        meant = f"write `{near[0]}` if that was meant, or take" if near else "take"
         raise schema.fail(
             f"{where}: unknown column `{name}`",
             f"columns out of: {', '.join(schema.columns)}",
             ", ".join(names),
-            f"write `{near}` if that was meant, or take the column out",
+            f"{meant} the column out",
         )
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

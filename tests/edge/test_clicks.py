@@ -78,6 +78,7 @@ CASES = {
     "semicolons": ("frame;id;x;y\n0;a;1;2\n", ["line 1", "not separated by commas", "points in"]),
     "tabs": ("frame\tid\tx\ty\n0\ta\t1\t2\n", ["line 1", "not separated by commas"]),
     "a swallowed file": ('frame,id,x,y\n0,"a' + 140_000 * "b", ["line 2", "quotation mark"]),
+    "a long frame": (f"frame,id,x,y\n{'9' * 5000},a,1,2\n", ["line 2", "`frame` is not an index"]),
     "both": ("frame,time,id,x,y\n0,1.0,a,1,2\n", ["more than one of frame, time", "frame 0"]),
     "one without": ("frame,id,x,y\n0,a,1,2\n,b,1,2\n", ["line 3", "a click of no frame", "'b'"]),
 }
@@ -102,6 +103,8 @@ def test_a_broken_file_names_its_line_and_what_to_do(tmp_path, name):
         ('{"frame": 0, "id": "a", "X": 1, "y": 2}', ["unknown column `X`", "write `x`"]),
         ('{"frame": 0, "id": "a", "x": true, "y": 2}', ["`x` is not a number", "'true'"]),
         ('{"frame": 0, "id": "a", "x": NaN, "y": 2}', ["`x` is not a number"]),
+        ("[" * 100_000, ["line 1", "not a JSON object"]),
+        ('{"frame": 0, "id": "a", "x": 1, "y": 2, "foo": 3}', ["`foo`", "do:       take the col"]),
     ],
 )
 def test_broken_json_lines(tmp_path, text, words):
@@ -109,6 +112,16 @@ def test_broken_json_lines(tmp_path, text, words):
         read_clicks(write(tmp_path, text, "clicks.jsonl"))
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_line_of_json_ends_where_the_line_does(tmp_path):
+    text = (
+        '{"frame": 0, "id": "a\u2028b", "x": 1, "y": 2}\r\n{"frame": 1, "id": "c", "x": 1, "y": 2}'
+    )
+    clicks = read_clicks(write(tmp_path, text, "clicks.jsonl"))
+    assert [placed.click.click_id for placed in clicks] == ["a\u2028b", "c"]
+    text = 'frame,id,x,y\n0,"a\u2028b",1,2\n'
+    assert read_clicks(write(tmp_path, text))[0].click.click_id == "a\u2028b"
 
 
 def test_files_that_are_missing_or_no_text(tmp_path):
