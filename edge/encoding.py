@@ -125,7 +125,8 @@ def encode_windows(
         may_be_empty: a share of a map without imagery is no mistake; then no store is made.
 
     Raises:
-        FeatureStoreError: a store of something else, or a full disk; what was done is kept.
+        FeatureStoreError: a store of something else.
+        OutputError: the store cannot be written, as on a full disk; what was done is kept.
         WindowError: no window has imagery.
         MapError: the map broke.
     """

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.errors import FeatureStoreError
+from edge.errors import FeatureStoreError, OutputError
 from edge.feature_header import FeatureHeader, write_header
 from edge.feature_index import INDEX_NAME, IndexEntry, append_line
 from edge.feature_refusals import unwritable
@@ -53,8 +53,8 @@ def merge_shards(
 
     Raises:
         FeatureStoreError: shards that are missing, twice there, unfinished, corrupt, or of
-            different models, maps or settings; something at `out`; a full disk. Nothing is
-            written then.
+            different models, maps or settings. Nothing is written then, nor here:
+        OutputError: something at `out`, no room, or a place that cannot be written to.
     """
     shards = open_shards(folders)
     header = next(shard.header for shard in shards if shard.header is not None)
@@ -63,8 +63,8 @@ def merge_shards(
         out.parent.mkdir(parents=True, exist_ok=True)
         _check_place(out)
         size = len(windows) * header.record_bytes
-        _check_room(out, size, resume_command)
         with _beside(out) as partial:
+            _check_room(out, size, resume_command)
             _copy(windows, partial, header, progress)
             _check_written(partial, header, len(windows))
             partial.rename(out)
@@ -139,7 +139,7 @@ def _check_written(folder: Path, header: FeatureHeader, windows: int) -> None:
 def _check_place(out: Path) -> None:
     there = sorted(path.name for path in out.iterdir()) if out.is_dir() else ["a file"]
     if out.exists() and there:
-        raise FeatureStoreError(
+        raise OutputError(
             f"there is something at {out} already",
             expected="a new or empty folder for the merged store",
             found=", ".join(there[:3]),
@@ -150,7 +150,7 @@ def _check_place(out: Path) -> None:
 def _check_room(out: Path, size_bytes: int, resume: str) -> None:
     free = shutil.disk_usage(out.parent).free
     if free < size_bytes:
-        raise FeatureStoreError(
+        raise OutputError(
             f"the disk is too full for the feature store {out}",
             expected=f"{size_bytes / 1e6:.1f} MB free",
             found=f"{free / 1e6:.1f} MB free",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from edge.errors import FeatureStoreError
+from edge.errors import FeatureStoreError, OutputError
 from edge.feature_header import HEADER_NAME, FeatureHeader, TensorSpec
 
 SHARD_NAME = "shard.json"  # lies beside the files of a store: edge.feature_shard
@@ -58,10 +58,10 @@ def describe_layout(size_px: tuple[int, int], specs: tuple[TensorSpec, ...]) -> 
     return f"{size_px[0]} x {size_px[1]} px: {tensors}"
 
 
-def unwritable(folder: Path, error: OSError, resume: str) -> FeatureStoreError:
+def unwritable(folder: Path, error: OSError, resume: str) -> OutputError:
     """The error for a disk that is full or a folder that cannot be written to."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return FeatureStoreError(
+    return OutputError(
         f"the disk is full: the feature store {folder} cannot grow"
         if full
         else f"the feature store {folder} cannot be written",

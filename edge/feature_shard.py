@@ -73,7 +73,7 @@ def write_shard(folder: Path, record: ShardRecord, resume: str) -> None:
     """Write shard.json, under a temporary name first; `resume` is what an error says to run again.
 
     Raises:
-        FeatureStoreError: the folder cannot be written to.
+        OutputError: the folder cannot be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -74,8 +74,9 @@ class FeatureStore:
             resume_command: what an error tells the reader to run again.
 
         Raises:
-            FeatureStoreError: another store or something else is there, another process writes to
-                it, or the folder cannot be made.
+            FeatureStoreError: another store or something else is there, or another process writes
+                to it.
+            OutputError: the folder cannot be made.
         """
         folder = Path(path)
         resume = resume_command or ENCODE_COMMAND.format(path=folder)
@@ -173,7 +174,8 @@ class FeatureStore:
         """Store a window, in the place of an earlier one of the same id; on the disk on return.
 
         Raises:
-            FeatureStoreError: it does not fit the header, or the disk is full.
+            FeatureStoreError: it does not fit the header.
+            OutputError: the disk is full.
         """
         if self._index_fd is None:
             raise FeatureStoreError(

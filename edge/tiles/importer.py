@@ -122,8 +122,9 @@ def run_import(
         progress: called after every tile.
 
     Raises:
-        MapError: the source cannot be read, has no imagery, or the disk is full.
-        UsageError: `out` exists, or a value that cannot be meant.
+        MapError: the source cannot be read, or has no imagery.
+        UsageError: a value that cannot be meant.
+        OutputError: `out` exists, or cannot be written, as on a full disk.
     """
     check_values(quality, imagery_ce90_m)
     metadata = {"name": name or plan.source.stem, "version": "1", "source": plan.source.name}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,7 @@ from types import TracebackType
 
 import numpy as np
 
-from edge.errors import MapError, UsageError
+from edge.errors import MapError, OutputError, UsageError
 from edge.geodesy import TILE_PX, MercatorGeometry
 from edge.tiles.pyramid import tile_extent
 
@@ -41,20 +42,22 @@ class MBTilesWriter:
             replace: take the place of a file that is there.
 
         Raises:
-            UsageError: the file is there, and `replace` is False.
-            MapError: the folder cannot be written to.
+            OutputError: the file is there, and `replace` is False; or the folder cannot be written
+                to.
         """
         self.path = path
         self.metadata = dict(metadata)
         _check_free(path, replace)
         self._partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
+        with self._writing():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._partial.unlink(missing_ok=True)
             self._database = sqlite3.connect(self._partial)
-            self._database.executescript(_TABLES)
-        except (OSError, sqlite3.Error) as error:
-            raise self._failed(error) from error
+            try:
+                self._database.executescript(_TABLES)
+            except BaseException:
+                self._discard()
+                raise
 
     def __enter__(self) -> MBTilesWriter:
         return self
@@ -67,10 +70,8 @@ class MBTilesWriter:
     ) -> None:
         if kind is None:
             try:
-                self._finish()
-            except (OSError, sqlite3.Error) as failure:
-                self._discard()
-                raise self._failed(failure) from failure
+                with self._writing():
+                    self._finish()
             except BaseException:
                 self._discard()
                 raise
@@ -81,18 +82,22 @@ class MBTilesWriter:
         """Add an encoded tile; rows count from the north.
 
         Raises:
-            MapError: the disk is full, or the tile is there already.
+            MapError: the tile is there already.
+            OutputError: the disk is full.
         """
         values = (zoom, column, 2**zoom - 1 - row, data)
-        try:
+        with self._writing():
             self._database.execute("INSERT INTO tiles VALUES (?, ?, ?, ?)", values)
-        except sqlite3.Error as error:
-            raise self._failed(error) from error
 
     def get(self, zoom: int, column: int, row: int) -> bytes | None:
-        """An encoded tile that was put before; None: there is none."""
+        """An encoded tile that was put before; None: there is none.
+
+        Raises:
+            OutputError: a full disk, since reading may first make SQLite write what it holds.
+        """
         sql = "SELECT tile_data FROM tiles WHERE zoom_level=? AND tile_column=? AND tile_row=?"
-        found = self._database.execute(sql, (zoom, column, 2**zoom - 1 - row)).fetchone()
+        with self._writing():
+            found = self._database.execute(sql, (zoom, column, 2**zoom - 1 - row)).fetchone()
         return None if found is None else bytes(found[0])
 
     def parents(self, zoom: int) -> Iterator[tuple[int, int]]:
@@ -101,7 +106,9 @@ class MBTilesWriter:
             "SELECT DISTINCT tile_column >> 1, tile_row >> 1 FROM tiles WHERE zoom_level = ?"
             " ORDER BY 1, 2 DESC"
         )
-        for column, south_row in self._database.execute(sql, (zoom,)).fetchall():
+        with self._writing():
+            found = self._database.execute(sql, (zoom,)).fetchall()
+        for column, south_row in found:
             yield column, 2 ** (zoom - 1) - 1 - south_row
 
     def _finish(self) -> None:
@@ -147,21 +154,37 @@ class MBTilesWriter:
         self._database.close()
         self._partial.unlink(missing_ok=True)
 
-    def _failed(self, error: Exception) -> MapError:
-        full = "full" in str(error) or "No space" in str(error)
-        return MapError(
-            f"the map {self.path} cannot be written",
-            expected="a folder with room for it" if full else "tiles that are new",
-            found=f"{type(error).__name__}: {error}",
-            do="free some room on the disk and run it again" if full else "check the folder",
-        )
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn what the disk and SQLite say into errors of tilefix."""
+        what = f"the map {self.path} cannot be written"
+        try:
+            yield
+        except sqlite3.IntegrityError as error:
+            raise MapError(
+                what,
+                expected="tiles that are new",
+                found=f"{type(error).__name__}: {error}",
+                do="put each tile once",
+            ) from error
+        except (OSError, sqlite3.Error) as error:
+            full = "full" in str(error) or "No space" in str(error)
+            raise OutputError(
+                what,
+                expected="a folder that may be written to, with room",
+                found=f"{type(error).__name__}: {error}",
+                do="free some room on the disk and run it again"
+                if full
+                else "check the folder, or choose another with --out",
+            ) from error
 
 
 def check_output(path: Path, *, replace: bool) -> None:
     """Refuse a map to write that a slip of the keyboard named, before any work is done for it.
 
     Raises:
-        UsageError: another suffix, a folder that is not there, or a file that is.
+        UsageError: another suffix, or a folder that is not there.
+        OutputError: a file that is there.
     """
     if path.suffix != SUFFIX:
         raise UsageError(
@@ -182,7 +205,7 @@ def check_output(path: Path, *, replace: bool) -> None:
 
 def _check_free(path: Path, replace: bool) -> None:
     if path.exists() and not replace:
-        raise UsageError(
+        raise OutputError(
             f"{path} is already there",
             expected="a new file",
             found="an existing one",

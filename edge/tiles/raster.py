@@ -50,14 +50,14 @@ def open_raster(path: Path, overview: int | None = None) -> Any:
 
     Raises:
         MissingLibraryError: rasterio is not installed.
-        MapError: GDAL cannot open it, or it is truncated.
+        MapError: it is not there, GDAL cannot open it, or it is truncated.
     """
     library = rasterio_library()
     options = {} if overview is None else {"overview_level": overview}
     try:
         dataset = library.open(path, driver="GTiff", **options)
     except library.errors.RasterioError as error:
-        raise broken_raster(path, error) from error
+        raise (broken_raster if path.is_file() else _no_raster)(path, error) from error
     try:
         check_whole(path)
     except MapError:
@@ -132,6 +132,16 @@ def broken_raster(path: Path, error: Exception) -> MapError:
         expected="a whole GeoTIFF",
         found=str(error.__cause__ or error),
         do="copy the file again from where it was made",
+    )
+
+
+def _no_raster(path: Path, error: Exception) -> MapError:
+    """The error for a path that no file is at."""
+    return MapError(
+        f"the map {path} cannot be opened",
+        expected="a GeoTIFF",
+        found="a folder" if path.is_dir() else str(error.__cause__ or error),
+        do="check the path",
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from edge.cli import tilefix
-from edge.errors import FeatureStoreError, MapError, UsageError
+from edge.errors import FeatureStoreError, MapError, OutputError, UsageError
 from edge.tiles import open_map
 
 UTM = (0.5, 0, 692_000, 0, -0.5, 5_335_000)
@@ -59,7 +59,7 @@ def test_import(ortho, tmp_path):
     assert "0.5 m/px, zooms" in result.output and "map_id" in result.output
     tile_map = open_map(out)
     assert tile_map.source.metadata["name"] == "Town" and tile_map.imagery_ce90_m is None
-    with pytest.raises(UsageError, match="already there"):
+    with pytest.raises(OutputError, match="already there"):
         call("tiles", "import", ortho, "--out", out)
     assert call("tiles", "import", ortho, "--out", out, "--replace").exit_code == 0
 
@@ -80,8 +80,9 @@ def test_import_to_a_slip_of_the_keyboard(
     (tmp_path / "old.mbtiles").write_bytes(b"dear")
     before = sorted(path.name for path in tmp_path.iterdir())
     monkeypatch.setattr("edge.tiles.importer.plan_import", None)  # refused before all work
-    with pytest.raises(UsageError, match=what) as caught:
+    with pytest.raises((OutputError, UsageError), match=what) as caught:
         call("tiles", "import", ortho, "--out", tmp_path / name)
+    assert caught.value.exit_code == (14 if "already" in what else 2)
     assert expected in caught.value.expected and found in caught.value.found
     assert do in caught.value.do
     assert sorted(path.name for path in tmp_path.iterdir()) == before

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from edge.encoding import BundleEncoder, EncodeCount, encode_windows, open_features
-from edge.errors import FeatureStoreError, WindowError
+from edge.errors import FeatureStoreError, OutputError, WindowError
 from edge.feature_store import FeatureStore
 from edge.tiles import open_map
 from edge.tiles.lattice import all_windows
@@ -177,7 +177,7 @@ def test_a_full_disk_and_on(town, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "pwrite", pwrite)
     command = "tilefix tiles encode --tiles town.mbtiles --store s"
-    with pytest.raises(FeatureStoreError, match="the disk is full") as caught:
+    with pytest.raises(OutputError, match="the disk is full") as caught:
         run(town, tmp_path / "s", FakeEncoder(), resume_command=command)
     assert command in caught.value.do and "No space left" in caught.value.found
     monkeypatch.undo()

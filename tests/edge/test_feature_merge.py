@@ -10,7 +10,7 @@ import shutil
 import msgspec
 import pytest
 from made_shards import make_shard, record
-from stored_features import check, feature, fill, header, reader, refused
+from stored_features import check, feature, fill, header, reader, refused, unwritten
 
 from edge import feature_merge
 from edge.feature_header import write_header
@@ -173,7 +173,7 @@ def test_a_place_that_is_taken(shards, tmp_path, what):
         fill(out, range(1))
     elif what == "file":
         out.write_text("dear")
-    error = refused(merge_shards, shards, out)
+    error = unwritten(merge_shards, shards, out)
     assert "already" in error.what and "--store" in error.do
     assert what != "file" or out.read_text() == "dear"
 
@@ -186,8 +186,26 @@ def test_an_empty_folder_is_a_place(shards, tmp_path):
 def test_a_disk_without_room(shards, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    error = refused(merge_shards, shards, tmp_path / "out", resume_command="merge again")
+    error = unwritten(merge_shards, shards, tmp_path / "out", resume_command="merge again")
     assert "too full" in error.what and error.do.endswith("merge again")
+    assert nothing_at(tmp_path / "out")
+
+
+def test_a_place_that_may_not_be_written_to_is_not_called_full(shards, tmp_path, monkeypatch):
+    """As below /sys, where there is no room either: what forbids it is told."""
+    usage, make = shutil.disk_usage(tmp_path)._replace(free=0), os.open
+
+    def forbidding(path, flags, *mode):
+        if str(path).endswith(".merge-lock"):
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+        return make(path, flags, *mode)
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(os, "open", forbidding)
+    error = unwritten(merge_shards, shards, tmp_path / "out", resume_command="merge again")
+    assert error.what == f"the feature store {tmp_path / 'out'} cannot be written"
+    assert "Operation not permitted" in error.found and "full" not in str(error)
+    monkeypatch.undo()
     assert nothing_at(tmp_path / "out")
 
 
@@ -201,7 +219,7 @@ def test_a_disk_that_fills_up(shards, tmp_path, monkeypatch):
         return real(fd, data)
 
     monkeypatch.setattr(os, "write", write)
-    error = refused(merge_shards, shards, tmp_path / "out", resume_command="merge again")
+    error = unwritten(merge_shards, shards, tmp_path / "out", resume_command="merge again")
     assert "the disk is full" in error.what and "merge again" in error.do
     monkeypatch.undo()
     assert nothing_at(tmp_path / "out")
@@ -261,7 +279,7 @@ def test_a_folder_keeps_to_its_shard(tmp_path):
     fill(tmp_path / "plain", range(1))
     assert "holds no shard" in refused(begin_shard, tmp_path / "plain", record(1), "again").what
     (tmp_path / "file").write_text("")
-    assert "cannot be written" in refused(begin_shard, tmp_path / "file", record(1), "again").what
+    assert "cannot be written" in unwritten(begin_shard, tmp_path / "file", record(1), "again").what
 
 
 def test_what_the_disk_spoils_is_seen(shards, tmp_path):

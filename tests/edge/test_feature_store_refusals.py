@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import stored_features
-from stored_features import MAP, MODEL, check, feature, fill, header, reader, refused
+from stored_features import MAP, MODEL, check, feature, fill, header, reader, refused, unwritten
 
 from edge.feature_header import TensorSpec
 from edge.feature_store import FeatureStore
@@ -91,7 +91,7 @@ def test_a_folder_of_something_else(tmp_path):
 
 def test_a_path_that_is_a_file(tmp_path):
     (tmp_path / "s").write_text("x")
-    assert "cannot be written" in refused(FeatureStore.create, tmp_path / "s", header()).what
+    assert "cannot be written" in unwritten(FeatureStore.create, tmp_path / "s", header()).what
 
 
 @pytest.mark.parametrize("tensors", [(), (TensorSpec("v", (2,), "text"),)])
@@ -145,7 +145,7 @@ def test_a_full_disk_loses_nothing_and_says_how_to_go_on(tmp_path, monkeypatch, 
     store = FeatureStore.create(path, header(), resume_command="tilefix tiles encode --store s")
     monkeypatch.setattr(os, "pwrite", pwrite)
     monkeypatch.setattr(os, "write", write)
-    error = refused(store.write, feature(2))
+    error = unwritten(store.write, feature(2))
     assert "the disk is full" in error.what and "No space left" in error.found
     assert "free some room" in error.do and "tilefix tiles encode --store s" in error.do
     monkeypatch.undo()
@@ -166,7 +166,7 @@ def test_an_io_error_is_not_called_a_full_disk(tmp_path, monkeypatch):
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "pwrite", broken)
-    error = refused(store.write, feature(0))
+    error = unwritten(store.write, feature(0))
     assert "cannot be written" in error.what and "full" not in error.what
 
 

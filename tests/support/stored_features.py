@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.errors import FeatureStoreError
+from edge.errors import FeatureStoreError, OutputError
 from edge.feature_header import FeatureHeader, tensor_specs
 from edge.feature_store import FeatureStore
 from edge.geodesy import MercatorGeometry
@@ -69,7 +69,18 @@ def check(found: ReferenceFeature, number: int) -> None:
 
 
 def refused(call, *values, **named) -> FeatureStoreError:
-    with pytest.raises(FeatureStoreError) as caught:
+    return _error(FeatureStoreError, call, *values, **named)
+
+
+def unwritten(call, *values, **named) -> OutputError:
+    """What the disk refuses, not the store."""
+    error = _error(OutputError, call, *values, **named)
+    assert error.exit_code == 14
+    return error
+
+
+def _error(kind, call, *values, **named):
+    with pytest.raises(kind) as caught:
         call(*values, **named)
     error = caught.value
     assert all((error.what, error.expected, error.found, error.do))

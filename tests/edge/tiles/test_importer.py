@@ -9,7 +9,7 @@ import numpy as np
 import pyproj
 import pytest
 
-from edge.errors import GeoreferenceError, MapError, UsageError
+from edge.errors import GeoreferenceError, MapError, OutputError, UsageError
 from edge.geodesy import distance_m
 from edge.tiles import FILL_RGB, open_map
 from edge.tiles.importer import plan_import, run_import
@@ -166,7 +166,7 @@ def test_an_existing_map_is_kept(tmp_path, make_tif):
     plan = plan_import(write(make_tif, tmp_path / "ortho.tif", 32632))
     out = tmp_path / "map.mbtiles"
     out.write_text("precious")
-    with pytest.raises(UsageError, match="already there") as caught:
+    with pytest.raises(OutputError, match="already there") as caught:
         run_import(plan, out)
     assert "--replace" in caught.value.do and out.read_text() == "precious"
     run_import(plan, out, replace=True)
@@ -182,17 +182,42 @@ def test_a_full_disk(tmp_path, make_tif, monkeypatch):
             self._database.execute("PRAGMA max_page_count = 30")
 
     monkeypatch.setattr("edge.tiles.importer.MBTilesWriter", Full)
-    with pytest.raises(MapError, match="cannot be written") as caught:
+    with pytest.raises(OutputError, match="cannot be written") as caught:
         run_import(plan, tmp_path / "map.mbtiles")
+    assert caught.value.exit_code == 14 and "with room" in caught.value.expected
     assert "full" in caught.value.found and "free some room" in caught.value.do
     assert [path.name for path in tmp_path.iterdir()] == ["ortho.tif"]
 
 
-def test_a_folder_that_cannot_be_written(tmp_path, make_tif):
+@pytest.mark.parametrize("place", ["file", "/proc"])
+def test_a_folder_that_cannot_be_written(tmp_path, make_tif, place):
+    """A file in the way, and a file system in which not even root makes files."""
     plan = plan_import(write(make_tif, tmp_path / "ortho.tif", 32632))
     (tmp_path / "file").write_text("x")
-    with pytest.raises(MapError, match="cannot be written"):
-        run_import(plan, tmp_path / "file" / "map.mbtiles")
+    with pytest.raises(OutputError, match="cannot be written") as caught:
+        run_import(plan, tmp_path / place / "map.mbtiles")
+    assert caught.value.do == "check the folder, or choose another with --out"
+    assert caught.value.exit_code == 14
+
+
+def test_a_tile_that_is_put_twice_is_no_matter_of_the_disk(tmp_path):
+    def twice():
+        with MBTilesWriter(tmp_path / "map.mbtiles", {}) as writer:
+            writer.put(3, 1, 2, b"one")
+            writer.put(3, 1, 2, b"two")
+
+    with pytest.raises(MapError, match="cannot be written") as caught:
+        twice()
+    assert "tiles that are new" in caught.value.expected and "UNIQUE" in caught.value.found
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("name", "found"), [("none.tif", "No such file"), ("folder", "a folder")])
+def test_a_source_that_is_not_there_is_no_broken_one(tmp_path, name, found):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(MapError, match="cannot be opened") as caught:
+        plan_import(tmp_path / name)
+    assert found in caught.value.found and caught.value.do == "check the path"
 
 
 def test_nothing_in_the_source(tmp_path, make_tif):
