@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from edge.localizer import Localizer
 from edge.types import ReferenceFeature
 from export.frame_size import resize_frame
 from export.shared_weights import whole_graph
+from training.models.lite import Lite
 
 CALIBRATION = ("calibration/ranges.json", "calibration/replay/frames/0000.webp", REPLAY_INDEX)
 
@@ -27,9 +29,33 @@ def shipped() -> Bundle:
     return Bundle.open(shipped_bundle_path())
 
 
-@pytest.fixture(scope="module")
-def small(shipped, tmp_path_factory) -> Bundle:
+def as_if_exported(shipped: Bundle, folders: Mapping[str, Path]) -> dict[str, dict[str, Path]]:
+    """The shipped localizer, weights inside, in place of one for 320 px: exports take 40 s."""
+    paths = {}
+    for precision, folder in folders.items():
+        folder.mkdir()
+        onnx.save(whole_graph(shipped.graph(LOCALIZER, precision)), str(folder / "localizer.onnx"))
+        paths[precision] = {LOCALIZER: folder / "localizer.onnx"}
+    return paths
+
+
+@pytest.fixture(
+    scope="module", params=["old graph", pytest.param("exported", marks=pytest.mark.full_size)]
+)
+def small(request, shipped, tmp_path_factory) -> Iterator[Bundle]:
     """The shipped bundle for frames of 320 px, made by the command; INT8 was tried and rejected."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "old graph":
+
+            def export(model: Lite, folders: Mapping[str, Path], kinds: tuple[str, ...]):
+                assert model.options.frame_px == 320 and kinds == (LOCALIZER,)
+                return as_if_exported(shipped, folders)
+
+            patch.setattr("export.frame_size.export_precisions", export)
+        yield made_small(shipped, tmp_path_factory)
+
+
+def made_small(shipped: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     home = tmp_path_factory.mktemp("resized")
     out = home / "lite_320"
     files: dict[str, bytes | Path] = {x: shipped.file(x) for x in shipped.manifest.files}
@@ -73,6 +99,8 @@ def test_what_was_found_on_frames_of_the_old_size_is_left_out(shipped, small):
     assert set(small.manifest.files) == set(shipped.manifest.files)
 
 
+@pytest.mark.parametrize("small", ["exported"], indirect=True)
+@pytest.mark.full_size
 def test_it_answers_as_the_torch_model_at_that_size(small):
     """All outputs of the graph, in float32, on a picture that is not flat."""
     import torch
