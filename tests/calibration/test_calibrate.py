@@ -160,6 +160,7 @@ def test_what_the_killed_judge_had_finished_was_not_done_again(calibrated, place
     assert sum(map(len, after.values())) > sum(map(len, before.values()))
 
 
+@pytest.mark.full_size  # a whole run more; tests of each part are beside the parts
 def test_the_killed_run_ended_as_one_that_was_not(calibrated, places) -> None:
     """Of all that is in the bundle only what tells of time differs."""
     done = run(places, places / "again", "--method=minmax")
