@@ -107,13 +107,30 @@ def test_manifests_of_all_models(name, options, encoding, similarity) -> None:
     assert manifest.click.sigma_px == pytest.approx(3 * 64 / 512)
 
 
+SMALL = {"frame_px": 64, "window_px": 128, "reference_depth": 1, "query_depth": 1}
+SMALL["backbone"] = "xfeat"  # which exports soonest
+
+
+def test_a_random_bundle_is_written_of_the_model_of_its_seed(tmp_path, monkeypatch) -> None:
+    written = []
+    monkeypatch.setattr("export.published_bundle.write_model", lambda *given: written.append(given))
+    random_bundle("lite", tmp_path / "made", SMALL, ("fp32",), seed=5)
+    ((model, manifest, files, folder, precisions),) = written
+    assert (files, folder, precisions) == ({}, tmp_path / "made", ("fp32",))
+    assert "random weights of seed 5" in manifest.origin and not model.training
+    torch.manual_seed(5)
+    wanted = build("lite", **SMALL).state_dict()
+    found = model.state_dict()
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
+
+
+@pytest.mark.full_size
 def test_a_random_bundle_holds_the_weights_of_its_seed(tmp_path) -> None:
-    options = {"frame_px": 64, "window_px": 128, "reference_depth": 1, "query_depth": 1}
-    options["backbone"] = "xfeat"  # which exports soonest
-    made = random_bundle("lite", tmp_path / "made", options, ("fp32",), seed=5)
+    made = random_bundle("lite", tmp_path / "made", SMALL, ("fp32",), seed=5)
     assert "random weights of seed 5" in made.manifest.origin
     torch.manual_seed(5)
-    wanted = build("lite", **options).query_embedding.weight
+    wanted = build("lite", **SMALL).query_embedding.weight
     weights = {t.name: t for t in whole_graph(made.graph(LOCALIZER)).graph.initializer}
     found = onnx.numpy_helper.to_array(weights["model.query_embedding.weight"])
     np.testing.assert_array_equal(found, wanted.detach().numpy())
