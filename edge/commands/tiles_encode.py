@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edge.bundle import Bundle
     from edge.encoding import EncodeCount, WindowEncoder
     from edge.feature_shard import ShardRecord
+    from edge.tiles.box import Box
     from edge.tiles.lattice import WindowPlace
     from edge.tiles.sharding import Shard
     from edge.tiles.window import PixelGrid
@@ -71,12 +72,14 @@ def encode(
     from edge.encoding import BundleEncoder, EncodeCount, encode_windows
     from edge.feature_quantization import judged_note
     from edge.feature_shard import begin_shard
+    from edge.tiles.box import parse_box
     from edge.tiles.opening import open_map
     from edge.tiles.sharding import parse_shard
     from edge.tiles.window import check_gsd
 
     if gsd_m is not None:
         check_gsd(gsd_m)
+    box = None if bbox is None else parse_box(bbox)
     shard = None if shard_text is None else parse_shard(shard_text, os.environ)
     if shard is not None and shard_text == "env":
         _take_own_gpu(executor)
@@ -89,7 +92,7 @@ def encode(
         tell([] if note is None else [note])
     opened = open_map(map_path)
     grid = opened.grid(bundle.manifest.window.gsd_m if gsd_m is None else gsd_m)
-    places, total = _places(grid, bbox, bundle)
+    places, total = _places(grid, box, bundle)
     window = bundle.manifest.window
     size_px = window.width_px, window.height_px
     of_all = ""
@@ -103,7 +106,7 @@ def encode(
     if shard is None:
         _check_no_shard(folder)
     else:
-        record = _record(shard, bbox, grid, opened.map_id, encoder, size_px, total)
+        record = _record(shard, box, grid, opened.map_id, encoder, size_px, total)
         begin_shard(folder, record, resume)
     count = EncodeCount()
     try:
@@ -137,35 +140,19 @@ def encode(
     click.echo(f"{folder}: {_summary(count)}")
 
 
-def _places(grid: PixelGrid, bbox: str | None, bundle: Bundle) -> tuple[Iterable[WindowPlace], int]:
+def _places(grid: PixelGrid, box: Box | None, bundle: Bundle) -> tuple[Iterable[WindowPlace], int]:
     """The windows to encode, and how many they are."""
     from edge.tiles.lattice import all_windows, count_windows, in_bbox
 
     size_px = bundle.manifest.window.width_px
-    if bbox is None:
+    if box is None:
         return all_windows(grid, size_px), count_windows(grid, size_px)
-    box = _box(bbox)
     return in_bbox(grid, *box, size_px), sum(1 for _ in in_bbox(grid, *box, size_px))
-
-
-def _box(bbox: str) -> tuple[float, float, float, float]:
-    from edge.errors import UsageError
-
-    try:
-        west, south, east, north = map(float, bbox.split(","))
-    except ValueError as error:
-        raise UsageError(
-            "--bbox cannot be read",
-            expected="four numbers W,S,E,N in degrees, such as 11.57,48.12,11.60,48.15",
-            found=bbox,
-            do="correct --bbox; for a negative west write --bbox=-1.5,50,-1.4,51",
-        ) from error
-    return west, south, east, north
 
 
 def _record(
     shard: Shard,
-    bbox: str | None,
+    box: Box | None,
     grid: PixelGrid,
     map_id: str,
     encoder: WindowEncoder,
@@ -179,7 +166,7 @@ def _record(
     return ShardRecord(
         number=shard.number,
         of=shard.of,
-        area=WHOLE_MAP if bbox is None else ",".join(map(repr, _box(bbox))),
+        area=WHOLE_MAP if box is None else str(box),
         model_id=encoder.model_id,
         map_id=map_id,
         gsd_m=stored_gsd_m(grid.gsd_m),

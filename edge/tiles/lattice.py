@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edge.errors import UsageError, WindowError
+from edge.tiles.box import Box, check_box
 from edge.tiles.window import WINDOW_PX, PixelGrid
 from edge.types import Float64
 
@@ -99,16 +100,10 @@ def in_bbox(
     """The windows of all positions of a box in degrees, row by row; w > e: over the antimeridian.
 
     Raises:
-        UsageError: south is not below north, or a value is not a number.
+        UsageError: see `check_box`.
         WindowError: the box holds no part of the map.
     """
-    if not (all(map(math.isfinite, (w, s, e, n))) and s < n and w != e):
-        raise UsageError(
-            "a box cannot be used",
-            expected="west,south,east,north in degrees, south below north",
-            found=f"{w},{s},{e},{n}",
-            do="give --bbox W,S,E,N",
-        )
+    check_box(Box(w, s, e, n))
     box = _box_px(grid, w, s, e, n)
     if box is None:
         raise _outside(grid, f"box {w},{s},{e},{n}")

@@ -188,6 +188,25 @@ def test_a_box_that_cannot_be_read(town, tmp_path, tiny_bundle, text):
     assert caught.value.found == text and "--bbox=-1.5" in caught.value.do
 
 
+@pytest.mark.parametrize(
+    ("box", "what"),
+    [
+        ("{e},{s},{w},{n}", "lies east of its east"),
+        ("{w},{s},200,{n}", "not on the Earth"),
+        ("{w},-95,{e},{n}", "not on the Earth"),
+    ],
+)
+def test_a_box_that_is_a_slip_is_refused_before_the_bundle_is_opened(
+    town, tmp_path, tiny_bundle, monkeypatch, box, what
+):
+    west, south, east, north = open_map(town).bounds_lon_lat_deg
+    text = "--bbox=" + box.format(w=west, s=south, e=east, n=north)
+    monkeypatch.setattr("edge.bundle.Bundle.open", None)
+    with pytest.raises(UsageError, match=what):
+        call(*encode_words(town, tmp_path / "s", tiny_bundle, text))
+    assert not (tmp_path / "s").exists()
+
+
 @pytest.mark.parametrize("gsd_m", [0, -0.3, "nan"])
 def test_encode_at_no_resolution(tmp_path, gsd_m):
     words = ("--tiles", "none.mbtiles", "--store", tmp_path / "s", f"--gsd-m={gsd_m}")
