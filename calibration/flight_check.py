@@ -59,6 +59,7 @@ def check_flight(
                 least_frames=LEAST_FRAMES,
                 least_windows=LEAST_WINDOWS,
                 seed=asked.seed,
+                option="--check",
             ),
             Path(scratch) / "selection",
             lambda at: progress(f"selecting {at.stage}", at.done, at.total),

@@ -62,7 +62,7 @@ def list_sources(request: SelectionRequest) -> tuple[ListedSource, ...]:
         SourceError: a source that is missing or empty, or a video that cannot be opened.
         TelemetryError: one that tells no altitude; see `Telemetry.read`.
     """
-    files = [_files(source) for source in request.sources]
+    files = [_files(source, request.option) for source in request.sources]
     opened = [[_opened(path) for path in videos] for _, videos in files]
     counts = [
         len(pictures) + sum(count for count, _ in videos)
@@ -89,7 +89,7 @@ def picture_time_s(index: int) -> float:
     return index / PICTURE_FPS
 
 
-def _files(source: ImageSource) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+def _files(source: ImageSource, option: str) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Pictures and videos of a source, each in the natural order of their names."""
     text = str(source.path)
     live = re.match(r"[a-z]+:/|/dev/|\d+$", text)  # a Path has only one slash after rtsp:
@@ -105,7 +105,7 @@ def _files(source: ImageSource) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
             f"the source {source.path} does not exist",
             expected="a folder of pictures or videos, a picture, or a video",
             found="no such file or folder",
-            do="check the path given with --frames",
+            do=f"check the path given with {option}",
         )
     if not source.path.is_dir():
         open_source(source.path).close()  # says what is wrong with it

@@ -52,6 +52,7 @@ class SelectionRequest:
     least_windows: int = LEAST_WINDOWS
     most_frame_candidates: int = MOST_FRAME_CANDIDATES  # that are looked at, spread over the source
     most_window_candidates: int = MOST_WINDOW_CANDIDATES
+    option: str = "--frames"  # that `sources` were given with, for what errors advise
 
 
 def parse_source(text: str) -> ImageSource:

@@ -65,7 +65,14 @@ def screen(candidates: list[Candidate], *, blur: bool) -> Screened:
     )
 
 
-def check_enough(screened: Screened, kind: str, looked_at: int, least: int, reason: str) -> None:
+def check_enough(
+    screened: Screened,
+    kind: str,
+    looked_at: int,
+    least: int,
+    reason: str,
+    option: str = "--frames",
+) -> None:
     """Refuse a selection that would leave its ranges to luck.
 
     Args:
@@ -74,6 +81,7 @@ def check_enough(screened: Screened, kind: str, looked_at: int, least: int, reas
         looked_at: candidates.
         least: how many are needed.
         reason: why.
+        option: that the flights were given with.
 
     Raises:
         CalibrationError: too few, or none at all that shows anything.
@@ -92,7 +100,7 @@ def check_enough(screened: Screened, kind: str, looked_at: int, least: int, reas
     if screened.notes:
         found += f" ({'; '.join(screened.notes)})"
     more = {
-        "frames": "give more flights with --frames, of several places and lights",
+        "frames": f"give more flights with {option}, of several places and lights",
         "windows": "give a larger map with --tiles, or several; look at it with tilefix tiles info",
     }
     raise CalibrationError(

@@ -133,7 +133,7 @@ def _make(
     seen_frames = scan_frames(sources, request, work, features, looked)
     frames = screen(seen_frames, blur=True)
     reason = why(request.least_frames)
-    check_enough(frames, "frames", len(seen_frames), request.least_frames, reason)
+    check_enough(frames, "frames", len(seen_frames), request.least_frames, reason, request.option)
     most = sum(each.most for each in maps)
     seen_windows = scan_windows(
         maps, request, work, features, lambda n: progress(SelectionProgress("windows", n, most))
@@ -141,7 +141,9 @@ def _make(
     windows = screen(seen_windows, blur=False)
     reason = why(request.least_windows)
     if request.windows:
-        check_enough(windows, "windows", len(seen_windows), request.least_windows, reason)
+        check_enough(
+            windows, "windows", len(seen_windows), request.least_windows, reason, request.option
+        )
 
     progress(SelectionProgress("choosing", 0, 1))
     frame_sites = [source.given.site for source in sources]

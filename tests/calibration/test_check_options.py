@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from click.testing import CliRunner
 
 import calibration.flight_check
 from calibration.command import READ_BY_CHECK, calibrate
-from edge.errors import UsageError
+from edge.errors import CalibrationError, SourceError, UsageError
+from tests.support.made_flights import make_flight
 
 
 @pytest.mark.parametrize(
@@ -46,3 +49,23 @@ def test_what_a_check_reads_is_handed_on(monkeypatch):
     assert (request.seed, request.threads) == (3, 1)
     names = {each.name for each in calibrate.params}
     assert names >= set(READ_BY_CHECK), "each is an option"
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_what_is_wrong_with_the_flight_is_told_of_check(monkeypatch, tmp_path, count):
+    """And not of --frames, which it does not take."""
+    flight = tmp_path / "flight"
+    if count:
+        make_flight(flight, count)
+    spec = SimpleNamespace(
+        frame=SimpleNamespace(width_px=64, height_px=64),
+        window=SimpleNamespace(width_px=128, height_px=128, gsd_m=0.25),
+    )
+    bundle = SimpleNamespace(manifest=spec)
+    monkeypatch.setattr(calibration.flight_check.Bundle, "open", lambda path: bundle)
+    monkeypatch.setattr(calibration.flight_check, "ranges_of", lambda bundle: None)
+    monkeypatch.setattr(calibration.flight_check, "calibrated_graphs", lambda *given: bundle)
+    done = CliRunner().invoke(calibrate, ["bundle", f"--check={flight}"])
+    error = done.exception
+    assert isinstance(error, CalibrationError if count else SourceError)
+    assert "with --check" in error.do and "--frames" not in error.do
