@@ -38,7 +38,7 @@ from calibration.selection.record import SHEET_NAME, SelectionFolder
 from calibration.selection.request import SelectionRequest
 from calibration.selection.selector import SelectionProgress, select
 from edge.bundle import Bundle
-from edge.errors import BundleError, CalibrationError, UsageError
+from edge.errors import CalibrationError, OutputError, UsageError
 from edge.types import Float32
 
 BIAS_IMAGES = 32  # of each graph: means of channels settle sooner than their extremes
@@ -85,10 +85,10 @@ def check_out(out: Path) -> None:
     """Refuse a place for the bundle that is taken, before all work.
 
     Raises:
-        BundleError: something is there.
+        OutputError: something is there.
     """
     if out.exists():
-        raise BundleError(
+        raise OutputError(
             f"{out} is already there",
             expected="a new folder for the INT8 bundle",
             found="a folder" if out.is_dir() else "a file",
@@ -228,7 +228,8 @@ def calibrate(request: CalibrationRequest, progress: Progress = lambda step: Non
     """Make an INT8 bundle of a float one, judge it, and write it with its proof.
 
     Raises:
-        BundleError: `out` is taken, or the bundle is broken.
+        OutputError: `out` is taken.
+        BundleError: the bundle is broken.
         UsageError, SourceError, MapError, CalibrationError, DataError, PairsError, OutputError,
             ExecutorError: see the steps.
     """

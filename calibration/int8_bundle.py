@@ -45,8 +45,7 @@ def write_int8_bundle(
         out: folder of the new bundle.
 
     Raises:
-        BundleError: the folder is taken.
-        OutputError: it cannot be written.
+        OutputError: the folder is taken, or cannot be written.
     """
     kept = [name for name in source.manifest.files if not name.startswith(f"{REPLAY}/")]
     files: dict[str, bytes | Path] = {name: source.file(name) for name in kept}

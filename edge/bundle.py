@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from edge.errors import BundleError, MissingLibraryError
+from edge.errors import BundleError, MissingLibraryError, OutputError
 from edge.manifest import (
     MANIFEST_NAME,
     OWN_HASH,
@@ -164,8 +164,8 @@ def write_bundle(
         The bundle as read back from the disk.
 
     Raises:
-        BundleError: the folder exists, a name leaves the folder, or the manifest cannot be meant.
-        OutputError: no room, or no permission; no half bundle is left.
+        BundleError: a name leaves the folder, or the manifest cannot be meant.
+        OutputError: the folder exists; no room, or no permission; no half bundle is left.
         MissingLibraryError: `tomli_w` (extra `export`) is not installed.
     """
     try:
@@ -179,7 +179,7 @@ def write_bundle(
         ) from error
     target = Path(folder)
     if target.exists() and not (replace and (target / MANIFEST_NAME).is_file()):
-        raise BundleError(
+        raise OutputError(
             f"{target} is already there",
             expected="a new folder, or replace=True over a bundle",
             found="a bundle" if (target / MANIFEST_NAME).is_file() else "something else",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.bundle import MANIFEST_NAME
-from edge.errors import BundleError, DataError, UsageError
+from edge.errors import DataError, OutputError, UsageError
 from export.bundle_maker import check_fit, check_precisions
 from export.output_folder import check_output
 from training.checkpoints.weights import load_weights
@@ -21,11 +21,11 @@ def check_place(out: Path) -> None:
     """Refuse a place that no bundle can be written to, or that holds something else.
 
     Raises:
-        BundleError: there is something that is no bundle.
-        OutputError: the folder that it shall be in cannot be written.
+        OutputError: there is something that is no bundle, or the folder that it shall be in cannot
+            be written.
     """
     if out.exists() and not (out / MANIFEST_NAME).is_file():
-        raise BundleError(
+        raise OutputError(
             f"{out} is already there, and is no bundle",
             expected="--out with a new folder, or with a bundle, which is replaced",
             found="a folder without a manifest" if out.is_dir() else "a file",

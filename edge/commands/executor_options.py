@@ -63,11 +63,22 @@ def check_run(bundle: Bundle, executor: str, precision: str) -> None:
 
 
 def device_options(device_backend: str | None, no_cuda_graphs: bool) -> DeviceOptions | None:
-    """What was said of the GPU; None: nothing, which is all that executors without one take."""
-    from edge.devices.base import DEFAULT_BACKEND, DeviceOptions
+    """What was said of the GPU; None: nothing, which is all that executors without one take.
+
+    Raises:
+        UsageError: a backend that there is none of.
+    """
+    from edge.devices.base import BACKENDS, DEFAULT_BACKEND, DeviceOptions
 
     if device_backend is None and not no_cuda_graphs:
         return None
+    if device_backend is not None and device_backend not in BACKENDS:
+        raise UsageError(
+            f"there is no device backend {device_backend!r}",
+            expected=f"--device-backend with one of {', '.join(BACKENDS)}",
+            found=repr(device_backend),
+            do="choose one of these, or leave it out",
+        )
     return DeviceOptions(device_backend or DEFAULT_BACKEND, graphs=not no_cuda_graphs)
 
 

@@ -137,7 +137,7 @@ def open_executor(
         raise ExecutorError(
             f"the executor {name} runs on no GPU, so there is nothing to choose about one",
             expected=f"options of a GPU with one of: {', '.join(ON_DEVICE)}",
-            found=str(device),
+            found=f"options of a GPU, and --executor {name}",
             do="leave --device-backend and --no-cuda-graphs out, or choose another --executor",
         )
     options: tuple[Any, ...] = (device,)

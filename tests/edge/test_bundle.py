@@ -217,7 +217,7 @@ def test_a_bundle_without_its_encoder_is_none(tiny, tmp_path):
 
 def test_a_bundle_is_only_replaced_when_told(make_tiny_bundle, tmp_path):
     first = make_tiny_bundle(tmp_path / "b")
-    with pytest.raises(BundleError, match="already there") as caught:
+    with pytest.raises(OutputError, match="already there") as caught:
         make_tiny_bundle(tmp_path / "b", seed=1)
     assert caught.value.found == "a bundle"
     assert Bundle.open(tmp_path / "b") == first
@@ -245,7 +245,7 @@ def test_a_bundle_that_cannot_be_replaced_stays(make_tiny_bundle, tmp_path, monk
 def test_a_folder_that_is_no_bundle_is_never_replaced(make_tiny_bundle, tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b/photo.jpg").write_bytes(b"dear")
-    with pytest.raises(BundleError, match="already there") as caught:
+    with pytest.raises(OutputError, match="already there") as caught:
         make_tiny_bundle(tmp_path / "b", replace=True)
     assert caught.value.found == "something else"
     assert (tmp_path / "b/photo.jpg").read_bytes() == b"dear"

@@ -139,7 +139,7 @@ def _check_out(out: Path, replace: bool) -> None:
             do="make the folder first, or correct --out",
         )
     if out.exists() and not replace:
-        raise UsageError(
+        raise OutputError(
             f"{out} is already there",
             expected="a new file",
             found="an existing one",

@@ -16,7 +16,7 @@ from edge.commands.executor_options import device_options
 from edge.devices.base import DeviceOptions
 from edge.encoding import BundleEncoder
 from edge.engine_manifest import ENGINES_VARIABLE
-from edge.errors import ExecutorError, FeatureStoreError
+from edge.errors import ExecutorError, FeatureStoreError, UsageError
 from edge.localizer import Localizer
 from edge.types import Click, Frame, ReferenceWindow
 
@@ -123,8 +123,9 @@ def test_tiles_encode_on_the_gpu(gpu, fp16_bundle, parts, tmp_path):
     header = json.loads((store / "header.json").read_text())
     assert fp16_bundle.encoder_id("fp16") in json.dumps(header)
     refused = CliRunner().invoke(tiles, [*arguments, "--device-backend", "cupy"])
-    assert isinstance(refused.exception, ExecutorError)
+    assert isinstance(refused.exception, UsageError)
     assert "no device backend 'cupy'" in refused.exception.what
+    assert refused.exception.expected == "--device-backend with one of cuda-python, pycuda"
 
 
 def test_int8_means_the_graphs_for_the_executor_from_encoding_to_a_run(

@@ -13,7 +13,7 @@ from published_files import light, published, save_as_authors_do
 from small_backbones import shallow_backbones
 
 from edge.cli import tilefix
-from edge.errors import TilefixError, UsageError
+from edge.errors import OutputError, TilefixError, UsageError
 from training.checkpoints.weights import load_weights
 from training.models import build
 from training.vision_ops import import_torchvision
@@ -118,7 +118,7 @@ def test_slips_are_refused_before_all_work(folder, monkeypatch, arguments, text)
 def test_an_existing_checkpoint_is_not_overwritten(folder, monkeypatch):
     monkeypatch.chdir(folder)
     Path("there.safetensors").write_text("mine")
-    with pytest.raises(UsageError, match="--replace"):
+    with pytest.raises(OutputError, match="--replace"):
         call("ckpt2.pth.tar", "--model", "ocgnet", "--out", "there.safetensors")
     assert Path("there.safetensors").read_text() == "mine"
 
