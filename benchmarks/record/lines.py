@@ -11,6 +11,7 @@ from enum import Enum
 
 import msgspec
 
+from benchmarks.record.bounds import AtLeastOne, Count, NotNegative, Positive, Share
 from benchmarks.record.observed import (
     Energy,
     FlownAccuracy,
@@ -55,8 +56,8 @@ class BundleFacts(msgspec.Struct, frozen=True):
     model_id: str
     executor: str
     precision: str
-    threads: int
-    frame_px: tuple[int, int]
+    threads: AtLeastOne
+    frame_px: tuple[AtLeastOne, AtLeastOne]
     files: tuple[tuple[str, str], ...]  # (name in the bundle, sha256), sorted
     engines: tuple[tuple[str, str], ...]  # (graph, sha256 of the plan); empty without an engine
     plugin_sha256: str | None
@@ -68,13 +69,13 @@ class Settings(msgspec.Struct, frozen=True):
 
     quick: bool
     seed: int
-    clicks: int  # in a frame of periodic and soak
-    hit_rate: float
-    rate_hz: float
+    clicks: AtLeastOne  # in a frame of periodic and soak
+    hit_rate: Share
+    rate_hz: Positive
     pairs: str  # name of the pairs file
     pairs_sha256: str
-    minutes: float | None = None  # of each measurement but soak; None: by the rules
-    soak_minutes: float = 10.0
+    minutes: Positive | None = None  # of each measurement but soak; None: by the rules
+    soak_minutes: Positive = 10.0
 
 
 class Environment(msgspec.Struct, frozen=True):
@@ -82,8 +83,8 @@ class Environment(msgspec.Struct, frozen=True):
 
     board: str | Unknown  # /proc/device-tree/model, or DMI
     cpu: str | Unknown
-    cores: int
-    memory_bytes: int | Unknown
+    cores: AtLeastOne
+    memory_bytes: AtLeastOne | Unknown
     kernel: str
     python: str
     libraries: tuple[tuple[str, str], ...]  # numpy, opencv, onnxruntime, ... with versions
@@ -97,7 +98,7 @@ class Environment(msgspec.Struct, frozen=True):
     clocks_mhz: tuple[tuple[str, float], ...] | Unknown  # cpu0, gpu, emc as seen at the start
     temperatures_deg_c: tuple[tuple[str, float], ...] | Unknown
     throttle: str | Unknown  # flags of NVML, or overcurrent and thermal counters of a Jetson
-    load_average: float | Unknown
+    load_average: NotNegative | Unknown
 
 
 class RunLine(msgspec.Struct, frozen=True, tag="run", tag_field="line"):
@@ -119,11 +120,11 @@ class AccuracyLine(msgspec.Struct, frozen=True, tag="accuracy", tag_field="line"
 
     run_id: str
     prior: str  # "alignment" or "none"
-    clicks: int
-    acc25: float | Unknown  # Unknown: no object of the pairs is in the map
-    acc50: float | Unknown
-    coverage: float | Unknown  # Unknown: nothing was clicked
-    wrong_rate: float | Unknown  # of what is accepted; Unknown: nothing was accepted
+    clicks: Count
+    acc25: Share | Unknown  # Unknown: no object of the pairs is in the map
+    acc50: Share | Unknown
+    coverage: Share | Unknown  # Unknown: nothing was clicked
+    wrong_rate: Share | Unknown  # of what is accepted; Unknown: nothing was accepted
 
 
 class MeasurementLine(msgspec.Struct, frozen=True, tag="measurement", tag_field="line"):
@@ -132,10 +133,10 @@ class MeasurementLine(msgspec.Struct, frozen=True, tag="measurement", tag_field=
     run_id: str
     scenario: Scenario
     state: CacheState
-    clicks: int  # N of each frame; 0 for offline
+    clicks: Count  # N of each frame; 0 for offline
     started_utc: str
-    warmup_queries: int
-    duration_s: float
+    warmup_queries: Count
+    duration_s: NotNegative
     ended: str  # COMPLETE, "interrupted", or why: "device lost: ..."
     latency: Series  # per query; per window for offline
     stages: tuple[Stage, ...]
@@ -145,7 +146,7 @@ class MeasurementLine(msgspec.Struct, frozen=True, tag="measurement", tag_field=
     punctuality: Punctuality | None  # of periodic alone
     energy: Energy | Unknown
     heat: Heat | Unknown
-    harness_us: float  # median cost of the harness itself per query, microseconds
+    harness_us: NotNegative  # median cost of the harness itself per query, microseconds
     processor: ProcessorTime | Unknown | None = None  # None: an older record
     # Of an open loop's own fixes; None: another scenario, whose worth is the AccuracyLine "none".
     accuracy: FlownAccuracy | Unknown | None = None
@@ -157,17 +158,17 @@ class RooflineLine(msgspec.Struct, frozen=True, tag="roofline", tag_field="line"
     run_id: str
     graph: str  # "localizer"
     precision: str
-    clicks: int  # 0 for the encoder
-    macs: int | Unknown  # Unknown: the graph could not be counted
-    compulsory_bytes: int | Unknown  # weights and inputs read once, outputs written once
-    copy_gb_s: float | Unknown  # measured on this machine; Unknown: not where the graph ran
-    matrix_gmac_s: float | Unknown  # measured on this machine
-    bound_ms: float | Unknown  # max of both terms
-    measured_ms: float | Unknown  # Unknown: a precision of the bundle that this run did not use
-    fraction: float | Unknown  # bound / measured
+    clicks: Count  # 0 for the encoder
+    macs: AtLeastOne | Unknown  # Unknown: the graph could not be counted
+    compulsory_bytes: AtLeastOne | Unknown  # weights and inputs read once, outputs written once
+    copy_gb_s: Positive | Unknown  # measured on this machine; Unknown: not where the graph ran
+    matrix_gmac_s: Positive | Unknown  # measured on this machine
+    bound_ms: Positive | Unknown  # max of both terms
+    measured_ms: Positive | Unknown  # Unknown: a precision of the bundle that this run did not use
+    fraction: Positive | Unknown  # bound / measured
     # Compulsory bytes, and what the layers between them write and read where nothing is fused
     # but activations.
-    layer_bytes: int | Unknown = Unknown("not counted")
+    layer_bytes: AtLeastOne | Unknown = Unknown("not counted")
 
 
 class PeerLine(msgspec.Struct, frozen=True, tag="peer", tag_field="line"):
@@ -176,15 +177,15 @@ class PeerLine(msgspec.Struct, frozen=True, tag="peer", tag_field="line"):
     run_id: str
     name: str  # "DetGeo as published"
     runtime: str  # "torch eager", "torch.compile", "ONNX Runtime", "OpenCV"
-    clicks: int  # in one frame
+    clicks: Count  # in one frame
     latency: Series | Unknown  # per frame
-    per_object_ms: float | Unknown
-    peak_bytes: int | Unknown
-    acc25: float | Unknown  # on the pairs file of the run; random weights have none
-    acc50: float | Unknown
+    per_object_ms: Positive | Unknown
+    peak_bytes: AtLeastOne | Unknown
+    acc25: Share | Unknown  # on the pairs file of the run; random weights have none
+    acc50: Share | Unknown
     note: str
     # 0: with all others; each time that some are measured again, with ours beside them, one more.
-    round: int = 0
+    round: Count = 0
 
 
 class CrossCheckLine(msgspec.Struct, frozen=True, tag="cross-check", tag_field="line"):
@@ -192,11 +193,11 @@ class CrossCheckLine(msgspec.Struct, frozen=True, tag="cross-check", tag_field="
 
     run_id: str
     graph: str  # "localizer"
-    clicks: int  # 0 for the encoder
+    clicks: Count  # 0 for the encoder
     tool: str  # "trtexec"
-    ours_ms: float | Unknown  # medians
-    theirs_ms: float | Unknown  # Unknown: why there is none, such as a time-out
-    tolerance: float  # that they may be apart, as a share of theirs
+    ours_ms: Positive | Unknown  # medians
+    theirs_ms: Positive | Unknown  # Unknown: why there is none, such as a time-out
+    tolerance: NotNegative  # that they may be apart, as a share of theirs
     passed: bool
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from benchmarks.record.bounds import AtLeastOne, Count, NotNegative, Positive, Share
+
 
 class Unknown(msgspec.Struct, frozen=True, tag=True):
     """Something that could not be measured or read."""
@@ -17,14 +19,14 @@ class Unknown(msgspec.Struct, frozen=True, tag=True):
 class Series(msgspec.Struct, frozen=True, tag=True):
     """Every value of one quantity in order, compressed (see `benchmarks.record.series`)."""
 
-    count: int
+    count: Count
     packed: str  # base64 of zlib of little-endian uint32: nanoseconds / 100
 
 
 class Numbers(msgspec.Struct, frozen=True):
     """Whole numbers that rise, compressed (see `benchmarks.record.frame_ages`)."""
 
-    count: int
+    count: Count
     packed: str  # base64 of zlib of little-endian uint32: the steps from one to the next
 
 
@@ -41,12 +43,12 @@ class Memory(msgspec.Struct, frozen=True, tag=True):
     What could be given back was given back before the first reading.
     """
 
-    start_bytes: int
-    end_bytes: int
-    peak_bytes: int
-    samples_bytes: tuple[int, ...] = ()  # evenly over the measurement
-    first_bytes: int | None = None  # median of the first tenth of the samples; None: too few
-    last_bytes: int | None = None  # of the last tenth
+    start_bytes: AtLeastOne
+    end_bytes: Count
+    peak_bytes: Count
+    samples_bytes: tuple[Count, ...] = ()  # evenly over the measurement
+    first_bytes: AtLeastOne | None = None  # median of the first tenth of the samples; None: too few
+    last_bytes: Count | None = None  # of the last tenth
 
     @property
     def growth(self) -> float:
@@ -59,11 +61,11 @@ class Memory(msgspec.Struct, frozen=True, tag=True):
 class ProcessorTime(msgspec.Struct, frozen=True, tag=True):
     """Who had the cores that this process may use, over the measurement."""
 
-    wall_s: float
-    cores: int
-    own_s: float  # all threads of this process
-    others_s: float  # other processes, and the kernel's interrupts
-    stolen_s: float  # by other guests of the host
+    wall_s: Positive
+    cores: AtLeastOne
+    own_s: NotNegative  # all threads of this process
+    others_s: NotNegative  # other processes, and the kernel's interrupts
+    stolen_s: NotNegative  # by other guests of the host
 
     @property
     def others_share(self) -> float:
@@ -78,13 +80,13 @@ class Punctuality(msgspec.Struct, frozen=True):
     of the age are of all scheduled frames (`benchmarks.record.frame_ages`).
     """
 
-    rate_hz: float
-    scheduled: int  # frames that the camera gave
-    missed: int  # not done within one period of their scheduled arrival, or replaced by a newer one
+    rate_hz: Positive
+    scheduled: Count  # frames that the camera gave
+    missed: Count  # not done within a period of their scheduled arrival, or replaced by a newer one
     age: Series  # from the scheduled arrival to the fixes, of the frames that were answered
     start_delay: Series  # from the scheduled arrival to the start (its spread is the jitter)
     beside: tuple[str, ...]  # what ran beside: "alignment", "window loading"
-    aligned: int = 0  # of the frames that were done, those that alignment gave a place on the map
+    aligned: Count = 0  # of the frames that were done, those that alignment gave a place on the map
     # Which frames were answered, counted from the first one after the warm-up; None: not kept.
     frames: Numbers | None = None
 
@@ -100,14 +102,14 @@ class FlownAccuracy(msgspec.Struct, frozen=True, tag=True):
     Of all scheduled frames: the clicks of one that was never answered have no fix.
     """
 
-    frames: int  # scheduled
-    answered: int
-    aligned: int  # of those answered, aligned in time
-    clicks: int  # labelled ones in all scheduled frames
-    acc25: float | Unknown
-    acc50: float | Unknown
-    coverage: float | Unknown
-    wrong_rate: float | Unknown  # of what is accepted
+    frames: Count  # scheduled
+    answered: Count
+    aligned: Count  # of those answered, aligned in time
+    clicks: Count  # labelled ones in all scheduled frames
+    acc25: Share | Unknown
+    acc50: Share | Unknown
+    coverage: Share | Unknown
+    wrong_rate: Share | Unknown  # of what is accepted
 
 
 class Energy(msgspec.Struct, frozen=True, tag=True):
@@ -116,9 +118,9 @@ class Energy(msgspec.Struct, frozen=True, tag=True):
     rail: str  # "VDD_IN", "GPU0 (NVML)"
     idle_w: float
     mean_w: float
-    joule_per_frame: float  # (mean - idle) * duration / frames
-    samples: int
-    rate_hz: float  # of sampling
+    joule_per_frame: NotNegative  # (mean - idle) * duration / frames
+    samples: Count
+    rate_hz: Positive  # of sampling
 
 
 class Heat(msgspec.Struct, frozen=True, tag=True):
@@ -133,6 +135,6 @@ class Heat(msgspec.Struct, frozen=True, tag=True):
 class Stability(msgspec.Struct, frozen=True, tag=True):
     """First against last tenth of the queries, by their medians."""
 
-    first_ms: float
-    last_ms: float
+    first_ms: Positive
+    last_ms: NotNegative
     stable: bool  # within 5 %
