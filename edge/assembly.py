@@ -17,12 +17,12 @@ from edge.encoding import open_features
 from edge.errors import BundleError
 from edge.executors.base import ON_DEVICE
 from edge.feature_cache import FeatureCache, StoredFeatures, WindowReader
+from edge.feature_origin import FeatureOrigin
 from edge.feature_store import FeatureStore
 from edge.frame_placer import InlinePlacer, WorkerPlacer
 from edge.localizer import Localizer
 from edge.machine import usable_cores
 from edge.pipeline import FramePlacer, Pipeline
-from edge.precisions import graph_precision
 from edge.read_ahead import ReadAhead
 from edge.tiles.opening import open_map
 from edge.tiles.window import TileMap
@@ -127,12 +127,14 @@ def assemble_on_map(
             graph = (
                 None if prior is PriorChoice.NONE else bundle.manifest.files.get(ALIGNMENT_GRAPH)
             )
+            origin = FeatureOrigin(bundle, executor.name, executor.precision, Path(map_path))
             store = open_features(
                 Path(store_path),
-                model_id=bundle.encoder_id(graph_precision(executor.precision, executor.name)),
+                model_id=origin.model_id,
                 map_id=tiles.map_id,
                 grid=grid,
                 alignment_id=graph,
+                origin=origin,
             )
         found = assemble(
             bundle, grid, supply, store=store, prior=prior, live=live, executor=executor

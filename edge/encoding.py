@@ -25,6 +25,7 @@ from edge.types import ReferenceFeature, ReferenceWindow
 if TYPE_CHECKING:
     from edge.bundle import Bundle
     from edge.devices.base import DeviceOptions
+    from edge.feature_origin import FeatureOrigin
 
 ALIGNMENT_FILE = "alignment/xfeat.onnx"
 
@@ -189,13 +190,21 @@ def header_for(
 
 
 def open_features(
-    folder: Path, *, model_id: str, map_id: str, grid: PixelGrid, alignment_id: str | None = None
+    folder: Path,
+    *,
+    model_id: str,
+    map_id: str,
+    grid: PixelGrid,
+    alignment_id: str | None = None,
+    origin: FeatureOrigin | None = None,
 ) -> FeatureStore:
-    """Open a store for a flight over `grid`.
+    """Open a store for a flight over `grid`; `origin` knows the run, so that errors name it.
 
     Raises:
         FeatureStoreError: no store, or one of another model, map, sampling distance or alignment.
     """
+    if origin is not None:
+        origin.check(folder, map_id)
     store = FeatureStore.open(folder, model_id=model_id, map_id=map_id)
     header = store.header
     same_gsd = abs(header.gsd_m / grid.gsd_m - 1) < 1e-6
@@ -206,5 +215,6 @@ def open_features(
         f"the feature store {folder} was made with other settings",
         expected=f"{grid.gsd_m:.6g} m/px, zoom {grid.zoom}, alignment {alignment_id}",
         found=f"{header.gsd_m:.6g} m/px, zoom {header.zoom}, alignment {header.alignment_id}",
-        do="encode the map again with this bundle, into a new folder",
+        do="encode the map again with this bundle, into a new folder"
+        + ("" if origin is None else f": {origin.command()}"),
     )

@@ -93,8 +93,10 @@ def write_header(folder: Path, header: FeatureHeader) -> None:
     partial.rename(folder / HEADER_NAME)
 
 
-def read_header(folder: Path) -> FeatureHeader:
-    """Read and check header.json.
+def read_header(
+    folder: Path, *, encode: str = "tilefix tiles encode --tiles MAP --store DIR"
+) -> FeatureHeader:
+    """Read and check header.json; `encode` is the command that makes such a store.
 
     Raises:
         FeatureStoreError: none there, altered, or of another schema.
@@ -109,7 +111,7 @@ def read_header(folder: Path) -> FeatureHeader:
             found=f"{type(error).__name__}: {error}",
             do=f"put its shards together: tilefix tiles merge {folder}/shard-* --store OUT"
             if any(folder.glob("shard-*/shard.json"))
-            else "make it: tilefix tiles encode --tiles MAP --store DIR",
+            else f"make it: {encode}",
         ) from error
     if values.get("schema") != SCHEMA:
         raise FeatureStoreError(

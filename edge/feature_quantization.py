@@ -12,12 +12,13 @@ CPU by `dequantized`, and both bit for bit the same.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from edge.errors import UsageError
+from edge.feature_header import TensorSpec
 from edge.types import Array
 
 SCALE = ".scale"
@@ -85,6 +86,12 @@ def _up(values: Array) -> Array:
     rounded = values.astype(np.float16)
     low = rounded.astype(np.float32) < values
     return np.where(low, np.nextafter(rounded, np.float16(np.inf)), rounded)
+
+
+def stored_type(tensors: Iterable[TensorSpec], names: Collection[str]) -> str:
+    """How a store holds the features `names`, one of `TYPES`."""
+    kinds = {each.dtype for each in tensors if each.name in names}
+    return "int8" if "int8" in kinds else "float16"
 
 
 def judged_note(scores: Mapping[str, Any]) -> str | None:

@@ -10,17 +10,19 @@ from edge.feature_header import HEADER_NAME, FeatureHeader, TensorSpec
 
 SHARD_NAME = "shard.json"  # lies beside the files of a store: edge.feature_shard
 ENCODE_COMMAND = "tilefix tiles encode --tiles MAP --store {path}"
+_ENCODE_NEW = ENCODE_COMMAND.format(path="NEW")
 
 
-def check_identity(folder: Path, what: str, expected: str, found: str) -> None:
-    """Refuse a store of another model or map, naming both."""
+def check_identity(
+    folder: Path, what: str, expected: str, found: str, *, encode: str = _ENCODE_NEW
+) -> None:
+    """Refuse a store of another model or map, naming both, and the command for the right one."""
     if expected != found:
         raise FeatureStoreError(
             f"the feature store {folder} is for another {what}",
             expected=f"{what} {expected}",
             found=f"{what} {found}",
-            do=f"use the {what} that it was made with, or encode into a new folder: "
-            + ENCODE_COMMAND.format(path="NEW"),
+            do=f"use the {what} that it was made with, or encode into a new folder: {encode}",
         )
 
 

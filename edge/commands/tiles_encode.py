@@ -70,6 +70,7 @@ def encode(
     """
     from edge.bundle import Bundle, shipped_bundle_path
     from edge.encoding import BundleEncoder, EncodeCount, encode_windows
+    from edge.feature_origin import FeatureOrigin
     from edge.feature_quantization import judged_note
     from edge.feature_shard import begin_shard
     from edge.tiles.box import parse_box
@@ -91,6 +92,9 @@ def encode(
         note = judged_note(bundle.manifest.scores)
         tell([] if note is None else [note])
     opened = open_map(map_path)
+    more = _words(bbox=bbox, gsd_m=gsd_m, features=features, shard=shard_text)
+    origin = FeatureOrigin(bundle, executor, precision, map_path, more)
+    origin.check_begun(folder, opened.map_id, features)
     grid = opened.grid(bundle.manifest.window.gsd_m if gsd_m is None else gsd_m)
     places, total = _places(grid, box, bundle)
     window = bundle.manifest.window
@@ -148,6 +152,18 @@ def _places(grid: PixelGrid, box: Box | None, bundle: Bundle) -> tuple[Iterable[
     if box is None:
         return all_windows(grid, size_px), count_windows(grid, size_px)
     return in_bbox(grid, *box, size_px), sum(1 for _ in in_bbox(grid, *box, size_px))
+
+
+def _words(
+    *, bbox: str | None, gsd_m: float | None, features: str, shard: str | None
+) -> tuple[str, ...]:
+    """Options that another store of the same windows needs as well."""
+    return (
+        *(() if bbox is None else (f"--bbox={bbox}",)),
+        *(() if gsd_m is None else (f"--gsd-m={gsd_m}",)),
+        *(() if features == "float16" else (f"--features={features}",)),
+        *(() if shard is None else (f"--shard={shard}",)),
+    )
 
 
 def _record(

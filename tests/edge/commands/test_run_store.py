@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import cv2
@@ -23,9 +24,12 @@ GRAPH = Path(edge.__file__).parent / "bundles/lite/alignment/xfeat.onnx"
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory, make_tiny_bundle):
-    """A bundle, a map of two zooms, a frame and a click."""
+    """A bundle of two precisions, a map of two zooms, a frame and a click."""
     folder = tmp_path_factory.mktemp("world")
-    make_tiny_bundle(folder / "bundle", window_wh_px=(512, 512))
+    other = make_tiny_bundle(folder / "other", window_wh_px=(512, 512), seed=5)
+    kinds = ("reference_encoder", "localizer")
+    extra = {f"graphs/fp16/{kind}.onnx": other.graph(kind).read_bytes() for kind in kinds}
+    make_tiny_bundle(folder / "bundle", window_wh_px=(512, 512), extra_files=extra)
     blank = cv2.imencode(".png", np.full((256, 256, 3), 90, np.uint8))[1].tobytes()
     with MBTilesWriter(folder / "map.mbtiles", {"name": "two", "format": "png"}) as writer:
         for row in range(4):
@@ -45,13 +49,57 @@ def encode(world, store, *more):
     return store
 
 
-def fly(world, out, bundle, store, prior="none"):
+def fly(world, out, bundle, store, prior="none", *more):
     geometry = MercatorGeometry(ZOOM, COLUMN * 256.0, ROW * 256.0)
     lon, lat = geometry.lon_lat_deg(np.array([[500.0, 500.0]]))[0].tolist()
     words = ["--bundle", bundle, "--tiles", world / "map.mbtiles", "--source", world / "frame.png"]
     words += ["--clicks", world / "clicks.csv", "--position", f"{lon},{lat}", "--store", store]
-    words += ["--prior", prior, "--out", out]
+    words += ["--prior", prior, "--out", out, *more]
     return CliRunner().invoke(run, list(map(str, words)), catch_exceptions=False)
+
+
+def test_a_store_of_another_precision_is_named_and_the_advice_leads_out(world, tmp_path):
+    bundle, store = world / "bundle", encode(world, tmp_path / "store")
+    with pytest.raises(FeatureStoreError, match="is for another precision") as caught:
+        fly(world, tmp_path / "out", bundle, store, "none", "--precision", "fp16")
+    assert caught.value.exit_code == 8 and not (tmp_path / "out").exists()
+    assert caught.value.expected == "bundle tiny in fp16"
+    assert caught.value.found == "bundle tiny in fp32"
+    advised = shlex.split(caught.value.do.partition("for this run: tilefix tiles ")[2])
+    assert advised[advised.index("--bundle") + 1] == str(bundle)
+    advised[advised.index("NEW")] = str(tmp_path / "new")
+    assert CliRunner().invoke(tiles, advised, catch_exceptions=False).exit_code == 0
+    new, out = tmp_path / "new", tmp_path / "out"
+    assert fly(world, out, bundle, new, "none", "--precision", "fp16").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("--precision", "fp16"), "is for another precision"),
+        (("--features", "int8"), "holds its features in float16"),
+    ],
+)
+def test_a_store_is_not_gone_on_with_in_another_way(world, tmp_path, monkeypatch, words, what):
+    """Also an unfinished one, and before any window is encoded."""
+    store = encode(world, tmp_path / "store")
+    index = store / "index.jsonl"
+    index.write_bytes(index.read_bytes().split(b"\n")[0] + b"\n")
+    before = [(path.name, path.read_bytes()) for path in sorted(store.iterdir())]
+    monkeypatch.setattr("edge.encoding.BundleEncoder", None)
+    with pytest.raises(FeatureStoreError, match=what) as caught:
+        encode(world, store, "--gsd-m", 0.3, *words)
+    assert caught.value.exit_code == 8
+    again = shlex.split(caught.value.do.partition(": tilefix tiles ")[2])
+    assert "--gsd-m=0.3" in again and "=".join(words) in " ".join(again).replace(" ", "=")
+    assert [(path.name, path.read_bytes()) for path in sorted(store.iterdir())] == before
+
+
+def test_without_a_store_the_advised_command_is_that_of_this_run(world, tmp_path):
+    with pytest.raises(FeatureStoreError, match="no readable feature store") as caught:
+        fly(world, tmp_path / "o", world / "bundle", tmp_path / "s", "none", "--precision", "fp16")
+    assert f"--bundle {world / 'bundle'}" in caught.value.do
+    assert caught.value.do.endswith(f"--store {tmp_path / 's'} --precision fp16")
 
 
 def test_a_store_of_another_zoom_is_refused_before_the_flight(world, tmp_path):
