@@ -22,6 +22,7 @@ from edge.assembly import ExecutorChoice, open_bundle
 from edge.commands.executor_options import check_run, device_options, tell
 from edge.executors.base import ON_DEVICE
 from edge.graceful_stop import GracefulStop
+from edge.result_folder import check_folder
 
 INTERRUPTED = 130
 IDLE_S, QUICK_IDLE_S = 10.0, 2.0
@@ -57,6 +58,7 @@ def measure_command(
     """
     import cv2
 
+    check_folder(out)
     planned = plan([Scenario(s) for s in scenarios], [CacheState(s) for s in states], clicks)
     opened = open_bundle(bundle)
     check_run(opened, executor, precision)

@@ -6,6 +6,7 @@ midst of it leaves a last line without its newline, which the next opening cuts 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import math
 import os
@@ -231,9 +232,11 @@ def _broken(path: Path, number: int, found: str) -> BenchmarkError:
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    first = "free some space, or choose" if full else "choose"
     return OutputError(
         f"the record {path} cannot be written",
         expected="a folder of yours with room for a few megabytes",
         found=f"{type(error).__name__}: {error.strerror}",
-        do="free some space, or choose another folder with --out; what was measured is kept",
+        do=f"{first} another folder with --out; what was measured is kept",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -59,10 +61,12 @@ def write_file(path: Path, write: Callable[[Path], object]) -> None:
         write(part)
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            part.unlink()
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise OutputError(
             f"{path} cannot be written",
             expected="a folder that can be written to, with room in it",
             found=f"{type(error).__name__}: {error}",
-            do="make room, or give another path",
+            do="make room, or give another path" if full else "give another path",
         ) from error

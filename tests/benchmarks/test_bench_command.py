@@ -18,7 +18,7 @@ from benchmarks.command import SCENARIOS, STATES, bench
 from benchmarks.record.lines import CacheState, Scenario
 from benchmarks.record.runs import read_runs
 from edge.cli import INTERRUPTED
-from edge.errors import TilefixError, UsageError
+from edge.errors import OutputError, TilefixError, UsageError
 
 TILEFIX = (sys.executable, "-m", "edge.cli", "bench")
 
@@ -89,6 +89,20 @@ def test_an_unknown_subcommand_is_an_error():
 def test_what_cannot_mean_anything_is_refused_before_anything_is_measured(options, given, words):
     with pytest.raises(TilefixError, match=words):
         CliRunner().invoke(bench, [*options, *given], catch_exceptions=False)
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused_as_by_other_commands(options, tmp_path):
+    """With the words of `tilefix run`, and before anything is opened."""
+    (tmp_path / "afile").write_text("kept")
+    for out in (tmp_path / "afile", tmp_path / "afile" / "below"):
+        with pytest.raises(OutputError, match=f"--out {out} is no folder") as caught:
+            words = [*options, "--out", str(out), "--bundle", "not one"]
+            CliRunner().invoke(bench, words, catch_exceptions=False)
+        assert caught.value.expected == "a folder, new or existing"
+        assert caught.value.found == f"{tmp_path / 'afile'} is there and is no folder"
+        assert caught.value.do == "give another folder with --out, or move that file away"
+        assert caught.value.exit_code == 14
+    assert (tmp_path / "afile").read_text() == "kept"
 
 
 def test_a_run_prints_its_table_and_leaves_its_record(options, tmp_path):

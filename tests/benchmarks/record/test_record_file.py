@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -111,6 +112,28 @@ def test_a_drive_without_locks_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="cannot be written") as caught:
         RecordFile(tmp_path / "bench.jsonl")
     assert "No locks available" in caught.value.found
+    assert caught.value.do.startswith("choose another folder"), "room is not what is missing"
+
+
+@pytest.mark.parametrize(
+    ("error", "do"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), "choose another folder with --out; "),
+        (FileNotFoundError(errno.ENOENT, "No such file"), "choose another folder with --out; "),
+        (OSError(errno.EROFS, "Read-only file system"), "choose another folder with --out; "),
+        (OSError(errno.ENOSPC, "No space left on device"), "free some space, or choose another "),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "free some space, or choose another "),
+    ],
+)
+def test_room_is_advised_only_where_there_is_none(tmp_path, monkeypatch, error, do):
+    def refuse(*given):
+        raise error
+
+    monkeypatch.setattr(record_file.os, "open", refuse)
+    with pytest.raises(OutputError, match="cannot be written") as caught:
+        RecordFile(tmp_path / "bench.jsonl")
+    assert caught.value.do.startswith(do) and caught.value.exit_code == 14
+    assert caught.value.found == f"{type(error).__name__}: {error.strerror}"
 
 
 def test_reading_needs_no_lock(tmp_path):

@@ -118,6 +118,17 @@ def test_a_file_that_cannot_be_written_in_full_leaves_the_old_one(tmp_path):
         part.write_text("ne")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(OutputError, match="No space left") as caught:
         write_file(path, full)
+    assert caught.value.do == "make room, or give another path"
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("place", ["file/page.html", "folder"])
+def test_room_is_advised_only_where_there_is_none(tmp_path, place):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match="cannot be written") as caught:
+        write_file(tmp_path / place, lambda part: part.write_text("new"))
+    assert caught.value.do == "give another path"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]

@@ -203,8 +203,15 @@ def test_slips(town, tiny_bundle, words, expected):
     assert caught.value.expected == expected
 
 
+def test_a_file_in_the_place_of_a_folder_is_refused_before_all_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.scale.study.study", lambda *given, **more: pytest.fail("work"))
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"--out .*file is no folder"):
+        call("--out", tmp_path / "file" / "scale.json")
+
+
 def test_a_place_that_cannot_be_written(town, tiny_bundle, tmp_path):
     words = ("--bundle", tiny_bundle.path, "--tiles", town, "--sample", 1)
-    (tmp_path / "file").touch()
+    (tmp_path / "scale.json").mkdir()
     with pytest.raises(OutputError, match="cannot be written"):
-        call(*words, "--out", tmp_path / "file" / "scale.json")
+        call(*words, "--out", tmp_path / "scale.json")
