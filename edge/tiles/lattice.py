@@ -56,7 +56,8 @@ def within(
 ) -> tuple[WindowPlace, ...]:
     """All windows that a position of one sigma `sigma_m` may fall in, the likeliest first.
 
-    These are the windows whose cell comes within `reach` sigmas of the position.
+    These are the windows of `all_windows` whose cell comes within `reach` sigmas of the position.
+    Where there is none, beside the map, they are those that hold a strip of it.
 
     Raises:
         UsageError: a sigma or reach that is negative or not a number.
@@ -78,6 +79,7 @@ def within(
     columns = _indices(max(x - wide, left - size_px), min(x + wide, right + size_px), size_px)
     rows = _indices(max(y - high, top - size_px), min(y + high, bottom + size_px), size_px)
     own = _index(x, size_px), _index(y, size_px)  # first even where another centre is as near
+    across, down = _columns_and_rows(grid, grid.extent_px, size_px)
     found = []
     for row in rows:
         for column in columns:
@@ -87,11 +89,14 @@ def within(
             near = math.hypot(away_x / max(wide, 1e-9), away_y / max(high, 1e-9)) <= 1.0
             if near and _touches(grid, place):
                 off = math.hypot(_centre(column, size_px) - x, _centre(row, size_px) - y)
-                found.append(((column, row) != own, off, place))
+                beside = column not in across or row not in down
+                found.append((beside, (column, row) != own, off, place))
     if not found:
         text = f"lon {lon_lat_deg[0]:.6f}, lat {lon_lat_deg[1]:.6f} within {reach * sigma_m:.0f} m"
         raise _outside(grid, text)
-    return tuple(place for _, _, place in sorted(found, key=lambda item: item[:2]))
+    found.sort(key=lambda item: item[:3])
+    # What a window beside the map holds of it lies in its neighbour too, further from the edge.
+    return tuple(place for beside, _, _, place in found if beside == found[0][0])
 
 
 def in_bbox(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -127,9 +127,9 @@ def test_within_holds_the_window_of_every_likely_position(name, across, down, si
 
 def test_within_a_huge_circle_is_the_map(plane):
     at = plane.lon_lat(*np.mean([plane.extent_px[:2], plane.extent_px[2:]], axis=0))
-    found = set(within(plane, at, 1e5))
-    assert found >= set(all_windows(plane))
-    assert len(found) <= len(set(all_windows(plane))) + 100
+    found = within(plane, at, 1e5)
+    assert len(found) == count_windows(plane)
+    assert set(found) == set(all_windows(plane))
 
 
 def test_within_outside_the_map():
@@ -138,6 +138,18 @@ def test_within_outside_the_map():
         within(TOWN, at, 20.0)
     assert "within 40 m" in caught.value.found
     assert within(TOWN, at, 5000.0)
+
+
+def test_beside_the_map_only_what_no_neighbour_holds_better():
+    """The cell of the position lies off the map, while its window still holds a strip of it."""
+    right, y = TOWN.extent_px[2], TOP + 2048 + 300
+    beside = TOWN.lon_lat(right + 256 + 200, y)
+    strip = nearest_window(TOWN, beside)
+    assert strip not in set(all_windows(TOWN)) and strip.left_px < right
+    assert within(TOWN, beside, 1.0) == (strip,), "nothing else is near"
+    wide = within(TOWN, beside, 60.0)
+    assert wide and set(wide) <= set(all_windows(TOWN))
+    assert replace(strip, left_px=strip.left_px - STEP_PX) == wide[0]
 
 
 @pytest.mark.parametrize(("sigma_m", "reach"), [(-1, 2), (float("nan"), 2), (5, -1)])
