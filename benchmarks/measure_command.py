@@ -84,7 +84,7 @@ def measure_command(
     with (
         RecordFile(out / FILE_NAME) as record,
         Sampler(idle_s=idle_s, gpu=executor in ON_DEVICE) as sampler,
-        GracefulStop() as stop,
+        GracefulStop("query") as stop,
     ):
         parts = flight, opened, choice, settings, command, record, sampler, stop, _say
         session = Session(*parts)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-NOTICE = "\nstopping after the frame at work; once more stops at once\n"
+NOTICE = "\nstopping after the {} at work; once more stops at once\n"
 _STDERR = 2
 
 
@@ -27,7 +27,9 @@ class _StopError(Exception):
 class GracefulStop:
     """A context in which signals ask instead of kill."""
 
-    def __init__(self) -> None:
+    def __init__(self, work: str = "frame") -> None:
+        """`work`: what is finished after a signal, in the words that are said then."""
+        self._notice = NOTICE.format(work).encode()
         self.requested = False
         self._waiting = False
         self._before: dict[signal.Signals, Any] = {}
@@ -66,4 +68,4 @@ class GracefulStop:
         if self._waiting:
             raise _StopError
         with contextlib.suppress(OSError):  # nobody reads it
-            os.write(_STDERR, NOTICE.encode())
+            os.write(_STDERR, self._notice)

@@ -22,8 +22,13 @@ from benchmarks.scenarios.open_loop import jitter_ms
 
 
 def notes(lines: Iterable[MeasurementLine]) -> list[str]:
-    """What a reader must know of the numbers: memory, energy, heat, jitter, what was cut short."""
+    """What a reader must know of the numbers: memory, energy, heat, jitter, what was cut short.
+
+    Nothing where there are no lines.
+    """
     lines = list(lines)
+    if not lines:
+        return []
     found = [*_memory(lines), *_energy(lines), *_heat(lines), *_others(lines)]
     for line in lines:
         found += _punctuality(line)
@@ -37,7 +42,7 @@ def notes(lines: Iterable[MeasurementLine]) -> list[str]:
             found.append(
                 f"{_words(line)}: UNSTABLE, first tenth {first:.2f} ms, last {last:.2f} ms"
             )
-    harness = max((line.harness_us for line in lines), default=0.0)
+    harness = max(line.harness_us for line in lines)
     too_much = f", more than {MOST_HARNESS_US:g}" if harness > MOST_HARNESS_US else ""
     return [*found, f"harness: {harness:.1f} microseconds per query{too_much}"]
 
@@ -99,7 +104,7 @@ def _heat(lines: list[MeasurementLine]) -> list[str]:
 
 def _reason(values: Iterable[object]) -> str:
     reasons = dict.fromkeys(each.reason for each in values if isinstance(each, Unknown))
-    return "; ".join(reasons) or "nothing was measured"
+    return "; ".join(reasons) or "not kept"  # by an older record
 
 
 def _words(line: MeasurementLine) -> str:

@@ -41,22 +41,22 @@ def print_run(run: Run, console: Console | None = None) -> None:
     """Tables and notes on standard output."""
     console = console or Console()
     console.width = max(console.width, LEAST_WIDTH)  # a number cut short is none
-    console.print(latency_table(run))
+    words = [*accuracy_words(run), *notes(run.measurements)]
+    if run.measurements:
+        console.print(latency_table(run))
+    else:  # an empty table would have a caption alone
+        words.insert(0, f"{_title(run)}: nothing was measured yet")
     stages = stage_table(run.measurements)
     if stages is not None:
         console.print(stages)
-    for line in accuracy_words(run):
-        console.print(escape(line), highlight=False, soft_wrap=True)
-    for line in notes(run.measurements):
+    for line in words:
         console.print(escape(line), highlight=False, soft_wrap=True)
 
 
 def latency_table(run: Run) -> Table:
     """One row for each measurement, with the accuracy of the same bundle on the same pairs."""
-    bundle, settings = run.line.bundle, run.line.settings
     table = Table(
-        title=f"{bundle.name} in {bundle.executor}, {bundle.precision}, {bundle.threads} threads, "
-        f"frame {bundle.frame_px[0]} x {bundle.frame_px[1]} px, on {settings.pairs}",
+        title=_title(run),
         caption=f"milliseconds. {TOO_FEW}: too few queries, for {LEAST}. {NEVER}: it falls among "
         "frames without an answer. acc: at IoU 0.25 / 0.5. taken: share accepted / wrong among "
         "these; of periodic those of its own fixes",
@@ -71,6 +71,14 @@ def latency_table(run: Run) -> Table:
     for each in run.measurements:
         table.add_row(*_row(each, run.accuracy))
     return table
+
+
+def _title(run: Run) -> str:
+    bundle, settings = run.line.bundle, run.line.settings
+    return (
+        f"{bundle.name} in {bundle.executor}, {bundle.precision}, {bundle.threads} threads, "
+        f"frame {bundle.frame_px[0]} x {bundle.frame_px[1]} px, on {settings.pairs}"
+    )
 
 
 def _row(line: MeasurementLine, accuracy: Iterable[AccuracyLine]) -> list[str]:

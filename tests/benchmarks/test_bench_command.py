@@ -156,11 +156,29 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(options, tmp_path):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == INTERRUPTED, err
-    assert "stopping after the frame at work" in err and "goes on where this one was" in err
+    assert "stopping after the query at work" in err and "goes on where this one was" in err
     (run,) = read_runs(path)
     ended = {each.scenario: each.ended for each in run.measurements}
     assert ended == {Scenario.SINGLE_STREAM: "complete", Scenario.SOAK: "interrupted"}
     assert "soak warm 8" in out and "interrupted" in out
+
+
+def test_ctrl_c_before_the_first_measurement_reports_no_number(options, tmp_path, monkeypatch):
+    """The signal comes while the bundle is scored."""
+
+    def scored(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("benchmarks.scenarios.session.Session.accuracy", scored)
+    single = ("--scenario", "single-stream", "--state", "warm")
+    done = CliRunner().invoke(bench, [*options, *single], catch_exceptions=False)
+    assert done.exit_code == INTERRUPTED
+    assert "px, on noise: nothing was measured yet\nrecord: " in done.stdout
+    for number in ("harness", "energy", "memory", "p50", "microseconds"):
+        assert number not in done.stdout
+    assert "stopped: the same command goes on where this one was" in done.stderr
+    (run,) = read_runs(tmp_path / "out")
+    assert run.measurements == ()
 
 
 def test_numpy_is_loaded_on_one_thread(options, tmp_path):

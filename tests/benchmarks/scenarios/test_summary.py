@@ -98,6 +98,17 @@ def test_without_scores_a_row_says_so_and_a_rate_of_nothing_is_none():
     assert "without a prior: nothing that was clicked is on the map, acc@0.5" in text
 
 
+def test_a_run_without_a_measurement_has_no_numbers_but_its_scores():
+    assert printed(width=200) == (
+        "lite in onnxruntime, fp32, 2 threads, frame 512 x 512 px, on flight: nothing was measured "
+        "yet\n"
+    )
+    text = printed(accuracy=[accuracy_line(prior="none")])
+    assert "nothing was measured yet" in text and "without a prior: acc@0.25 0.900" in text
+    assert notes([]) == []
+    assert notes([measurement_line(harness_us=3.0)])[-1] == "harness: 3.0 microseconds per query"
+
+
 def test_missed_frames_and_jitter():
     late = Punctuality(30.0, 300, 7, pack([MS] * 20), pack([0, 2 * MS] * 10), ("alignment",), 19)
     text = printed(measurement_line(scenario=Scenario.PERIODIC, punctuality=late))
