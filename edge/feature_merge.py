@@ -53,7 +53,8 @@ def merge_shards(
 
     Raises:
         FeatureStoreError: shards that are missing, twice there, unfinished, corrupt, or of
-            different models, maps or settings. Nothing is written then, nor here:
+            different models, maps or settings, or cannot be read. Nothing is written then, nor
+            here:
         OutputError: something at `out`, no room, or a place that cannot be written to.
     """
     shards = open_shards(folders)
@@ -94,13 +95,15 @@ def _copy(
     with contextlib.ExitStack() as opened:
         sources: dict[Path, int] = {}
         for source in {shard.folder for shard, _ in windows}:
-            sources[source] = os.open(source / DATA_NAME, os.O_RDONLY)
+            with _reading(source):
+                sources[source] = os.open(source / DATA_NAME, os.O_RDONLY)
             opened.callback(os.close, sources[source])
         data = opened.enter_context((folder / DATA_NAME).open("wb"))
         index = opened.enter_context((folder / INDEX_NAME).open("ab"))
         for slot, (shard, entry) in enumerate(windows):
             start = entry.slot * header.record_bytes
-            record = os.pread(sources[shard.folder], header.record_bytes, start)
+            with _reading(shard.folder):
+                record = os.pread(sources[shard.folder], header.record_bytes, start)
             _check_record(shard, entry, record, header.record_bytes)
             data.write(record)
             append_line(index.fileno(), msgspec.structs.replace(entry, slot=slot))
@@ -109,6 +112,20 @@ def _copy(
             stream.flush()
             os.fsync(stream.fileno())
     write_header(folder, header)
+
+
+@contextlib.contextmanager
+def _reading(shard: Path) -> Iterator[None]:
+    """What a shard cannot give is no matter of the place that is written to."""
+    try:
+        yield
+    except OSError as error:
+        raise FeatureStoreError(
+            f"the shard {shard} cannot be read",
+            expected=f"{DATA_NAME} in it, as tilefix tiles encode wrote it",
+            found=f"{type(error).__name__}: {error}",
+            do="fetch the shard again, or encode it again into a new folder",
+        ) from error
 
 
 def _check_record(shard: OpenedShard, entry: IndexEntry, record: bytes, size: int) -> None:
