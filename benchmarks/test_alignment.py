@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.alignment import GRAPH_FILE, Aligner
-from edge.bundle import shipped_bundle_path
+from edge.alignment import Aligner
+from edge.bundle import ALIGNMENT_GRAPH, shipped_bundle_path
 from edge.cold_search import ColdSearch
 from edge.pose_search import PoseHypothesis
 from edge.types import ReferenceFeature, ReferenceWindow
@@ -45,7 +45,7 @@ def _photograph(town, to_window):
 
 @pytest.fixture(scope="module")
 def aligner():
-    return Aligner.from_graph(shipped_bundle_path() / GRAPH_FILE, threads=2)
+    return Aligner.from_graph(shipped_bundle_path() / ALIGNMENT_GRAPH, threads=2)
 
 
 @pytest.fixture(scope="module")

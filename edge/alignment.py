@@ -22,6 +22,7 @@ from edge.alignment_quality import (
     pose_of,
     with_unit_depth,
 )
+from edge.bundle import ALIGNMENT_GRAPH
 from edge.frame_look import Look, WorkingFrame, take_look
 from edge.local_features import FeatureExtractor, LocalFeatures
 from edge.matching import fit_homography, project
@@ -42,7 +43,6 @@ from edge.window_features import describe_window, read_level
 if TYPE_CHECKING:
     from edge.bundle import Bundle
 
-GRAPH_FILE = "alignment/xfeat.onnx"
 LEAST_INLIERS = 20  # of two looks in a row; of 2752 at wrong places the most had 16
 PLENTY_INLIERS = 80  # of one look: no other is needed
 MOST_LOOKS = 3
@@ -91,7 +91,7 @@ class Aligner:
     @classmethod
     def open(cls, bundle: Bundle, *, threads: int = 2) -> Aligner:
         """The aligner of a bundle."""
-        return cls.from_graph(bundle.file(GRAPH_FILE), threads=threads)
+        return cls.from_graph(bundle.file(ALIGNMENT_GRAPH), threads=threads)
 
     @classmethod
     def from_graph(cls, graph_path: Path, *, threads: int = 2) -> Aligner:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge.alignment import Aligner
 from edge.alignment_worker import AlignmentWorker
-from edge.bundle import Bundle, shipped_bundle_path
+from edge.bundle import ALIGNMENT_GRAPH, Bundle, shipped_bundle_path
 from edge.cores import threads_beside
 from edge.devices.base import DeviceOptions
 from edge.encoding import open_features
@@ -28,7 +28,6 @@ from edge.tiles.opening import open_map
 from edge.tiles.window import TileMap
 from edge.window_choice import LatticeWindows, WindowSupply
 
-ALIGNMENT_GRAPH = "alignment/xfeat.onnx"
 # Of a live frame that is not aligned yet: few of these are accepted, and the cores that it leaves
 # free are what the next one is aligned with.
 LIVE_BUDGET_MS = 25.0

@@ -32,6 +32,7 @@ from edge.sinks import not_written
 
 ENCODER = "reference_encoder"
 LOCALIZER = "localizer"
+ALIGNMENT_GRAPH = "alignment/xfeat.onnx"
 # The same localizer once more, cut where what depends on the window or the frame alone ends.
 WINDOW_PART, FRAME_PART, CLICKS_PART = PARTS = (
     "localizer_window",

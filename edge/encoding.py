@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from edge.bundle import ALIGNMENT_GRAPH
 from edge.errors import FeatureStoreError, WindowError
 from edge.feature_header import (
     HEADER_NAME,
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from edge.bundle import Bundle
     from edge.devices.base import DeviceOptions
     from edge.feature_origin import FeatureOrigin
-
-ALIGNMENT_FILE = "alignment/xfeat.onnx"
 
 
 class WindowEncoder(Protocol):
@@ -64,7 +63,7 @@ class BundleEncoder:
         names = tuple(each.name for each in bundle.manifest.features)
         self._quantized = names if features == "int8" else ()
         self.model_id = self._localizer.model_id
-        self.alignment_id = bundle.manifest.files.get(ALIGNMENT_FILE)
+        self.alignment_id = bundle.manifest.files.get(ALIGNMENT_GRAPH)
         self._aligner = None
         if self.alignment_id is not None:
             from edge.alignment import Aligner

@@ -12,9 +12,7 @@ import cv2
 import numpy as np
 
 from edge.errors import SourceError
-from edge.types import Float32, Float64, Uint8
-
-FILL_RGB = (124, 116, 104)  # the mean of ImageNet; the value of `edge.tiles.window.FILL_RGB`
+from edge.types import FILL_RGB, Float32, Float64, Uint8
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,8 @@ import numpy as np
 
 from edge.errors import BundleError, ExecutorError
 from edge.matching import project
-from edge.types import Bool, Float32, Float64, Uint8
+from edge.types import FILL_RGB, Bool, Float32, Float64, Uint8
 
-FILL_RGB = (124, 116, 104)  # the value of `edge.tiles.window.FILL_RGB`
 SIDE_STEP_PX = 32  # the network halves five times
 LEAST_SIDE_PX = 64
 DESCRIPTOR_SIZE = 64

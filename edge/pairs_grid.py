@@ -10,8 +10,7 @@ from edge.errors import WindowError
 from edge.feature_cache import FeatureCache
 from edge.pairs_images import MapWindow
 from edge.tiles.lattice import WindowPlace
-from edge.tiles.window import FILL_RGB
-from edge.types import Float64, FramePose, ReferenceWindow
+from edge.types import FILL_RGB, Float64, FramePose, ReferenceWindow
 from edge.window_choice import WindowChoice
 
 

@@ -14,8 +14,8 @@ from edge.geodesy import CIRCUMFERENCE_M, AffineGeometry, MercatorGeometry
 from edge.pairs import Box, Pairs, PairsFrame
 from edge.pairs_schema import has_tiles
 from edge.tiles.identity import file_identity
-from edge.tiles.window import FILL_RGB, WINDOW_PX
-from edge.types import Bool, Float64, Frame, FramePose, ReferenceWindow, Uint8
+from edge.tiles.window import WINDOW_PX
+from edge.types import FILL_RGB, Bool, Float64, Frame, FramePose, ReferenceWindow, Uint8
 
 NODATA_TOLERANCE = 16  # of a channel; JPEG does not keep a flat colour exactly
 NODATA_LEAST_PX = 100  # smaller areas of the nodata colour are imagery, such as a white roof

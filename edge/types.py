@@ -21,6 +21,9 @@ Uint8 = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
 Array = NDArray[Any]
 
+# Where a picture shows nothing: the mean of ImageNet, neutral for encoders.
+FILL_RGB = (124, 116, 104)
+
 
 class WindowGeometry(Protocol):
     """Where the pixels of a window are on the Earth. Implementations live in `edge.geodesy`."""
@@ -46,7 +49,7 @@ class WindowGeometry(Protocol):
 class ReferenceWindow:
     """A north-up piece of the map, ready for the reference encoder."""
 
-    image: Uint8  # [H, W, 3] RGB; where `valid` is False the value is `edge.tiles.window.FILL_RGB`
+    image: Uint8  # [H, W, 3] RGB; where `valid` is False the value is FILL_RGB
     valid: Bool  # [H, W], False where the map has no imagery
     geometry: WindowGeometry | None  # None: a map without a position, pixels only
     window_id: str  # unique within the map: "z19/x123456/y234567" or "affine/x0/y512"

@@ -12,7 +12,7 @@ import msgspec
 
 from edge.acceptance_fit import calibrate_acceptance
 from edge.alignment import Aligner
-from edge.bundle import ENCODER, LOCALIZER, Bundle, write_bundle
+from edge.bundle import ALIGNMENT_GRAPH, ENCODER, LOCALIZER, Bundle, write_bundle
 from edge.errors import UsageError
 from edge.localizer import Localizer
 from edge.manifest import Manifest
@@ -74,7 +74,7 @@ def make_bundle(
         check_fit(model, checkpoint, with_alignment=alignment is not None)
     files: dict[str, bytes | Path] = {}
     if alignment is not None:
-        files["alignment/xfeat.onnx"] = alignment
+        files[ALIGNMENT_GRAPH] = alignment
         files["alignment/LICENSE-xfeat.txt"] = alignment.with_name("LICENSE-xfeat.txt")
     origin = _origin(model, record, data_note)
     manifest = manifest_of(model, name or name_of(model), version, origin, gsd_m)

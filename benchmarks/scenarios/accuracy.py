@@ -13,8 +13,8 @@ from benchmarks.record.lines import AccuracyLine, Unknown
 from benchmarks.scenarios.drive import StopFlag
 from benchmarks.scenarios.flights import Flight
 from edge.alignment import Aligner
-from edge.assembly import ALIGNMENT_GRAPH, ExecutorChoice, PriorChoice
-from edge.bundle import Bundle
+from edge.assembly import ExecutorChoice, PriorChoice
+from edge.bundle import ALIGNMENT_GRAPH, Bundle
 from edge.evaluation import FrameResult as EvaluatedFrame
 from edge.evaluation import open_sites, run_site
 from edge.feature_cache import StoredFeatures

@@ -33,8 +33,8 @@ from benchmarks.scenarios.rules import Rules, rules_for
 from benchmarks.sensors.processor import ProcessorWatch
 from benchmarks.sensors.sampler import Sampler
 from edge.alignment import Aligner
-from edge.assembly import ALIGNMENT_GRAPH, ExecutorChoice, PriorChoice
-from edge.bundle import Bundle
+from edge.assembly import ExecutorChoice, PriorChoice
+from edge.bundle import ALIGNMENT_GRAPH, Bundle
 from edge.errors import ExecutorError
 from edge.feature_cache import CAPACITY, FeatureCache
 from edge.graceful_stop import GracefulStop

@@ -25,8 +25,8 @@ from benchmarks.scenarios.plan import Planned
 from benchmarks.scenarios.queries import draw_clicks
 from benchmarks.scenarios.recorder import Recorder
 from benchmarks.scenarios.rules import Rules
-from edge.assembly import ALIGNMENT_GRAPH, ExecutorChoice, PriorChoice
-from edge.bundle import Bundle
+from edge.assembly import ExecutorChoice, PriorChoice
+from edge.bundle import ALIGNMENT_GRAPH, Bundle
 from edge.cores import put_frame_path_first
 from edge.feature_cache import FeatureCache
 from edge.graceful_stop import GracefulStop

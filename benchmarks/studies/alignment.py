@@ -29,9 +29,9 @@ from benchmarks.studies.alignment_data import (
     read_site,
 )
 from benchmarks.studies.alignment_tally import RIGHT_M, Recorder, Tally, Took, quantiles, rounded
-from edge.alignment import GRAPH_FILE, LEAST_INLIERS, Aligner
+from edge.alignment import LEAST_INLIERS, Aligner
 from edge.alignment_quality import pose_of
-from edge.bundle import shipped_bundle_path
+from edge.bundle import ALIGNMENT_GRAPH, shipped_bundle_path
 from edge.local_features import FeatureExtractor
 from edge.pose_search import YAW_STEP_DEG, PoseHypothesis, pose_hypotheses
 from edge.types import FramePose, ReferenceFeature
@@ -184,7 +184,7 @@ def main() -> None:
     if folder is None:
         sys.exit("no data: set TILEFIX_DATA to the folder that holds brighton and caliterra")
     quick = "--quick" in sys.argv
-    graph = shipped_bundle_path() / GRAPH_FILE
+    graph = shipped_bundle_path() / ALIGNMENT_GRAPH
     aligner, recorder = Aligner.from_graph(graph), Recorder(FeatureExtractor(graph))
     crowd = read_crowd(folder)
     record: dict[str, Any] = {

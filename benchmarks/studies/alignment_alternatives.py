@@ -30,8 +30,8 @@ from benchmarks.studies.alignment_data import (
 from benchmarks.studies.alignment_data import read_site as read
 from benchmarks.studies.alignment_tally import Took, rounded
 from edge import frame_look, window_features
-from edge.alignment import GRAPH_FILE, Aligner
-from edge.bundle import shipped_bundle_path
+from edge.alignment import Aligner
+from edge.bundle import ALIGNMENT_GRAPH, shipped_bundle_path
 from edge.frame_look import WorkingFrame, take_look
 from edge.local_features import FeatureExtractor, LocalFeatures, warp_to
 from edge.matching import mutual_matches, project, vote_similarity
@@ -187,7 +187,7 @@ def main() -> None:
     folder = data_folder()
     if folder is None:
         sys.exit("no data: set TILEFIX_DATA to the folder that holds brighton and caliterra")
-    graph = shipped_bundle_path() / GRAPH_FILE
+    graph = shipped_bundle_path() / ALIGNMENT_GRAPH
     aligner, extractor = Aligner.from_graph(graph), FeatureExtractor(graph)
     record: dict[str, Any] = {
         "schema": "tilefix-alignment-alternatives/1",

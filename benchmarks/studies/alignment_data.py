@@ -15,9 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.local_features import FILL_RGB
 from edge.matching import project
-from edge.types import Bool, Float64, ReferenceWindow, Uint8
+from edge.types import FILL_RGB, Bool, Float64, ReferenceWindow, Uint8
 
 FULL_SIZE_PX = {"brighton": (4000, 2250), "caliterra": (4000, 3000)}
 SITES = tuple(FULL_SIZE_PX)

@@ -44,8 +44,8 @@ from benchmarks.studies.alignment_data import (
 )
 from benchmarks.studies.alignment_tally import Tally, Took, quantiles
 from benchmarks.studies.lighterglue import FRAME_KEYPOINTS, WINDOW_KEYPOINTS, LighterGlue
-from edge.alignment import GRAPH_FILE, LEAST_INLIERS, Aligner, Alignment
-from edge.bundle import shipped_bundle_path
+from edge.alignment import LEAST_INLIERS, Aligner, Alignment
+from edge.bundle import ALIGNMENT_GRAPH, shipped_bundle_path
 from edge.frame_look import Look, Matcher, WorkingFrame, nearest, take_look
 from edge.local_features import FeatureExtractor, LocalFeatures
 from edge.matching import project
@@ -232,7 +232,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     cv2.setNumThreads(1)
     quick = "--quick" in sys.argv
-    extractor = FeatureExtractor(shipped_bundle_path() / GRAPH_FILE, threads=1)
+    extractor = FeatureExtractor(shipped_bundle_path() / ALIGNMENT_GRAPH, threads=1)
     glue, crowd = LighterGlue(), read_crowd(folder)
     sites = []
     for name in SITES:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from calibration.quantization.int8_graphs import FloatGraphs, int8_graphs
 from calibration.quantization.qdq import Form
 from calibration.ranges.record import Ranges
-from edge.alignment import GRAPH_FILE
-from edge.bundle import ENCODER, LOCALIZER, Bundle, sha256_of, write_bundle
+from edge.bundle import ALIGNMENT_GRAPH, ENCODER, LOCALIZER, Bundle, sha256_of, write_bundle
 from edge.sinks import write_whole
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def write_candidate(
         written = _write_shared(made, Path(scratch), graphs.parts_as_well)
         files: dict[str, bytes | Path] = {name: path.read_bytes() for name, path in written.items()}
     listed = graphs.bundle.manifest.files
-    kept = [name for name in listed if name.startswith("graphs/fp32/") or name == GRAPH_FILE]
+    kept = [name for name in listed if name.startswith("graphs/fp32/") or name == ALIGNMENT_GRAPH]
     files |= {name: graphs.bundle.file(name) for name in kept}
     if "graphs/fp32/head.npz" in listed:
         files[f"graphs/{form.value}/head.npz"] = graphs.bundle.file("graphs/fp32/head.npz")

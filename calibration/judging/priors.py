@@ -11,8 +11,8 @@ import numpy as np
 
 from calibration.judging.held_out import HeldOutSample, window_of
 from calibration.judging.line_file import LineFile
-from edge.alignment import GRAPH_FILE, Aligner
-from edge.bundle import Bundle
+from edge.alignment import Aligner
+from edge.bundle import ALIGNMENT_GRAPH, Bundle
 from edge.types import Prior, PriorSource, ReferenceFeature
 
 VERSION = "priors/1"
@@ -37,7 +37,7 @@ class AlignedSample(msgspec.Struct, frozen=True):
 
 def priors_id(bundle: Bundle) -> str:
     """What the alignments of a sample depend on beside it; "" for a bundle that cannot align."""
-    graph = bundle.manifest.files.get(GRAPH_FILE)
+    graph = bundle.manifest.files.get(ALIGNMENT_GRAPH)
     if graph is None:
         return ""
     return hashlib.sha256(f"{VERSION} {graph}".encode()).hexdigest()[:16]

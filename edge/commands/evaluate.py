@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge.bundle import ALIGNMENT_GRAPH
 from edge.commands.evaluate_checks import PRIORS, check_plot, is_of_checkpoints, wanted_priors
 from edge.commands.executor_options import check_run, device_options, executor_options, tell
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     Task = tuple[Predictor, Site, list[Site]]  # on the map of the site, and on those of the others
 
 INTERRUPTED = 130
-ALIGNMENT_FILE = "alignment/xfeat.onnx"
 
 
 @click.command()
@@ -183,15 +183,15 @@ def _models(localizer: Localizer, wanted: tuple[str, ...], threads: int) -> list
     from edge.predictors import LitePredictor
 
     bundle = localizer.bundle
-    if "alignment" in wanted and ALIGNMENT_FILE not in bundle.manifest.files:
+    if "alignment" in wanted and ALIGNMENT_GRAPH not in bundle.manifest.files:
         if wanted == ("alignment",):
             raise BundleError(
                 f"the bundle {bundle.manifest.name} cannot align frames",
-                expected=f"{ALIGNMENT_FILE} in its manifest",
+                expected=f"{ALIGNMENT_GRAPH} in its manifest",
                 found="no such file",
                 do="leave --prior alignment out, or give a bundle with that graph",
             )
-        click.echo(f"no row with alignment: the bundle has no {ALIGNMENT_FILE}", err=True)
+        click.echo(f"no row with alignment: the bundle has no {ALIGNMENT_GRAPH}", err=True)
         wanted = ("none",)
     models: list[Predictor] = []
     for name in wanted:

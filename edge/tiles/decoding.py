@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 
 from edge.geodesy import TILE_PX
-from edge.tiles.window import FILL_RGB
-from edge.types import Array, Bool, Uint8
+from edge.types import FILL_RGB, Array, Bool, Uint8
 
 OPAQUE_ALPHA = 128  # from here on a pixel counts as imagery
 TileKey = tuple[int, int, int]  # zoom, column, row from the north

@@ -24,8 +24,8 @@ from edge.tiles.raster import (
     rasterio_library,
     warp,
 )
-from edge.tiles.window import FILL_RGB, WINDOW_PX, check_gsd, check_size, stated_ce90_m
-from edge.types import Bool, Float64, ReferenceWindow, Uint8
+from edge.tiles.window import WINDOW_PX, check_gsd, check_size, stated_ce90_m
+from edge.types import FILL_RGB, Bool, Float64, ReferenceWindow, Uint8
 
 TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _EDGE_SAMPLES = 33

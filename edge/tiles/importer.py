@@ -28,9 +28,8 @@ from edge.tiles.raster import (
     rasterio_library,
     warp,
 )
-from edge.tiles.window import FILL_RGB
 from edge.transverse_mercator import SEMI_MAJOR_M
-from edge.types import Bool, Float64, Uint8
+from edge.types import FILL_RGB, Bool, Float64, Uint8
 
 MOST_ZOOM = 24
 COARSEST_USEFUL_GSD_M = 1.0  # models work at 0.2 to 0.6 m/px; overviews reach down to here

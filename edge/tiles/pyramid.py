@@ -20,8 +20,8 @@ import numpy as np
 from edge.errors import MapError
 from edge.geodesy import TILE_PX, MercatorGeometry
 from edge.tiles.decoding import DecodedTile, TileCache, TileKey, decode_picture, to_tile
-from edge.tiles.window import FILL_RGB, WINDOW_PX, check_gsd, check_size, stated_ce90_m
-from edge.types import ReferenceWindow
+from edge.tiles.window import WINDOW_PX, check_gsd, check_size, stated_ce90_m
+from edge.types import FILL_RGB, ReferenceWindow
 
 CACHED_TILES = 192  # 36 MiB; a window of 1024 px touches 25
 GSD_TOLERANCE = 2.0  # a zoom further from the wanted sampling distance is another map

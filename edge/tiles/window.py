@@ -10,7 +10,6 @@ from typing import Protocol
 from edge.errors import MapError, UsageError, WindowError
 from edge.types import ReferenceWindow, WindowGeometry
 
-FILL_RGB = (124, 116, 104)  # where there is no imagery: the mean of ImageNet, neutral for encoders
 WINDOW_PX = 1024
 
 

@@ -9,8 +9,8 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from edge.alignment import GRAPH_FILE, Aligner
-from edge.bundle import shipped_bundle_path
+from edge.alignment import Aligner
+from edge.bundle import ALIGNMENT_GRAPH, shipped_bundle_path
 from edge.types import ReferenceFeature, ReferenceWindow
 
 
@@ -28,7 +28,7 @@ def drawn_town() -> ModuleType:
 @pytest.fixture(scope="session")
 def aligner() -> Aligner:
     """The shipped alignment graph."""
-    return Aligner.from_graph(shipped_bundle_path() / GRAPH_FILE)
+    return Aligner.from_graph(shipped_bundle_path() / ALIGNMENT_GRAPH)
 
 
 def _described(aligner, image, name):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import edge.tiles.window
 from edge.errors import SourceError
-from edge.letterbox import FILL_RGB, apply_affine, letterbox
+from edge.letterbox import apply_affine, letterbox
+from edge.types import FILL_RGB
 
 SIZES = st.integers(1, 300)
 
@@ -59,10 +59,6 @@ def test_the_borders_are_filled_evenly():
     assert (fitted.image[48:] == FILL_RGB).all()
     assert fitted.affine.tolist() == [[np.float32(0.64), 0, 0], [0, np.float32(0.64), 16]]
     assert fitted.affine.dtype == np.float32
-
-
-def test_the_fill_is_that_of_the_windows():
-    assert edge.tiles.window.FILL_RGB == FILL_RGB
 
 
 def test_a_frame_of_the_right_size_is_not_touched():

@@ -4,13 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.alignment import GRAPH_FILE
-from edge.bundle import shipped_bundle_path
+from edge.bundle import ALIGNMENT_GRAPH, shipped_bundle_path
 from edge.errors import BundleError
-from edge.local_features import FILL_RGB, MOST_CANVAS_PX, FeatureExtractor, warp_to
+from edge.local_features import MOST_CANVAS_PX, FeatureExtractor, warp_to
 from edge.matching import project
-from edge.tiles import window as tile_window
-from edge.types import ReferenceFeature, ReferenceWindow
+from edge.types import FILL_RGB, ReferenceFeature, ReferenceWindow
 from edge.window_features import (
     LEVELS,
     TILE_SLOTS,
@@ -24,11 +22,7 @@ from edge.window_features import (
 
 @pytest.fixture(scope="module")
 def extractor():
-    return FeatureExtractor(shipped_bundle_path() / GRAPH_FILE)
-
-
-def test_the_fill_is_that_of_windows():
-    assert tile_window.FILL_RGB == FILL_RGB
+    return FeatureExtractor(shipped_bundle_path() / ALIGNMENT_GRAPH)
 
 
 def test_keypoints_lie_inside_and_descriptors_have_unit_length(extractor, town):

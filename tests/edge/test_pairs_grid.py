@@ -9,8 +9,7 @@ from edge.errors import WindowError
 from edge.feature_cache import FeatureCache
 from edge.pairs_grid import AllWindows, PairsGrid
 from edge.pairs_images import PairsMapImage, window_for
-from edge.tiles.window import FILL_RGB
-from edge.types import FramePose
+from edge.types import FILL_RGB, FramePose
 
 
 def make(wide, high, gsd_m=0.5):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from edge.errors import PairsError
 from edge.pairs import read_pairs
 from edge.pairs_images import PairsMapImage, read_frame, read_map, window_for
-from edge.tiles.window import FILL_RGB
+from edge.types import FILL_RGB
 
 UTM = [500000.0, 0.5, 0.0, 5000000.0, 0.0, -0.5]
 LABELS = Path(__file__).resolve().parents[2] / "benchmarks" / "pairs"

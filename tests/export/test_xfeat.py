@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.alignment import GRAPH_FILE
-from edge.bundle import shipped_bundle_path
+from edge.bundle import ALIGNMENT_GRAPH, shipped_bundle_path
 from edge.errors import UsageError
 from edge.local_features import FeatureExtractor
 
@@ -60,7 +59,7 @@ def test_the_graph_finds_what_the_published_code_finds(exported, published, size
 
 def test_the_shipped_graph_is_this_export(exported):
     """Same weights and same answers; the bytes may differ with the version of the exporter."""
-    shipped = FeatureExtractor(shipped_bundle_path() / GRAPH_FILE)
+    shipped = FeatureExtractor(shipped_bundle_path() / ALIGNMENT_GRAPH)
     fresh = FeatureExtractor(exported)
     image = picture(256, 320)
     one, two = shipped.extract(image), fresh.extract(image)
@@ -69,7 +68,7 @@ def test_the_shipped_graph_is_this_export(exported):
 
 
 def test_the_shipped_graph_is_small():
-    assert (shipped_bundle_path() / GRAPH_FILE).stat().st_size < 3.2e6
+    assert (shipped_bundle_path() / ALIGNMENT_GRAPH).stat().st_size < 3.2e6
 
 
 def test_the_number_of_slots_can_be_chosen(exported):
@@ -83,7 +82,7 @@ def test_the_number_of_slots_can_be_chosen(exported):
     assert xy.shape == (SLOTS, 2) and descriptor.shape == (SLOTS, 64) and score.shape == (SLOTS,)
     assert (np.diff(score) <= 0).all()
     assert sorted(p.name for p in exported.parent.iterdir()) == ["LICENSE-xfeat.txt", "few.onnx"]
-    shipped = onnx.load(shipped_bundle_path() / GRAPH_FILE)
+    shipped = onnx.load(shipped_bundle_path() / ALIGNMENT_GRAPH)
     assert {(p.key, p.value) for p in shipped.metadata_props} >= {("keypoints", "2048")}
 
 

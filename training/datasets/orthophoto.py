@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import DataError
-from edge.tiles.window import FILL_RGB
+from edge.types import FILL_RGB
 from training.datasets.appearance import degrade
 from training.datasets.props import scatter
 from training.datasets.sample import PairSample
