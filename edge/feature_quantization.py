@@ -13,13 +13,15 @@ CPU by `dequantized`, and both bit for bit the same.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge.errors import UsageError
-from edge.feature_header import TensorSpec
 from edge.types import Array
+
+if TYPE_CHECKING:  # a GPU is checked where there is no msgspec
+    from edge.feature_header import TensorSpec
 
 SCALE = ".scale"
 LEVELS = 127
