@@ -175,7 +175,7 @@ def test_lite_learns_eight_scenes_by_heart(options, steps: int, scenes: PairFold
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mogeo", "trogeo"])
+@pytest.mark.parametrize("name", ["mogeo", pytest.param("trogeo", marks=pytest.mark.full_size)])
 def test_a_published_model_learns_eight_scenes_by_heart(name: str, scenes: PairFolder) -> None:
     with quick_random_weights(), shallow_backbones(trogeo_width=256):
         task = published(name, scenes, SIDE_PX)

@@ -36,7 +36,7 @@ def test_two_processes_end_with_equal_parameters(accumulate: str, tmp_path) -> N
     assert [x["epoch"] for x in lines if "epoch" in x] == [1, 2], "one of them writes"
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 def test_torchrun_with_two_processes(small_folder, tmp_path) -> None:
     folder = str(small_folder.path)
     done = python(
