@@ -258,7 +258,7 @@ def test_a_process_that_is_killed_goes_on_to_the_same_weights(tmp_path) -> None:
             return "nothing more was said"
 
         assert end_of_a_run(tmp_path / "whole") == "ended 0"
-        for steps in (5, 21):
+        for steps in (5, 12):  # of 36, so that it does not end before the signal
             assert end_of_a_run(tmp_path / "cut", kill_after_steps=steps) == "ended -9"
         assert end_of_a_run(tmp_path / "cut") == "ended 0"
     for name in ("last", "best"):
