@@ -35,7 +35,7 @@ from calibration.request import CalibrationRequest
 from calibration.selection.candidate import FeatureMaker
 from calibration.selection.peaks import peak_features
 from calibration.selection.record import SHEET_NAME, SelectionFolder
-from calibration.selection.request import SelectionRequest
+from calibration.selection.request import LEAST_FRAMES, SelectionRequest
 from calibration.selection.selector import SelectionProgress, select
 from edge.bundle import Bundle
 from edge.errors import CalibrationError, OutputError, UsageError
@@ -132,7 +132,7 @@ def selected(request: CalibrationRequest, bundle: Bundle, progress: Progress) ->
             gsd_m=spec.window.gsd_m,
             frames=request.frame_count,
             windows=request.window_count,
-            most_frame_candidates=max(request.candidates, request.frame_count),
+            most_frame_candidates=max(request.candidates, request.frame_count, LEAST_FRAMES),
             seed=request.seed,
         ),
         request.work_folder / "selection",
@@ -228,10 +228,10 @@ def calibrate(request: CalibrationRequest, progress: Progress = lambda step: Non
     """Make an INT8 bundle of a float one, judge it, and write it with its proof.
 
     Raises:
-        OutputError: `out` is taken.
+        OutputError: `out` is taken, or cannot be written.
         BundleError: the bundle is broken.
-        UsageError, SourceError, MapError, CalibrationError, DataError, PairsError, OutputError,
-            ExecutorError: see the steps.
+        UsageError, SourceError, MapError, CalibrationError, DataError, PairsError, ExecutorError:
+            see the steps.
     """
     check_out(request.out)
     request.check()

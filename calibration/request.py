@@ -9,7 +9,7 @@ from calibration.judging.record import BUDGET_POINTS
 from calibration.judging.request import check_frames_per_window
 from calibration.judging.search import FRAMES_PER_WINDOW
 from calibration.ranges.record import METHODS
-from calibration.selection.request import FRAMES, LEAST_FRAMES, WINDOWS, ImageSource
+from calibration.selection.request import FRAMES, WINDOWS, ImageSource
 from edge.bundle import Bundle
 from edge.engine_manifest import MANIFEST_FILE, read_engine
 from edge.errors import UsageError
@@ -68,13 +68,6 @@ class CalibrationRequest:
         self._check_shards()
         self._check_plugin()
         check_frames_per_window(self.frames_per_window)
-        if self.candidates < LEAST_FRAMES:
-            raise UsageError(
-                "too few frames would be looked at",
-                expected=f"--candidates {LEAST_FRAMES} or more: so many are chosen at least",
-                found=f"--candidates {self.candidates}",
-                do=f"leave --candidates out: it is {CANDIDATES} then",
-            )
         if not 0 < self.budget_points < 100:
             raise UsageError(
                 "the budget cannot be meant",

@@ -51,9 +51,12 @@ def places(tmp_path_factory: pytest.TempPathFactory, once) -> Path:
             "--frame-count 32 --window-count 16",
         ),
         (
-            ["--frames=flight", "--tiles=map.mbtiles", "--out=x", "--candidates=8"],
+            [
+                *("--frames=flight", "--tiles=map.mbtiles", "--out=x"),
+                *("--frame-count=4", "--window-count=16", "--candidates=8"),
+            ],
             2,
-            "--candidates 32 or more",
+            "give --frame-count 32",
         ),
         (["--frames=flight", "--out=x", "--shards=2", "--shard=2"], 2, "no such shard"),
         (["--frames=flight", "--out=x", "--shards=2", "--equalise"], 2, "not observed in shards"),
