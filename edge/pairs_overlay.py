@@ -9,10 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.errors import UsageError
 from edge.evaluation import FrameResult
+from edge.film import encode_image
 from edge.pairs_images import MapWindow
 from edge.scoring import Box, iou
+from edge.sinks import write_whole
 from edge.types import Array, Uint8
 
 HEIGHT_PX = 900
@@ -65,24 +66,12 @@ def save(result: FrameResult, folder: Path) -> Path:
     """Draw a frame into `folder`, as SITE_FRAME.png; return the path.
 
     Raises:
-        UsageError: the folder cannot be written to.
+        OutputError: it cannot be written.
     """
     stem = re.sub(r"[^\w.-]+", "_", str(Path(result.labels.file).with_suffix("")))
     site = result.site.name
     path = folder / f"{stem if stem.startswith(f'{site}_') else f'{site}_{stem}'}.png"
-    done, data = cv2.imencode(".png", cv2.cvtColor(draw(result), cv2.COLOR_RGB2BGR))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not done:
-            raise OSError("OpenCV could not encode the picture")
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise UsageError(
-            f"the overlay {path} cannot be written",
-            expected="a folder that can be written to",
-            found=str(error),
-            do="give another folder with --overlay",
-        ) from error
+    write_whole(path, encode_image(draw(result), ".png"), "--overlay")
     return path
 
 

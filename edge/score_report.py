@@ -163,7 +163,7 @@ def write_scores(
         ],
     }
     text = json.dumps(values, indent=1, allow_nan=False) + "\n"
-    write_whole(path, text.encode())
+    write_whole(path, text.encode(), "--json")
 
 
 def _cell(scores: Scores, key: str) -> str:

@@ -49,13 +49,13 @@ class FixLines:
         """
         try:
             if path.exists() and path.stat().st_size:
+                together = [path, *map(path.with_name, beside)]
                 number = 1
-                while (kept := path.with_name(f"{path.stem}-{number}{path.suffix}")).exists():
+                while any(_numbered(each, number).exists() for each in together):
                     number += 1
-                path.rename(kept)
-                for other in map(path.with_name, beside):
-                    if other.exists():
-                        other.rename(other.with_name(f"{other.stem}-{number}{other.suffix}"))
+                for each in together:
+                    if each.exists():
+                        each.rename(_numbered(each, number))
         except OSError as error:
             raise not_written(path, error) from error
         return FixLines(path)
@@ -126,8 +126,10 @@ def write_geojson(lines: Path, target: Path) -> int:
     return count
 
 
-def write_whole(target: Path, data: bytes) -> None:
+def write_whole(target: Path, data: bytes, option: str = "--out") -> None:
     """Write a file under a temporary name and rename it: it is whole, or as it was.
+
+    `option` of the command says where, for the advice.
 
     Raises:
         OutputError: it cannot be written.
@@ -139,17 +141,17 @@ def write_whole(target: Path, data: bytes) -> None:
         part.replace(target)
     except OSError as error:
         _discard(part)
-        raise not_written(target, error) from error
+        raise not_written(target, error, option) from error
 
 
-def not_written(path: Path, error: OSError) -> OutputError:
+def not_written(path: Path, error: OSError, option: str = "--out") -> OutputError:
     """The error for a result that could not be written."""
     if isinstance(error, FileExistsError | NotADirectoryError):
         return OutputError(
             f"{path} cannot be written",
             expected="a folder to write it into",
             found=f"{path.parent} is no folder, or a file is in its way",
-            do="choose another folder with --out",
+            do=f"choose another folder with {option}",
         )
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     first = "free some space, or choose" if full else "choose"
@@ -157,8 +159,12 @@ def not_written(path: Path, error: OSError) -> OutputError:
         f"{path} cannot be written",
         expected="a folder that may be written to, with room",
         found=f"{type(error).__name__}: {error.strerror or error}",
-        do=f"{first} another folder with --out; what was written before is kept",
+        do=f"{first} another folder with {option}; what was written before is kept",
     )
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
 def _discard(part: Path) -> None:

@@ -226,7 +226,7 @@ def test_scores_that_cannot_be_written_are_an_error(make_site, tiny_bundle, tmp_
             *("--pairs", make_site("one", 1), "--bundle", tiny_bundle.path, "--no-alignment"),
             *("--no-baselines", "--json", tmp_path / "file" / "scores.json"),
         )
-    assert "cannot be written" in str(caught.value)
+    assert "cannot be written" in str(caught.value) and "with --json" in caught.value.do
     assert not list(tmp_path.glob("tmp*")), "no half file is left"
 
 
