@@ -213,6 +213,7 @@ def write_bundle(
         shutil.rmtree(new, ignore_errors=True)
         if old.exists() and not target.exists():
             old.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
         # A file to copy that is not there is the caller's, and no matter of the target.
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             raise not_written(target, error) from error

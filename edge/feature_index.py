@@ -58,18 +58,19 @@ def read_index(folder: Path) -> tuple[dict[str, IndexEntry], int]:
         data = (folder / INDEX_NAME).read_bytes()
     except FileNotFoundError:  # killed before the first window
         return {}, 0
-    entries, broken = {}, 0
-    for line in data.splitlines():
-        entry = parse_line(line)
+    entries, broken, told = {}, 0, 0
+    for line in data.splitlines(keepends=True):
+        entry = parse_line(line.rstrip(b"\r\n"))
         if entry is None:
             broken += 1
+            told += line.endswith(b"\n")  # else it is being written, or a kill cut it: no damage
         else:
             entries[entry.window_id] = entry
-    if broken:
+    if told:
         log.warning(
             "%s: broken lines: %d; their windows count as not encoded until they are so again",
             folder / INDEX_NAME,
-            broken,
+            told,
         )
     return entries, broken
 
