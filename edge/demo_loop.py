@@ -23,11 +23,11 @@ PAGE_WIDTH_PX = 1240  # of an overlay on the page
 PAGE_QUALITY = 78
 
 
-def fly(flight: DemoFlight, folder: Path) -> tuple[list[ShownFrame], bool]:
+def fly(flight: DemoFlight, folder: Path) -> tuple[list[ShownFrame], int]:
     """Locate the clicks of every frame, write the fixes, judge and draw them.
 
-    Ctrl-C ends it after the frame at work; the second value says so. `overlay.png` is the frame
-    with the most right fixes.
+    Ctrl-C ends it after the frame at work; the second value counts the frames that came, with
+    clicks or without. `overlay.png` is the frame with the most right fixes.
 
     Raises:
         OutputError: a result cannot be written.
@@ -38,13 +38,14 @@ def fly(flight: DemoFlight, folder: Path) -> tuple[list[ShownFrame], bool]:
     lines = FixLines(folder / "fixes.jsonl")
     console = Console(stderr=True)
     frames: list[ShownFrame] = []
-    best, stop = -math.inf, GracefulStop()
+    best, came = -math.inf, 0
     try:
-        with stop:
+        with GracefulStop() as stop:
             todo = _until_stopped(stop, flight.tasks)
             if console.is_terminal:
                 todo = iter(track(todo, "frames", flight.count, console=console, transient=True))
             for frame, clicks, pose in todo:
+                came += 1
                 if not clicks:
                     continue
                 result = flight.assembly.pipeline.process(frame, clicks, pose)
@@ -57,7 +58,7 @@ def fly(flight: DemoFlight, folder: Path) -> tuple[list[ShownFrame], bool]:
     finally:
         lines.close()
         write_geojson(lines.path, folder / "fixes.geojson")
-    return frames, stop.requested
+    return frames, came
 
 
 def _show(flight: DemoFlight, result: FrameResult) -> tuple[ShownFrame, Uint8]:

@@ -71,8 +71,9 @@ def demo(
         flight = pairs_flight(opened, choice, Path(pairs), Path(images) if images else None)
     console.print(f"[bold]{escape(flight.title)}[/]: {escape(flight.words)}")
     try:
-        frames, stopped = fly(flight, folder)
-        ending = f"Stopped after {len(frames)} of {flight.count} frames." if stopped else ""
+        frames, came = fly(flight, folder)
+        stopped = came < flight.count
+        ending = f"Stopped after {came} of {flight.count} frames." if stopped else ""
         score = demo_score(frames)
         spent_s = time.perf_counter() - start_s
         files = write_results(folder, flight, frames, score, spent_s, ending)

@@ -50,10 +50,10 @@ def short_flight(tmp_path_factory):
 def test_three_frames_of_the_flight_against_truth(short_flight, tmp_path):
     flight = recorded_flight(short_flight, open_bundle(None), PriorChoice.ALIGNMENT)
     try:
-        frames, stopped = fly(flight, tmp_path)
+        frames, came = fly(flight, tmp_path)
     finally:
         flight.assembly.close()
-    assert [frame.index for frame in frames] == [0, 1, 2] and not stopped
+    assert [frame.index for frame in frames] == [0, 1, 2] and came == flight.count
     clicks = len((short_flight / "clicks.csv").read_text().splitlines()) - 1
     assert sum(len(frame.judged) for frame in frames) == clicks == flight.clicks
     assert all(frame.inliers is not None for frame in frames), "the flight's frames align"
