@@ -33,5 +33,7 @@ def test_every_file_that_is_named_exists():
 def test_what_only_a_device_can_show_says_that_none_has():
     unseen = {number for number, (_, answer, _) in rows().items() if "On no device" in answer}
     assert unseen == {3, 9}
+    assert "On a device nothing was measured" in rows()[8][1]
+    assert "Proved on recorded trees of sysfs only" in rows()[15][1]
     assert "No engine of tilefix has run on a Jetson" in TEXT
     assert "ot yet" not in TEXT

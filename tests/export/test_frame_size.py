@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
+import torch
 from click.testing import CliRunner
 
 from edge.bundle import LOCALIZER, Bundle, shipped_bundle_path, write_bundle
@@ -17,6 +18,7 @@ from edge.engine_manifest import REPLAY_INDEX
 from edge.errors import BundleError, UsageError
 from edge.localizer import Localizer
 from edge.types import ReferenceFeature
+from export.bundle_weights import lite_from_bundle
 from export.frame_size import resize_frame
 from export.shared_weights import whole_graph
 from training.models.lite import Lite
@@ -49,6 +51,9 @@ def small(request, shipped, tmp_path_factory) -> Iterator[Bundle]:
 
             def export(model: Lite, folders: Mapping[str, Path], kinds: tuple[str, ...]):
                 assert model.options.frame_px == 320 and kinds == (LOCALIZER,)
+                own, source = model.state_dict(), lite_from_bundle(shipped).state_dict()
+                assert own.keys() == source.keys() and not model.training
+                assert all(torch.equal(own[name], source[name]) for name in own)
                 return as_if_exported(shipped, folders)
 
             patch.setattr("export.frame_size.export_precisions", export)

@@ -27,7 +27,10 @@ def train(out: Path) -> None:
     loop.train(task, recipe, out, report=lambda line: print(line["step"], flush=True))
 
 
+process = 0
 for folder in sys.stdin:
+    if process:
+        os.waitpid(process, 0)
     process = os.fork()
     if process == 0:
         print(os.getpid(), flush=True)
@@ -37,5 +40,7 @@ for folder in sys.stdin:
             sys.excepthook(*sys.exc_info())
             os._exit(1)
         os._exit(0)
-    _, status = os.waitpid(process, 0)
-    print("ended", os.waitstatus_to_exitcode(status), flush=True)
+    # Not reaped before the next one is asked for: a signal that comes late hits nobody else.
+    ended = os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+    killed = ended.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
+    print("ended", -ended.si_status if killed else ended.si_status, flush=True)

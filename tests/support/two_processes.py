@@ -4,6 +4,7 @@ What torchrun would set is set here, and the processes are forks: torch is impor
 """
 
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -54,5 +55,10 @@ for rank in range(WORLD):
             os._exit(1)
         os._exit(0)
     started.append(process)
-ended = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in started]
-sys.exit(0 if ended == [0] * WORLD else f"the processes ended with {ended}")
+for _ in range(WORLD):
+    process, status = os.wait()
+    started.remove(process)
+    if status:  # the other one would wait for it
+        for other in started:
+            os.kill(other, signal.SIGKILL)
+        sys.exit(f"a process ended with {os.waitstatus_to_exitcode(status)}")
