@@ -62,6 +62,7 @@ def test_the_words_under_it_are_the_judgement() -> None:
     assert JUDGEMENT.int8_features is not None
     text = " ".join(INT8.split())
     assert f"windows stored in INT8 as well are *{JUDGEMENT.int8_features.verdict.value}*" in text
+    assert f"on 60 of the samples: `{JUDGEMENT.method}` " in text, "the best comes first"
     (cpu_form,) = [x for x in JUDGEMENT.reasons if x.startswith("the form for ONNX Runtime")]
     assert "run fp32 instead" in cpu_form and "says to run float32 instead" in text
     assert changed_verdicts() in text
@@ -81,12 +82,16 @@ def test_the_sentences_of_the_main_page_are_the_judgement() -> None:
     assert f"{points(all_int8[1])} with alignment ({interval(all_int8[1])})" in text
     cpu_form = judged(JUDGEMENT.method, "int8+fp32").regimes[0]
     assert f"float32 instead ({points(cpu_form)} points)" in text
+    assert f"all blocks in INT8 are *{JUDGEMENT.outcome.value}*" in text
+    assert JUDGEMENT.int8_features is not None
+    assert f"stored in INT8 as well are *{JUDGEMENT.int8_features.verdict.value}*" in text
     assert changed_verdicts() in text
     assert f"acc@0.25 stayed {JUDGEMENT.real.accuracy_25_after:.3f}" in text
     assert JUDGEMENT.real.accuracy_25_before == pytest.approx(JUDGEMENT.real.accuracy_25_after)
-    assert f"{size_share('int8+fp16')} of the float32 size" in text
+    sizes = f"{size_share('int8+fp16')} (TensorRT) and {size_share('int8+fp32')} (ONNX Runtime)"
+    assert f"{sizes} of the float32 size" in text
     ratios = JUDGEMENT.latency_ratio
-    assert f"the encoder is {ratios['reference_encoder']:.2f} times as fast" in text
+    assert f"is {ratios['reference_encoder']:.2f} times as fast as float32" in text
     assert f"the localizer {ratios['localizer']:.2f} times" in text
 
 
