@@ -71,7 +71,7 @@ def measure_windows(
 
     Raises:
         WindowError: the map has no window with imagery.
-        FeatureStoreError: the store cannot be written.
+        OutputError: the store cannot be written.
     """
     window = bundle.manifest.window
     grid, size_px = opened.grid(window.gsd_m), (window.width_px, window.height_px)

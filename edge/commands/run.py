@@ -63,7 +63,7 @@ def run(
 
     Writes fixes.jsonl while it runs and fixes.geojson at the end into --out. Ctrl-C ends it after
     the frame at work and keeps what was done; a second one ends it at once. The exit code is 130
-    then, but 0 of a live source, which ends no other way.
+    then; one Ctrl-C on a live source, which ends no other way, gives 0.
 
     The same object keeps its id: in videos and live sources an id that was fixed speaks for the
     next five seconds. Another object needs another id.

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import DataError
+from edge.errors import OutputError
 from edge.geodesy import CIRCUMFERENCE_M
 from training.scenes.flight import FlightPlan, FlownFrame, fly, newcomers, preview
 from training.scenes.pair import two_dates
@@ -67,10 +67,10 @@ def make_flight(
     Everything is made beside `out` first and renamed at the end.
 
     Raises:
-        DataError: `out` holds something that is not a flight.
+        OutputError: `out` holds something that is not a flight.
     """
     if out.exists() and any(out.iterdir()) and not (out / "truth.json").exists():
-        raise DataError(
+        raise OutputError(
             f"{out} is not empty",
             expected="a new folder, or one with an earlier flight",
             found=f"{len(list(out.iterdir()))} other files",

@@ -111,7 +111,7 @@ def write_sheet(
     """Cut an image [rows * 256, columns * 256, 3] into JPEG tiles of an MBTiles file.
 
     Raises:
-        MapError: the file cannot be written.
+        OutputError: the file cannot be written.
     """
     flags = [cv2.IMWRITE_JPEG_QUALITY, quality]
     metadata = {"name": name, "imagery_ce90_m": repr(imagery_ce90_m), "version": "1"}

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 import edge
-from edge.errors import DataError, UsageError
+from edge.errors import OutputError, UsageError
 from training.scenes.__main__ import scenes
 from training.scenes.flight import FlightPlan
 from training.scenes.flight_files import PLACE, SIGMA_M, make_flight
@@ -144,7 +144,7 @@ def test_same_seed_writes_the_same_bytes(flight: Path, tmp_path: Path) -> None:
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("keep")
-    with pytest.raises(DataError, match="not empty") as caught:
+    with pytest.raises(OutputError, match="not empty") as caught:
         make_flight(2, tmp_path, EXTENT_M, PLAN)
     assert "--out" in str(caught.value)
     assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
