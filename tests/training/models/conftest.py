@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 import pytest
 from quick_weights import quick_random_weights
 from small_backbones import shallow_backbones
+from torch import nn
 
 Backbones = Callable[[], AbstractContextManager[None]]
 
@@ -27,3 +28,15 @@ def backbones(request: pytest.FixtureRequest) -> Backbones:
     """`with backbones(): build(...)`: what stands before and behind them is the same in both."""
     made: Backbones = request.param
     return made
+
+
+@pytest.fixture(scope="module")
+def made(backbones: Backbones, request: pytest.FixtureRequest) -> Callable[..., nn.Module]:
+    """`made(**options)`: what `build` of the test's file makes, on shallow backbones or whole."""
+
+    def of(**options: object) -> nn.Module:
+        with backbones():
+            model: nn.Module = request.module.build(**options)
+        return model
+
+    return of

@@ -21,17 +21,6 @@ def pair() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def made(backbones):
-    """`made(**options)`: `build` on shallow backbones or whole ones."""
-
-    def of(**options) -> MOGeo:
-        with backbones():
-            return build(**options)
-
-    return of
-
-
-@pytest.fixture(scope="module")
 def model(made, pair) -> MOGeo:
     return cross_view.settle(made(), *pair)
 
