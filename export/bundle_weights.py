@@ -2,7 +2,8 @@
 
 A bundle carries no checkpoint. Its graphs do carry every weight, each under its parameter's name,
 but batch norms are folded into the convolutions before them. They come back as identities that add
-the folded bias: the model answers as the graphs do, and is not meant to be trained further.
+the folded bias: the model answers as the graphs do, and trains on without statistics
+(`training.models.folded_norms`).
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
     models         what is trained and exported; `build` constructs any by its name
     losses         what they are trained to
+    checkpoints    weights in files, ours and others'; `tilefix import-checkpoint`
     scenes         procedural towns, rendered
     datasets       samples: published sets, pairs files, scenes, orthophotos; `tilefix datasets`
     augmentation   how samples are changed
     batches        samples as tensors
-    checkpoints    weights in files, ours and others'; `tilefix import-checkpoint`
     evaluation     answers, scores, the papers' rows; `tilefix evaluate --checkpoint`
     recipes        one TOML file per experiment, and how they are read
     tasks          a model with its data, loss and validation

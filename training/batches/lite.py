@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.augmentation.turns import Turn, draw_turns
 from training.batches.pictures import Pictures
@@ -62,10 +62,22 @@ class Collection:
     views: tuple[Views, ...]
 
     @staticmethod
-    def open(folders: list[PairFolder], cached: bool, preload: bool = False) -> Collection:
-        """Cached features (backbone frozen) or images (backbone trained), held in memory or not."""
+    def open(
+        folders: list[PairFolder], frozen: nn.Module | None = None, preload: bool = False
+    ) -> Collection:
+        """Open folders for a training.
+
+        Args:
+            folders: rendered samples.
+            frozen: the backbone whose cached features are read; None: pictures, for all to train.
+            preload: hold the pictures in memory.
+
+        Raises:
+            DataError: see `FeatureCache.open`.
+        """
         views = tuple(
-            FeatureCache.open(f) if cached else Pictures.open(f, preload) for f in folders
+            Pictures.open(f, preload) if frozen is None else FeatureCache.open(f, frozen)
+            for f in folders
         )
         return Collection(tuple(folders), views)
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from edge.errors import CheckpointError
+from training.checkpoints.safe_pickle import load_plain
 from training.checkpoints.weights import SCHEMA, read_safetensors
-from training.datasets.safe_pickle import load_plain
 from training.models.strict_loading import listed
 
 PREFIX = "module."  # what DataParallel puts before every name

@@ -104,15 +104,30 @@ def render(
 
 @datasets.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
-def cache(folders: tuple[Path, ...]) -> None:
+@click.option(
+    "--init",
+    type=click.Path(path_type=Path),
+    help="The checkpoint or bundle of lite that training starts from.  [default: ImageNet's]",
+)
+def cache(folders: tuple[Path, ...], init: Path | None) -> None:
     """Compute the frozen backbone's features of rendered samples once."""
     from rich.progress import track
 
+    from training.checkpoints.start import starting_lite
+    from training.datasets.backbone_run import OnnxRun
     from training.datasets.feature_cache import FeatureCache
     from training.datasets.pair_folder import PairFolder
+    from training.models.efficientnet_lite import EfficientNetLite0
 
+    if init is None:
+        backbone = EfficientNetLite0()
+        backbone.load_pretrained()
+    else:
+        backbone = starting_lite(init).backbone
+    run = OnnxRun(backbone)
     for path in folders:
-        FeatureCache.build(PairFolder.open(path), progress=lambda r: track(r, description="cache"))
+        folder = PairFolder.open(path)
+        FeatureCache.build(folder, backbone, lambda r: track(r, description="cache"), run)
         click.echo(f"cached {path}")
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from training.checkpoints.safe_pickle import load_plain
 from training.datasets.faults import Fault, FaultKind
-from training.datasets.safe_pickle import load_plain
 
 FIELDS = "id, query file, satellite file, click, click, box (4), polygon (8), class"
 

@@ -1,7 +1,7 @@
 """The frozen backbone's features of rendered samples, computed once and memory-mapped.
 
-On a CPU the backbone is nine tenths of a training step, and frozen it gives the same answer each
-time. The arrays lie beside the samples:
+On a CPU the backbone is most of a training step, and frozen it gives the same answer each time. The
+arrays lie beside the samples, of one backbone at a time:
 
     FOLDER/features/{frame,window}_s{8,16,32}.npy   float16 [count, channels, H/stride, W/stride]
     FOLDER/features/header.json                     count done, backbone identity
@@ -17,29 +17,24 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from edge.errors import DataError
+from training.datasets.backbone_run import BackboneRun, TorchRun
 from training.datasets.pair_folder import PairFolder
-from training.models.efficientnet_lite import CHANNELS, EfficientNetLite0
+from training.models.backbones import Backbone
 
 VIEWS = {"frame": (8, 16), "window": (8, 16, 32)}
 FLUSH_EVERY = 32
 
 
-def backbone_id(backbone: EfficientNetLite0) -> str:
+def backbone_id(backbone: nn.Module) -> str:
     """sha256 over all tensors of a backbone."""
     digest = hashlib.sha256()
     for key, value in sorted(backbone.state_dict().items()):
         digest.update(key.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _planes(image: NDArray[np.uint8]) -> Tensor:
-    """[H, W, 3] uint8 -> [1, 3, H, W] float32, 0..255."""
-    planes = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0).float()
-    return planes.contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +45,20 @@ class FeatureCache:
 
     @staticmethod
     def build(
-        folder: PairFolder, progress: Callable[[Iterable[int]], Iterable[int]] = iter
+        folder: PairFolder,
+        backbone: Backbone,
+        progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+        run: BackboneRun | None = None,
     ) -> FeatureCache:
-        """Compute what is missing; a killed run goes on at the last flushed sample."""
-        backbone = EfficientNetLite0(32)
-        backbone.load_pretrained()
-        backbone.eval().to(memory_format=torch.channels_last)
+        """Compute what is missing; a killed run goes on at the last flushed sample.
+
+        Args:
+            folder: rendered samples; features of another backbone that it has are replaced.
+            backbone: whose features; is put in eval mode.
+            progress: wraps the numbers of the samples to do.
+            run: how it is run; None: by PyTorch.
+        """
+        run = run or TorchRun(backbone)
         root = folder.path / "features"
         root.mkdir(exist_ok=True)
         header_path = root / "header.json"
@@ -72,32 +75,34 @@ class FeatureCache:
             for stride in strides:
                 path = root / f"{view}_s{stride}.npy"
                 height, width = (side // stride for side in sizes[view])
-                shape = (len(folder), CHANNELS[stride], height, width)
+                shape = (len(folder), backbone.channels[stride], height, width)
                 mode = "r+" if header["done"] and path.exists() else "w+"
                 arrays[f"{view}_s{stride}"] = np.lib.format.open_memmap(
                     path, mode=mode, dtype=np.float16, shape=shape
                 )
-        # bfloat16 is three times faster here; its error is far below what JPEG does to the features
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            for index in progress(range(header["done"], len(folder))):
-                sample = folder.read(index)
-                for view, image in (("frame", sample.frame), ("window", sample.window)):
-                    features = backbone(_planes(image), deepest_stride=max(VIEWS[view]))
-                    for stride in VIEWS[view]:
-                        arrays[f"{view}_s{stride}"][index] = features[stride][0].half().numpy()
-                if (index + 1) % FLUSH_EVERY == 0 or index + 1 == len(folder):
-                    for array in arrays.values():
-                        array.flush()
-                    header["done"] = index + 1
-                    header_path.write_text(json.dumps(header))
-        return FeatureCache.open(folder)
+        for index in progress(range(header["done"], len(folder))):
+            sample = folder.read(index)
+            for view, image in (("frame", sample.frame), ("window", sample.window)):
+                features = run(image, max(VIEWS[view]))
+                for stride in VIEWS[view]:
+                    arrays[f"{view}_s{stride}"][index] = features[stride].astype(np.float16)
+            if (index + 1) % FLUSH_EVERY == 0 or index + 1 == len(folder):
+                for array in arrays.values():
+                    array.flush()
+                header["done"] = index + 1
+                header_path.write_text(json.dumps(header))
+        return FeatureCache.open(folder, backbone)
 
     @staticmethod
-    def open(folder: PairFolder) -> FeatureCache:
+    def open(folder: PairFolder, backbone: nn.Module) -> FeatureCache:
         """Map the arrays.
 
+        Args:
+            folder: rendered samples.
+            backbone: of the model that is to read them.
+
         Raises:
-            DataError: no cache, or one that was not finished.
+            DataError: no cache, one that was not finished, or one of another backbone.
         """
         root = folder.path / "features"
         header_path = root / "header.json"
@@ -108,6 +113,14 @@ class FeatureCache:
                 expected=f"{len(folder)} samples in {root}",
                 found="none" if header is None else f"{header['done']}",
                 do=f"tilefix datasets cache {folder.path}",
+            )
+        if header["backbone"] != backbone_id(backbone):
+            raise DataError(
+                f"the features of {folder.path} are of another backbone than the model's",
+                expected=f"those of the weights {backbone_id(backbone)[:12]}",
+                found=header["backbone"][:12],
+                do=f"tilefix datasets cache {folder.path} --init PATH, with what --init of the "
+                "training has (without --init in both, of ImageNet's weights)",
             )
         return FeatureCache(
             {

@@ -17,10 +17,11 @@ else:
     import tomli as tomllib
 
 
-def parse_options(name: str, texts: Iterable[str]) -> dict[str, Any]:
+def parse_options(name: str, texts: Iterable[str], flag: str = "--option") -> dict[str, Any]:
     """Options of the model `name` from texts such as `sigma=0.075` or `frame_hw_px=[256, 512]`.
 
-    A value that is not TOML is taken as a word: `click_encoding=gaussian`.
+    A value that is not TOML is taken as a word: `click_encoding=gaussian`. `flag` is what errors
+    call the texts.
 
     Raises:
         UsageError: a text without `=`, or a name that the model does not know (names the nearest).
@@ -32,10 +33,10 @@ def parse_options(name: str, texts: Iterable[str]) -> dict[str, Any]:
         if not equals or option not in known:
             near = difflib.get_close_matches(option, known, 1, 0)[0]
             raise UsageError(
-                f"--option {text} means nothing to {name}",
+                f"{flag} {text} means nothing to {name}",
                 expected=f"NAME=VALUE with NAME one of: {', '.join(known)}",
                 found=repr(text),
-                do=f"write --option {near}={value or 'VALUE'} if that was meant",
+                do=f"write {flag} {near}={value or 'VALUE'} if that was meant",
             )
         options[option] = toml_value(value)
     return options

@@ -16,10 +16,10 @@ from calibration.quantization.policy import FEWEST_WEIGHTS
 from edge.bundle import ENCODER, LOCALIZER
 from edge.errors import CalibrationError, UsageError
 from training.models.efficientnet_lite import InvertedResidual
+from training.models.folded_norms import fold_batch_norms, hold_folded_norms
 from training.models.lite import Lite
 from training.models.necks import DepthwiseResidual
 from training.quantization.convolution import FakeQuantConv, View
-from training.quantization.folding import fold_batch_norms, freeze_batch_norms
 
 Amax = Mapping[str, Mapping[str, float]]  # kind of graph -> range of the input by convolution
 BACKBONE = "efficientnet_lite0"  # whose residuals are known here
@@ -102,7 +102,7 @@ class QuantizedLite(Lite):
     def train(self, mode: bool = True) -> QuantizedLite:
         """Training mode for all but the folded batch norms."""
         super().train(mode)
-        freeze_batch_norms(self)
+        hold_folded_norms(self)
         return self
 
     def plain(self) -> Lite:

@@ -15,6 +15,7 @@ from training.evaluation.lite_validation import validate
 from training.losses.agreement import agreement_loss
 from training.losses.distillation import distillation_loss
 from training.losses.lite import lite_losses
+from training.models.folded_norms import hold_folded_norms
 from training.models.gated_head import log_prior
 from training.models.lite import Lite
 from training.recipes.schema import LiteSection
@@ -122,8 +123,12 @@ class LiteTask:
         return similarity, hidden, logits + prior.unsqueeze(1)
 
     def set_training(self) -> None:
-        """Training mode; a frozen backbone keeps its statistics and gets no gradient."""
+        """Training mode; a frozen backbone keeps its statistics and gets no gradient.
+
+        Batch norms of a model out of a bundle are folded, and stay so.
+        """
         self.model.train()
+        hold_folded_norms(self.model)
         if self.section.freeze_backbone:
             self.model.backbone.eval()
             self.model.backbone.requires_grad_(False)

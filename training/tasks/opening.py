@@ -12,7 +12,7 @@ from edge.errors import ConfigError, UsageError
 from training.augmentation.named import augmentation
 from training.batches.lite import Collection
 from training.batches.samples import SampleReader
-from training.checkpoints.weights import load_weights
+from training.checkpoints.start import starting_model
 from training.datasets.joined import Joined
 from training.datasets.own_check import RENDERED
 from training.datasets.pair_folder import PairFolder
@@ -39,10 +39,11 @@ PARTS = {
 class FirstWeights:
     """What a run starts from."""
 
-    init: Path | None = None  # a whole checkpoint, whose model is taken as it is
+    init: Path | None = None  # a whole checkpoint, or a bundle, whose model is taken as it is
     parts: tuple[Path, ...] = ()  # backbones: files as `tilefix import-checkpoint` takes them
     from_scratch: bool = False  # random, although the recipe says otherwise
     teacher: Path | None = None  # what a student learns from beside the labels
+    deepen: tuple[tuple[str, int], ...] = ()  # blocks that `init` gets more of, by option
 
 
 def build_model(recipe: Recipe, first: FirstWeights) -> Model:
@@ -196,7 +197,8 @@ def _lite_task(
         if val
         else [[PairFolder.open_split(root, split) for root in data] for split in splits]
     )
-    collections = [Collection.open(f, section.freeze_backbone, section.preload) for f in folders]
+    frozen = model.backbone if section.freeze_backbone else None
+    collections = [Collection.open(f, frozen, section.preload) for f in folders]
     return LiteTask(
         model,
         *collections,
@@ -215,7 +217,7 @@ def _from_checkpoint(recipe: Recipe, first: FirstWeights, init: Path) -> Model:
             found=f"--weights {first.parts[0]}" if first.parts else "--from-scratch",
             do="leave one out",
         )
-    model, _ = load_weights(init)
+    model = starting_model(init)
     if name_of(model) != recipe.model.name:
         raise UsageError(
             f"{init} is of another model than the recipe {recipe.name}",
@@ -223,7 +225,23 @@ def _from_checkpoint(recipe: Recipe, first: FirstWeights, init: Path) -> Model:
             found=name_of(model),
             do="give another checkpoint or another recipe",
         )
-    return model
+    return _deepened(model, first) if first.deepen else model
+
+
+def _deepened(model: Model, first: FirstWeights) -> Lite:
+    from training.models.deepening import DEPTHS, deepened
+
+    try:
+        if not isinstance(model, Lite):
+            raise ValueError(f"{name_of(model)} cannot grow")
+        return deepened(model, dict(first.deepen))
+    except ValueError as error:
+        raise UsageError(
+            f"{first.init} cannot be deepened",
+            expected=f"a lite, and as many blocks of {' or '.join(DEPTHS)} as it has, or more",
+            found=str(error),
+            do="correct --deepen",
+        ) from error
 
 
 def _load_parts(model: CrossViewModel, recipe: Recipe, files: Sequence[Path]) -> None:
@@ -247,10 +265,12 @@ def _load_parts(model: CrossViewModel, recipe: Recipe, files: Sequence[Path]) ->
 
 def describe(first: FirstWeights, data: Sequence[Path]) -> dict[str, object]:
     """What besides the recipe shapes a run, for its folder; paths whole, however they are typed."""
+    grown = {"deepen": dict(first.deepen)} if first.deepen else {}
     return {
         "data": [str(path.resolve()) for path in data],
         "init": None if first.init is None else str(first.init.resolve()),
         "weights": [str(path.resolve()) for path in first.parts],
         "from_scratch": first.from_scratch,
         "teacher": None if first.teacher is None else str(first.teacher.resolve()),
+        **grown,
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edge.errors import UsageError
 from training.checkpoints.weights import load_weights
+from training.datasets.feature_cache import backbone_id
 from training.models import Model
 from training.models.lite import Lite
 from training.recipes.schema import Recipe
@@ -18,8 +19,8 @@ def open_teacher(recipe: Recipe, student: Model, checkpoint: Path | None) -> Lit
     """The teacher of a recipe with distillation; None for a recipe without.
 
     Raises:
-        UsageError: a teacher without a recipe for it, or the other way round; a student that
-            trains from cached features; a teacher whose grid is another.
+        UsageError: a teacher without a recipe for it, or the other way round; a teacher whose grid
+            is another, or whose backbone, where cached features of one are read.
         CheckpointError: a file that cannot be read.
     """
     weight = 0.0 if recipe.lite is None else recipe.lite.distillation
@@ -32,13 +33,6 @@ def open_teacher(recipe: Recipe, student: Model, checkpoint: Path | None) -> Lit
         )
     if checkpoint is None or recipe.lite is None:
         return None
-    if recipe.lite.freeze_backbone:
-        raise UsageError(
-            "a teacher reads pictures, and this recipe trains from cached features",
-            expected="--train-backbone",
-            found="lite.freeze_backbone = true",
-            do="add --train-backbone",
-        )
     teacher, _ = load_weights(checkpoint)
     if not isinstance(teacher, Lite) or not isinstance(student, Lite):
         raise UsageError(
@@ -46,6 +40,15 @@ def open_teacher(recipe: Recipe, student: Model, checkpoint: Path | None) -> Lit
             expected="checkpoints of lite on both sides",
             found=f"a {type(teacher).__name__} for a {type(student).__name__}",
             do="give --teacher a checkpoint of `tilefix train lite_large`",
+        )
+    if recipe.lite.freeze_backbone and backbone_id(teacher.backbone) != backbone_id(
+        student.backbone
+    ):
+        raise UsageError(
+            f"the teacher {checkpoint} cannot read the features that its student trains from",
+            expected="the same frozen backbone in both, or --train-backbone",
+            found="two backbones, and lite.freeze_backbone = true",
+            do="train both from one --init, or add --train-backbone",
         )
     unlike = [
         f"{name} {getattr(teacher.options, name)}, not {getattr(student.options, name)}"

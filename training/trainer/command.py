@@ -33,7 +33,14 @@ SHORTCUTS = {
 @click.option(
     "--init",
     type=PATH,
-    help="Start from this checkpoint, with its own options; with --qat, or from this bundle.",
+    help="Start from this checkpoint, or bundle of lite, with its own options.",
+)
+@click.option(
+    "--deepen",
+    "deepen_text",
+    multiple=True,
+    metavar="NAME=BLOCKS",
+    help="lite: more blocks than --init has, as reference_depth=6; identities at first.",
 )
 @click.option("--weights", multiple=True, type=PATH, help="A backbone of others to start from.")
 @click.option("--teacher", type=PATH, help="lite: a larger one, for a recipe with distillation.")
@@ -85,6 +92,7 @@ def train(
     val: tuple[Path, ...],
     out: Path,
     init: Path | None,
+    deepen_text: tuple[str, ...],
     weights: tuple[Path, ...],
     teacher: Path | None,
     qat: bool,
@@ -101,7 +109,9 @@ def train(
     those there are. Other options replace its values.
     """
     from edge.errors import UsageError
+    from training.models.option_text import parse_options
     from training.recipes.reading import changed_recipe
+    from training.recipes.schema import LITE
     from training.tasks.opening import (
         FirstWeights,
         build_model,
@@ -116,7 +126,15 @@ def train(
     changes = {SHORTCUTS[k]: v for k, v in shortcuts.items() if v is not None}
     if precision is not None:
         changes["run.precision"] = precision
-    first = FirstWeights(init, weights, from_scratch, teacher)
+    deepen = tuple(parse_options(LITE, deepen_text, "--deepen").items())
+    first = FirstWeights(init, weights, from_scratch, teacher, deepen)
+    if deepen and (init is None or qat):
+        raise UsageError(
+            "--deepen means nothing without --init, or with --qat",
+            expected="--init: what is to be deepened",
+            found=f"--deepen {deepen_text[0]}" + (" and --qat" if qat else ""),
+            do="train the deeper one first; a new one is as deep as --option says",
+        )
     if options_text and init is not None:
         raise UsageError(
             "--option means nothing beside --init",

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from edge.errors import CheckpointError, OutputError
-from training.datasets.safe_pickle import load_plain
+from training.checkpoints.safe_pickle import load_plain
 from training.trainer.option_differences import differences
 from training.trainer.processes import Processes
 

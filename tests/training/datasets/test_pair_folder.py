@@ -2,9 +2,10 @@ import json
 
 import numpy as np
 import pytest
+from small_lite import small_lite
 
 from edge.errors import DataError, OutputError
-from training.datasets.feature_cache import FeatureCache
+from training.datasets.feature_cache import FeatureCache, backbone_id
 from training.datasets.pair_folder import PairFolder, render
 from training.datasets.sample import PairSample
 
@@ -94,18 +95,26 @@ def test_empty_folder_says_how_to_fill_it(tmp_path) -> None:
 
 def test_features_must_be_cached_first_and_resume(tmp_path) -> None:
     folder = render(tmp_path, 3, draw, made_by=MADE_BY)
+    backbone, other = (small_lite(seed).backbone for seed in (0, 1))
     with pytest.raises(DataError, match="tilefix datasets cache"):
-        FeatureCache.open(folder)
-    whole = {k: v.copy() for k, v in FeatureCache.build(folder).arrays.items()}
+        FeatureCache.open(folder, backbone)
+    whole = {k: v.copy() for k, v in FeatureCache.build(folder, backbone).arrays.items()}
     header_path = tmp_path / "features" / "header.json"
     header = json.loads(header_path.read_text())
     header_path.write_text(json.dumps({**header, "done": 1}))
     damaged = np.load(tmp_path / "features" / "window_s16.npy", mmap_mode="r+")
     damaged[1:] = 0
     damaged.flush()
-    again = FeatureCache.build(folder).arrays
+    again = FeatureCache.build(folder, backbone).arrays
     assert all(np.array_equal(whole[k], again[k]) for k in whole)
     assert again["window_s32"].shape == (3, 320, 2, 2)
+    with pytest.raises(DataError, match="of another backbone than the model's") as caught:
+        FeatureCache.open(folder, other)
+    assert f"expected: those of the weights {backbone_id(other)[:12]}" in str(caught.value)
+    FeatureCache.build(folder, other)
+    assert not np.array_equal(
+        FeatureCache.open(folder, other).arrays["frame_s8"], whole["frame_s8"]
+    )
 
 
 def test_several_processes_draw_the_same_samples(tmp_path) -> None:

@@ -17,8 +17,8 @@ from edge.bundle import ENCODER, LOCALIZER, Bundle, sha256_of, shipped_bundle_pa
 from edge.errors import BundleError, CalibrationError, ConfigError, UsageError
 from training.batches.lite import Collection
 from training.checkpoints.weights import load_weights, save_weights
+from training.models.folded_norms import fold_batch_norms
 from training.quantization.bundle_ranges import convolution_amax, ranges_for
-from training.quantization.folding import fold_batch_norms
 from training.quantization.lite import QuantizedLite
 from training.quantization.observing import observe
 from training.recipes.reading import read_recipe, with_values
@@ -108,7 +108,7 @@ def test_a_short_run_leaves_a_plain_checkpoint_that_says_how_it_was_made(
 
 
 def test_observed_ranges_are_the_largest_values_and_the_same_each_time(small_folder) -> None:
-    pictures = Collection.open([small_folder], cached=False, preload=True)
+    pictures = Collection.open([small_folder], preload=True)
     recipe = read_recipe("lite_qat")
     assert recipe.lite is not None
     found = []

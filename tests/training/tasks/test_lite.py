@@ -42,8 +42,9 @@ def fresh() -> Lite:
 
 @pytest.fixture(scope="module")
 def samples(small_folder) -> Collection:
-    FeatureCache.build(small_folder)
-    return Collection.open([small_folder], cached=True)
+    backbone = fresh().backbone
+    FeatureCache.build(small_folder, backbone)
+    return Collection.open([small_folder], backbone)
 
 
 class KilledError(Exception):
@@ -82,7 +83,7 @@ def test_frozen_backbone_stays_as_it_was(samples: Collection, tmp_path) -> None:
 
 
 def test_whole_network_trains_from_pictures(small_folder, tmp_path) -> None:
-    pictures = Collection.open([small_folder], cached=False, preload=True)
+    pictures = Collection.open([small_folder], preload=True)
     model = fresh()
     before = model.backbone._conv_stem.weight.clone()
     changes = {
@@ -118,7 +119,7 @@ def test_weights_that_do_not_fit_are_listed(tmp_path) -> None:
 
 
 def test_preloaded_pictures_are_those_on_disk(small_folder) -> None:
-    read, held = (Collection.open([small_folder], False, preload) for preload in (False, True))
+    read, held = (Collection.open([small_folder], None, preload) for preload in (False, True))
     for view in ("frame", "window"):
         ours, theirs = (c.views[0].batch(view, [3, 0])[1] for c in (read, held))
         assert ours.dtype == torch.uint8
@@ -127,7 +128,7 @@ def test_preloaded_pictures_are_those_on_disk(small_folder) -> None:
 
 def test_turned_samples_keep_boxes_clicks_and_priors_on_their_objects(small_folder) -> None:
     """The square of a sample has one colour, in frame and window, whatever the turn."""
-    collection = Collection.open([small_folder], cached=False)
+    collection = Collection.open([small_folder])
     batch = collection.batch(
         list(range(12)),
         np.random.default_rng(3),

@@ -92,7 +92,7 @@ def published(name: str, source, window_px: int) -> PublishedTask:
 def lite(folder: PairFolder, **options: str) -> LiteTask:
     torch.manual_seed(0)
     model = build("lite", frame_px=SIDE_PX, window_px=SIDE_PX, anchors_wh_px=ANCHORS, **options)
-    pictures = Collection.open([folder], cached=False, preload=True)
+    pictures = Collection.open([folder], preload=True)
     section = LiteSection(window_px=SIDE_PX, freeze_backbone=False, swap_share=0.0, prior_share=0.3)
     return LiteTask(model, pictures, pictures, section, validation_batch=8)
 

@@ -1,10 +1,13 @@
+import numpy as np
 import pytest
 import torch
 
 from edge.errors import UsageError
 from training.batches.lite import Collection
 from training.checkpoints.weights import load_weights, save_weights
+from training.datasets.feature_cache import FeatureCache
 from training.models import build
+from training.models.deepening import deepened
 from training.models.lite import Lite
 from training.recipes.reading import read_recipe, with_values
 from training.tasks.lite import LiteTask
@@ -38,7 +41,7 @@ def larger(tmp_path):
 
 
 def test_a_student_learns_from_a_larger_model_that_stays_as_it_is(small_folder, larger, tmp_path):
-    pictures = Collection.open([small_folder], cached=False, preload=True)
+    pictures = Collection.open([small_folder], preload=True)
     student = lite(0)
     teacher = open_teacher(RECIPE, student, larger)
     assert teacher is not None and teacher.options.width == 32
@@ -68,7 +71,7 @@ def test_the_recipes_of_teacher_and_student_fit_together():
     [
         ({}, False, "--teacher not given"),
         ({"lite.distillation": 0.0}, True, "lite.distillation = 0"),
-        ({"lite.freeze_backbone": True}, True, "lite.freeze_backbone = true"),
+        ({"lite.freeze_backbone": True}, True, "two backbones, and lite.freeze_backbone = true"),
     ],
 )
 def test_a_recipe_and_a_teacher_that_do_not_fit_are_refused(larger, changes, given, said):
@@ -82,3 +85,19 @@ def test_a_teacher_with_other_cells_is_refused(tmp_path):
     save_weights(lite(1, stride_px=16), path, {})
     with pytest.raises(UsageError, match="stride_px 16, not 8"):
         open_teacher(RECIPE, lite(0), path)
+
+
+def test_a_deeper_teacher_reads_the_cached_features_of_its_student(small_folder, tmp_path):
+    """Both stand on one frozen backbone; a teacher that has not trained yet agrees with it."""
+    student = lite(0).eval()
+    path = tmp_path / "deeper.safetensors"
+    save_weights(deepened(student, {"reference_depth": 4}), path, {})
+    recipe = with_values(RECIPE, {"lite.freeze_backbone": True, "lite.labels": 0.0}, "a test")
+    teacher = open_teacher(recipe, student, path)
+    FeatureCache.build(small_folder, student.backbone)
+    features = Collection.open([small_folder], student.backbone)
+    task = LiteTask(student, features, features, recipe.lite, validation_batch=6, teacher=teacher)
+    with torch.no_grad():
+        losses = task.losses(task.batch([0, 1, 2], np.random.default_rng(0)))
+    assert abs(float(losses["distillation"])) < 1e-6
+    assert float(losses["confidence"]) > 0

@@ -5,10 +5,13 @@ import torch
 from click.testing import CliRunner
 from made_cvogl import write_cvogl
 from safetensors.torch import load_file
+from small_lite import small_lite
 from tiny_model import tiny_build
 
 from edge.errors import ConfigError, UsageError
 from training.checkpoints.weights import save_weights
+from training.datasets.feature_cache import FeatureCache
+from training.models.folded_norms import fold_batch_norms
 from training.trainer.command import train
 
 
@@ -97,6 +100,8 @@ def test_short_options_and_set_replace_values(small_folder, tmp_path, tiny) -> N
         (("--set", "run.epohcs=1"), ConfigError, "write `run.epochs`"),
         (("detgeo_cvogl_drone", "--window-px", "640"), ConfigError, "does not train lite"),
         (("--init", "a.safetensors", "--option", "width=8"), UsageError, "nothing beside --init"),
+        (("--deepen", "query_depth=4"), UsageError, "--deepen means nothing without --init"),
+        (("--deepen", "depth=4"), UsageError, "--deepen query_depth=4"),
         (("detgeo_cvogl_drone", "--val", "a"), UsageError, "--val means nothing"),
         (("ocgnet_fewshot",), UsageError, "goes on from trained weights"),
     ],
@@ -126,6 +131,34 @@ def test_lite_is_trained_without_a_recipes_name(small_folder, tmp_path) -> None:
     line = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
     assert "prior_acc@0.5" in line
     assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"] == 2
+
+
+def test_a_folded_lite_is_deepened_and_trained_from_cached_features(small_folder, tmp_path) -> None:
+    """As from a bundle: its folded batch norms stay, its backbone too, and it can go on again."""
+    model = small_lite()
+    fold_batch_norms(model)
+    first = tmp_path / "first.safetensors"
+    save_weights(model, first, {})
+    FeatureCache.build(small_folder, model.backbone)
+    folder, shape = str(small_folder.path), ("--window-px", "128", "--batch", "6", "--epochs", "1")
+    common = ("--data", folder, "--val", folder, "--full-precision", *shape)
+    common += ("--set", "schedule.warmup_steps=0")
+    deeper = ("--init", str(first), "--deepen", "reference_depth=4")
+    result = call(*common, *deeper, "--out", str(tmp_path / "one"))
+    assert result.exit_code == 0, result.exception
+    config = json.loads((tmp_path / "one" / "config.json").read_text())
+    assert config["given"]["deepen"] == {"reference_depth": 4}
+    trained = tmp_path / "one" / "last.safetensors"
+    before, after = model.state_dict(), load_file(trained)
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {"reference_neck.blocks.0.project.weight", "reference_neck.bn.bias"} <= moved
+    still = ("backbone.", "reference_neck.bn.weight", "reference_neck.bn.running")
+    assert not [name for name in moved if name.startswith(still)]
+    assert after["reference_neck.blocks.3.bn_project.weight"].any()
+    again = call(*common, "--init", str(trained), "--out", str(tmp_path / "two"))
+    assert again.exit_code == 0, again.exception
+    other = call(*common, "--out", str(tmp_path / "other"))
+    assert "are of another backbone" in str(other.exception)
 
 
 def test_ctrl_c_says_that_the_run_goes_on(small_folder, tmp_path, tiny, monkeypatch) -> None:

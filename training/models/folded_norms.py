@@ -13,6 +13,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+ROUNDING = 1e-6  # of a factor that is one; a new batch norm's is at least five times as far from it
+
 
 def batch_norm_pairs(model: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """Convolutions with the batch norm that a module names right after them."""
@@ -54,7 +56,19 @@ def fold_batch_norms(model: nn.Module) -> int:
     return len(pairs)
 
 
-def freeze_batch_norms(model: nn.Module) -> None:
-    """Keep folded batch norms what they are while all else is in training mode."""
+def folded_norms(model: nn.Module) -> Iterator[nn.BatchNorm2d]:
+    """Batch norms that only add a bias, as folding leaves them; a new one has another factor."""
     for _, norm in batch_norm_pairs(model):
+        if not norm.affine or not norm.track_running_stats:
+            continue
+        one = (norm.running_var + norm.eps).sqrt()
+        plain = not norm.running_mean.any() and bool((norm.running_var == 1).all())
+        if plain and bool(((norm.weight - one).abs() < ROUNDING).all()):
+            yield norm
+
+
+def hold_folded_norms(model: nn.Module) -> None:
+    """Keep folded batch norms what they are while all else is in training mode."""
+    for norm in folded_norms(model):
         norm.eval()
+        norm.weight.requires_grad_(False)

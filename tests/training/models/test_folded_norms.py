@@ -7,7 +7,12 @@ import torch
 from small_lite import small_lite
 from torch import nn
 
-from training.quantization.folding import batch_norm_pairs, fold_batch_norms, freeze_batch_norms
+from training.models.folded_norms import (
+    batch_norm_pairs,
+    fold_batch_norms,
+    folded_norms,
+    hold_folded_norms,
+)
 
 
 def test_a_folded_model_answers_as_before_and_again() -> None:
@@ -46,7 +51,7 @@ def test_statistics_and_scale_stay_and_the_bias_trains() -> None:
     model = small_lite()
     fold_batch_norms(model)
     model.train()
-    freeze_batch_norms(model)
+    hold_folded_norms(model)
     kept = {name: value.clone() for name, value in model.named_buffers()}
     model.encode_reference(torch.rand(2, 3, 128, 128) * 255)["u"].sum().backward()
     assert all(torch.equal(kept[name], value) for name, value in model.named_buffers())
@@ -61,3 +66,19 @@ def test_a_batch_norm_by_itself_is_refused() -> None:
         fold_batch_norms(
             nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4))
         )
+
+
+def test_only_a_folded_norm_is_held() -> None:
+    """One that is new, or trained, keeps its statistics moving."""
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+    )
+    assert list(folded_norms(model)) == [], "new ones"
+    fold_batch_norms(model[:2].eval())
+    model.train()
+    hold_folded_norms(model)
+    assert list(folded_norms(model)) == [model[1]]
+    assert not model[1].training and not model[1].weight.requires_grad
+    assert model[3].training and model[3].weight.requires_grad
+    model(torch.rand(2, 3, 8, 8))
+    assert not model[1].running_mean.any() and model[3].running_mean.any()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import CheckpointError, DataError
-from training.datasets.safe_pickle import load_plain
+from training.checkpoints.safe_pickle import load_plain
 
 RECORDS = [(7, "7_1_2.jpg", "a.jpg", (400, 222), (200, 111), [1.5, 2.0, 3.0, 4.0], [0.0] * 8, "x")]
 PROTOCOLS = (2, 3, 4, 5)
