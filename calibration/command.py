@@ -73,7 +73,7 @@ READ_BY_CHECK = ("bundle", "check", "tiles", "seed", "threads")
     type=int,
     default=CANDIDATES,
     show_default=True,
-    help="Frames to look at, spread over all sources; each is run once.",
+    help="Frames to look at, over all sources, at least --frame-count; each is run once.",
 )
 @click.option(
     "--int8-features", is_flag=True, help="Judge a store of `tiles encode --features int8` too."

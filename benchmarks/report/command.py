@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from edge.errors import OutputError
-from edge.result_folder import check_folder
+from edge.result_folder import check_file, check_folder
 
 PATH = click.Path(path_type=Path)
 
@@ -54,14 +53,7 @@ def _check(out: Path, export_folder: Path | None) -> None:
         OutputError: a folder where the page should be, or a file in a folder's place.
         ModuleNotFoundError: matplotlib is not installed.
     """
-    if out.is_dir():
-        raise OutputError(
-            f"--out {out} is a folder",
-            expected="the path of a file",
-            found="a folder of that name",
-            do=f"write --out {out / 'report.html'}",
-        )
-    check_folder(out.parent)
+    check_file(out, name="report.html")
     if export_folder is not None:
         check_folder(export_folder, "--export")
         importlib.import_module("matplotlib")

@@ -95,10 +95,10 @@ def scale(
     from benchmarks.scale.areas import parse_area
     from benchmarks.scale.study import Wanted, given_device, study
     from benchmarks.scale.text import words
-    from edge.result_folder import check_folder
+    from edge.result_folder import check_file
 
     if out is not None:  # not after all the work
-        check_folder(out.parent)
+        check_file(out, name="scale.json")
     wanted = Wanted(
         areas=tuple(parse_area(text) for text in areas),
         bundle_path=bundle_path,

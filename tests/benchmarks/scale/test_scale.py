@@ -208,10 +208,13 @@ def test_a_file_in_the_place_of_a_folder_is_refused_before_all_work(tmp_path, mo
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"--out .*file is no folder"):
         call("--out", tmp_path / "file" / "scale.json")
+    with pytest.raises(OutputError, match="is a folder") as caught:
+        call("--out", tmp_path)
+    assert caught.value.do == f"write --out {tmp_path / 'scale.json'}"
 
 
 def test_a_place_that_cannot_be_written(town, tiny_bundle, tmp_path):
     words = ("--bundle", tiny_bundle.path, "--tiles", town, "--sample", 1)
-    (tmp_path / "scale.json").mkdir()
+    (tmp_path / "scale.json.part").mkdir()
     with pytest.raises(OutputError, match="cannot be written"):
         call(*words, "--out", tmp_path / "scale.json")
