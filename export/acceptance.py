@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from edge.acceptance import acceptance_features
 from edge.alignment import Aligner
 from edge.localizer import Localizer
-from edge.types import Prior, ReferenceFeature, ReferenceWindow
+from edge.types import Prior, ReferenceFeature
 from export.aligned_samples import align
 from training.datasets.pair_folder import PairFolder
 from training.datasets.sample import PairSample
@@ -75,7 +75,7 @@ def prepare(
     for folder in folders:
         for index in progress(range(len(folder))):
             sample = folder.read(index)
-            window = _window(sample)
+            window = sample.reference_window()
             plain = localizer.encode(window)
             feature = dataclasses.replace(
                 plain, tensors={**plain.tensors, **aligner.describe(window)}
@@ -111,11 +111,6 @@ def collect(localizer: Localizer, prepared: list[PreparedSample]) -> Evidence:
                 )
             )
     return Evidence(*(np.concatenate(column) for column in zip(*rows, strict=True)))
-
-
-def _window(sample: PairSample) -> ReferenceWindow:
-    valid = np.ones(sample.window.shape[:2], bool)
-    return ReferenceWindow(sample.window, valid, None, sample.source, "rendered samples")
 
 
 def _iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:

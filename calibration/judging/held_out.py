@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import CalibrationError
-from edge.types import Float32, ReferenceWindow
+from edge.types import Float32
 
 Folder = Any  # training.datasets.pair_folder.PairFolder, which brings torch
 Sample = Any  # training.datasets.sample.PairSample
@@ -77,9 +77,3 @@ def open_held_out(folders: Sequence[Path], every: int = 1) -> tuple[HeldOutSampl
             do="tilefix datasets render --kind scenes --window-px 1024 --count 330 --out FOLDER",
         )
     return tuple(samples)
-
-
-def window_of(sample: Sample) -> ReferenceWindow:
-    """The window of a sample as the encoder takes it."""
-    valid = np.ones(sample.window.shape[:2], bool)
-    return ReferenceWindow(sample.window, valid, None, sample.source, "rendered samples")

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from calibration.judging.held_out import HeldOutSample, window_of
+from calibration.judging.held_out import HeldOutSample
 from calibration.judging.line_file import LineFile
 from calibration.judging.priors import Progress, priors_id
 from edge.bundle import ENCODER, LOCALIZER, Bundle
@@ -103,7 +103,7 @@ def answers_of(
         if line is None:
             localizer = localizer or Localizer.open(bundle, precision=precision, threads=threads)
             sample = each.read()
-            feature = as_stored(localizer.encode(window_of(sample)), bundle, stored)
+            feature = as_stored(localizer.encode(sample.reference_window()), bundle, stored)
             known = {NO_PRIOR: Prior.none(len(sample.present))}
             aligned = priors.get(each.sha256)
             if aligned is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from calibration.judging.held_out import HeldOutSample, window_of
+from calibration.judging.held_out import HeldOutSample
 from calibration.judging.line_file import LineFile
 from edge.alignment import Aligner
 from edge.bundle import ALIGNMENT_GRAPH, Bundle
@@ -71,7 +71,7 @@ def priors_of(
         if line is None:
             aligner = aligner or Aligner.open(bundle, threads=1)
             sample = each.read()
-            window = window_of(sample)
+            window = sample.reference_window()
             height, width = sample.window.shape[:2]
             described = ReferenceFeature(
                 aligner.describe(window), None, width, height, "", "", "", window.coverage

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.types import WindowGeometry
+from edge.types import ReferenceWindow, WindowGeometry
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,11 @@ class PairSample:
     polygon_xy_px: NDArray[np.float32] | None = None  # [N, 4, 2] corners of the oriented boxes
     mask: NDArray[np.bool_] | None = None  # [N, H, W] the pixels of each object
     geometry: WindowGeometry | None = None  # where the window's pixels are on the Earth
+
+    def reference_window(self) -> ReferenceWindow:
+        """The window as an encoder takes it: all of it valid, its place on the Earth not told."""
+        valid = np.ones(self.window.shape[:2], bool)
+        return ReferenceWindow(self.window, valid, None, self.source, "rendered samples")
 
 
 class SampleSource(Protocol):
