@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from edge.bundle import ALIGNMENT_GRAPH
-from edge.commands.evaluate_checks import PRIORS, check_plot, is_of_checkpoints, wanted_priors
+from edge.commands.evaluate_checks import (
+    PRIORS,
+    check_noise,
+    check_places,
+    check_plot,
+    is_of_checkpoints,
+    refuse_foreign,
+    wanted_priors,
+)
 from edge.commands.executor_options import check_run, device_options, executor_options, tell
 
 if TYPE_CHECKING:
@@ -75,7 +83,9 @@ INTERRUPTED = 130
 @click.option("--data", type=click.Path(path_type=Path), help="With --checkpoint: root of a set.")
 @click.option("--set", "set_name", help="With --checkpoint: its name, such as cvogl_drone.")
 @click.option("--split", default="test", show_default=True, help="With --checkpoint.")
+@click.pass_context
 def evaluate(
+    context: click.Context,
     files: tuple[Path, ...],
     bundle_path: Path | None,
     images: Path | None,
@@ -109,6 +119,9 @@ def evaluate(
     as the papers do (`python -m pydoc training.evaluation.metrics`), beside the papers' own rows.
     """
     of_checkpoints = is_of_checkpoints(files, checkpoints, data, set_name)
+    refuse_foreign(context, of_checkpoints)
+    check_noise(noise_px)
+    check_places(json_path, plot_path, overlay)
     if plot_path is not None:
         check_plot(plot_path, noise_px)
     if of_checkpoints:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import math
 from pathlib import Path
+
+import click
+from click.core import ParameterSource
 
 PRIORS = ("none", "alignment")
 PLOT_FORMATS = (".png", ".svg", ".pdf")
+# Parameters of the command by the use that they mean something in; all others are of bundles.
+OF_BOTH = ("json_path", "noise_px", "plot_path")
+OF_CHECKPOINTS = ("checkpoints", "data", "set_name", "split")
 
 
 def is_of_checkpoints(
@@ -34,6 +41,72 @@ def is_of_checkpoints(
         found=", ".join([*(["--pairs"] if files else []), *named]) or "none of them",
         do="give all options of one of the two",
     )
+
+
+def refuse_foreign(context: click.Context, of_checkpoints: bool) -> None:
+    """Refuse options of the other use, which would change nothing; a default is not given.
+
+    Raises:
+        UsageError: there are some; all are named.
+    """
+    from edge.errors import UsageError
+
+    given = [
+        parameter
+        for parameter in context.command.params
+        if parameter.name not in OF_BOTH
+        and (parameter.name in OF_CHECKPOINTS) is not of_checkpoints
+        and context.get_parameter_source(str(parameter.name)) is not ParameterSource.DEFAULT
+    ]
+    if not given:
+        return
+    names = [_as_given(parameter, context.params[str(parameter.name)]) for parameter in given]
+    this, other = ("--checkpoint", "a bundle") if of_checkpoints else ("--pairs", "--checkpoint")
+    raise UsageError(
+        f"{', '.join(names)} would change nothing: {'they are' if names[1:] else 'it is'} "
+        f"of {other}",
+        expected=f"beside {this}, options of its own",
+        found=", ".join(names),
+        do=f"leave {'these' if names[1:] else 'it'} out, or leave {this} out",
+    )
+
+
+def _as_given(parameter: click.Parameter, value: object) -> str:
+    return parameter.secondary_opts[0] if value is False else parameter.opts[0]
+
+
+def check_noise(noise_px: tuple[float, ...]) -> None:
+    """Refuse errors of clicks that are no numbers.
+
+    Raises:
+        UsageError: one is infinite, or not a number.
+    """
+    from edge.errors import UsageError
+
+    wrong = [sigma for sigma in noise_px if not math.isfinite(sigma)]
+    if wrong:
+        raise UsageError(
+            "clicks cannot be off by this",
+            expected="--click-noise with pixels of the frame, above 0",
+            found=", ".join(f"{sigma:g}" for sigma in wrong),
+            do="write, for instance, --click-noise 8",
+        )
+
+
+def check_places(json_path: Path | None, plot_path: Path | None, overlay: Path | None) -> None:
+    """Refuse places for results that cannot become files, or a folder.
+
+    Raises:
+        OutputError: there is something else of that name, or in its way.
+    """
+    from edge.result_folder import check_file, check_folder
+
+    if json_path is not None:
+        check_file(json_path, "--json", "scores.json")
+    if plot_path is not None:
+        check_file(plot_path, "--plot", "noise.png")
+    if overlay is not None:
+        check_folder(overlay, "--overlay")
 
 
 def check_plot(path: Path, noise_px: tuple[float, ...]) -> None:

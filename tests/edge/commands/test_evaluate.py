@@ -219,15 +219,54 @@ def test_a_broken_file_is_refused_before_anything_runs(tmp_path):
     assert "another schema" in str(caught.value)
 
 
-def test_scores_that_cannot_be_written_are_an_error(make_site, tiny_bundle, tmp_path):
-    (tmp_path / "file").touch()
+def test_scores_that_cannot_be_written_are_an_error(make_site, tiny_bundle, tmp_path, monkeypatch):
+    from edge import evaluation
+
+    out, plain = tmp_path / "scores.json", evaluation.run_site
+
+    def with_a_folder_in_the_way(*arguments, **named):
+        (out / "inside").mkdir(parents=True, exist_ok=True)
+        return plain(*arguments, **named)
+
+    monkeypatch.setattr(evaluation, "run_site", with_a_folder_in_the_way)
     with pytest.raises(OutputError) as caught:
         run(
             *("--pairs", make_site("one", 1), "--bundle", tiny_bundle.path, "--no-alignment"),
-            *("--no-baselines", "--json", tmp_path / "file" / "scores.json"),
+            *("--no-baselines", "--json", out),
         )
     assert "cannot be written" in str(caught.value) and "with --json" in caught.value.do
     assert not list(tmp_path.glob("tmp*")), "no half file is left"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("--json", "{}"), "is a folder"),
+        (("--json", "{}/file/scores.json"), "is no folder"),
+        (("--plot", "{}", "--click-noise", 2), "is a folder"),
+        (("--overlay", "{}/file"), "is no folder"),
+    ],
+)
+def test_places_that_cannot_hold_results_are_refused_before_all_work(tmp_path, arguments, what):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError) as caught:
+        run("--pairs", "none.json", *(str(a).format(tmp_path) for a in arguments))
+    assert f"{arguments[0]} {tmp_path}" in caught.value.what and what in caught.value.what
+
+
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_clicks_cannot_be_off_by_what_is_no_number(number):
+    with pytest.raises(UsageError) as caught:
+        run("--pairs", "none.json", "--click-noise", 2, "--click-noise", number)
+    assert "clicks cannot be off" in caught.value.what
+    assert caught.value.found == number
+
+
+def test_the_split_is_of_checkpoints():
+    with pytest.raises(UsageError) as caught:
+        run("--pairs", "none.json", "--split", "test")
+    assert caught.value.what == "--split would change nothing: it is of --checkpoint"
+    assert "leave it out" in caught.value.do
 
 
 def test_careless_clicks_get_rows_of_their_own(make_site, tiny_bundle, tmp_path):

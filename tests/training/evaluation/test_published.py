@@ -75,6 +75,39 @@ def test_missing_data_and_places_are_refused(cvogl, checkpoint, tmp_path) -> Non
     assert isinstance(done.exception, OutputError)
 
 
+OF_BUNDLES = (
+    *(("--bundle", "nowhere"), ("--images", "nowhere"), ("--other", "a.json"), ("--prior", "none")),
+    *(("--no-alignment",), ("--no-baselines",), ("--overlay", "pictures"), ("--precision", "fp32")),
+    *(("--executor", "nope"), ("--device-backend", "nope"), ("--no-cuda-graphs",)),
+    ("--threads", 1),
+)
+HALF = ("--checkpoint", "a", "--data", "b", "--set", "cvogl_drone")
+
+
+@pytest.mark.parametrize("given", OF_BUNDLES, ids=lambda given: given[0])
+def test_options_of_bundles_are_refused(given) -> None:
+    refused = call(*HALF, *given).exception
+    assert isinstance(refused, UsageError)
+    assert refused.what == f"{given[0]} would change nothing: it is of a bundle"
+
+
+def test_all_options_of_bundles_are_named_at_once() -> None:
+    refused = call(*HALF, "--overlay", "pictures", "--threads", 2).exception
+    assert isinstance(refused, UsageError)
+    assert "they are of a bundle" in refused.what
+    assert refused.found == "--overlay, --threads", "a default too, where it is given"
+
+
+def test_a_folder_and_noise_without_end_are_refused_before_all_work(tmp_path) -> None:
+    refused = call(*HALF, "--json", tmp_path).exception
+    assert isinstance(refused, OutputError)
+    assert refused.do == f"write --json {tmp_path / 'scores.json'}"
+    for number in ("nan", "inf"):
+        refused = call(*HALF, "--click-noise", number).exception
+        assert isinstance(refused, UsageError)
+        assert refused.found == number
+
+
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [
