@@ -11,7 +11,8 @@ a count; None where nothing defines it:
   "center accuracy"; the anchor does not matter).
 * `centre_error_px_median`, `centre_error_m_median`: median over objects; metres only where the
   ground size of a pixel is known.
-* `acc@..._class_<name>` with `n_class_<name>`.
+* `acc@..._class_<name>` with `n_class_<name>`; where classes are grouped too (CVOGL, see
+  `ocgnet_group`) `acc@..._group_<name>` with `n_group_<name>`.
 * `acc@..._objects_<n>` and `accI@..._objects_<n>` with `n_objects_<n>` (objects) and
   `n_images_<n>`, n = 1-3, 4-6, 7+ objects in the image.
 * `n_objects`, `n_images`.
@@ -74,7 +75,7 @@ def score_published(
     answers: Answers,
     stride_px: int,
     *,
-    group: Callable[[str], str] = lambda category: category,
+    group: Callable[[str], str] | None = None,
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Scores:
@@ -83,7 +84,7 @@ def score_published(
     Args:
         answers: of every clicked object.
         stride_px: window pixels per cell, for `centre_accuracy`.
-        group: category -> the class it is counted under.
+        group: category -> the group it is counted under besides its own class; None: no groups.
         resamples: bootstrap draws.
         seed: of the bootstrap.
     """
@@ -115,12 +116,15 @@ def score_published(
     per_object("mean_iou", iou)
     per_object("centre_accuracy", same_cell(answers, stride_px).astype(float))
     _centre_errors(scores, draw, answers)
-    classes = np.array([group(c) for c in answers.category])
-    for name in sorted(set(classes.tolist())):
-        chosen = classes == name
-        scores[f"n_class_{name}"] = int(chosen.sum())
-        for threshold, right in hits.items():
-            per_object(f"acc@{threshold}_class_{name}", right, chosen)
+    kinds = {"class": np.array(answers.category)}
+    if group is not None:
+        kinds["group"] = np.array([group(c) for c in answers.category])
+    for kind, names in kinds.items():
+        for name in sorted(set(names.tolist())):
+            chosen = names == name
+            scores[f"n_{kind}_{name}"] = int(chosen.sum())
+            for threshold, right in hits.items():
+                per_object(f"acc@{threshold}_{kind}_{name}", right, chosen)
     for name, low, high in OBJECT_COUNTS:
         fits = (per_image >= low) & (per_image <= high)
         scores[f"n_objects_{name}"] = int(per_image[fits].sum())

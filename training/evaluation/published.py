@@ -52,7 +52,7 @@ def score_model(
     click_sigmas_px: Sequence[float] = (0.0,),
     progress: Progress = iter,
 ) -> list[Scores]:
-    """All scores of a model on a split; classes as OCGNet groups them on CVOGL.
+    """All scores of a model on a split; on CVOGL also by OCGNet's groups of classes.
 
     Args:
         model: in evaluation mode; moved to the GPU if there is one.
@@ -69,7 +69,7 @@ def score_model(
     model.to(device)
     reader = reader_of(model, source, set_name)
     answers = answer_noisy(model, reader, batch, device, click_sigmas_px, progress=progress)
-    group = ocgnet_group if set_name.startswith("cvogl_") else str
+    group = ocgnet_group if set_name.startswith("cvogl_") else None
     return [score_published(a, model.options.stride_px, group=group) for a in answers]
 
 

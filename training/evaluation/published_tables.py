@@ -42,8 +42,8 @@ class Measured:
 def tables(rows: Sequence[Measured], set_name: str, split: str) -> list[Table]:
     """The papers' rows beside ours; then ours alone.
 
-    Exact clicks in detail: further scores, by class, by number of objects. Then, where clicks were
-    moved, one table by their error.
+    Exact clicks in detail: further scores, by group and class, by number of objects. Then, where
+    clicks were moved, one table by their error.
     """
     exact = [row for row in rows if row.click_sigma_px == 0]
     what = f"{set_name}, {split}"
@@ -79,9 +79,12 @@ def _more(rows: Sequence[Measured]) -> Table:
 
 def _details(row: Measured) -> Table | None:
     scores = row.scores
-    groups = [k.removeprefix("n_class_") for k in scores if k.startswith("n_class_")]
     counts = [k.removeprefix("n_images_") for k in scores if k.startswith("n_images_")]
-    parts = [(f"class {g}", f"_class_{g}", scores[f"n_class_{g}"]) for g in groups]
+    parts = [
+        (f"{kind} {name}", f"_{kind}_{name}", scores[f"n_{kind}_{name}"])
+        for kind in ("group", "class")
+        for name in (k.removeprefix(f"n_{kind}_") for k in scores if k.startswith(f"n_{kind}_"))
+    ]
     if scores["n_images"] != scores["n_objects"]:
         parts += [(f"{c} objects", f"_objects_{c}", scores[f"n_objects_{c}"]) for c in counts]
     parts = [part for part in parts if part[2]]
@@ -89,11 +92,10 @@ def _details(row: Measured) -> Table | None:
         return None
     table = Table(title=escape(f"{row.label}, {MEASURED}"), title_justify="left")
     for title in ("", "objects", *CELLS.values()):
-        table.add_column(title, justify="right" if title else "left")
+        table.add_column(title, justify="right" if title else "left", no_wrap=bool(title))
     for title, end, count in parts:
-        cells = [scores.get(f"{key}{end}") for key in CELLS.values()]
-        shown = ["-" if c is None else f"{100 * c:.2f}" for c in cells]
-        table.add_row(escape(title), str(count), *shown)
+        cells = [interval(scores, f"{key}{end}") for key in CELLS.values()]
+        table.add_row(escape(title), str(count), *cells)
     return table
 
 

@@ -127,7 +127,9 @@ def test_ocgnets_classes() -> None:
     ]
     kinds = ("building_roof", "building_house", "sport_tennis")
     scores = score_published(answers([TRUE] * 3, category=kinds), 16, group=ocgnet_group)
-    counted = [
-        key for key in scores if key.startswith("n_class_") and key[-3:] not in ("_lo", "_hi")
+    counted = [key for key in scores if key.startswith(("n_class_", "n_group_"))]
+    assert counted == [
+        *("n_class_building_house", "n_class_building_roof", "n_class_sport_tennis"),
+        *("n_group_building", "n_group_others"),
     ]
-    assert counted == ["n_class_building", "n_class_others"]
+    assert (scores["n_group_building"], scores["acc@0.5_group_building"]) == (2, 1)

@@ -41,7 +41,13 @@ def test_checkpoints_stand_beside_the_papers_rows(cvogl, checkpoint, tmp_path) -
     assert len(beside) == 1, "exact clicks alone stand beside the papers' rows"
     assert [x.split("│")[2].strip() for x in lines if " px │" in x] == ["0 px", "8 px"]
     assert plot.read_bytes().startswith(b"\x89PNG")
-    assert "class building" in done.output, "classes as OCGNet groups them"
+    beside_counts = {x.split("│")[1].strip(): x for x in lines if "│ group" in x or "│ class" in x}
+    assert "group building" in beside_counts, "as OCGNet groups classes"
+    assert "class building_church" in beside_counts, "and each class"
+    row = json.loads(out.read_text())["rows"][0]
+    key = "acc@0.25_class_building_church"
+    cell = f"{100 * row[key]:.2f} ({100 * row[f'{key}_lo']:.1f}..{100 * row[f'{key}_hi']:.1f})"
+    assert cell in beside_counts["class building_church"], "with its interval"
     heads = [x.replace("acc@0.25", "").count("acc") for x in lines if "acc@0.25" in x]
     assert len(heads) == 3, "beside the papers, in detail, by the error of clicks"
     assert all(x.index("acc@0.25") < x.index("acc@0.5") for x in lines if "acc@0.25" in x)
@@ -57,6 +63,19 @@ def test_checkpoints_stand_beside_the_papers_rows(cvogl, checkpoint, tmp_path) -
     assert len(values["checkpoints"][str(checkpoint)]) == 64
     for key in ("command", "date", "machine", "version"):
         assert values[key]
+
+
+def test_new_classes_are_scored_one_by_one(checkpoint, tmp_path) -> None:
+    made = write_cvogl(tmp_path / "few", counts={"few_test": 2})
+    out = tmp_path / "scores.json"
+    command = ("--checkpoint", checkpoint, "--data", made.root, "--set", "cvogl_fewshot")
+    done = call(*command, "--json", out)
+    assert done.exit_code == 0, done.exception
+    (row,) = json.loads(out.read_text())["rows"]
+    for name in ("sport_tennis", "man_made_bridge"):
+        assert row[f"n_class_{name}"] == 1
+        assert row[f"acc@0.5_class_{name}_lo"] <= row[f"acc@0.5_class_{name}"]
+        assert f"class {name}" in done.output
 
 
 def test_validation_split_has_rows_of_its_own(cvogl, checkpoint) -> None:
