@@ -25,6 +25,7 @@ of lists, `panos_test.txt` and `sat_test.txt`, since the paper reports test resu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -223,6 +224,8 @@ def _parse(text: str) -> tuple[str, tuple[Box, ...]]:
     for word in words:
         try:
             x1, y1, x2, y2 = map(float, word.split(","))
+            if not all(map(math.isfinite, (x1, y1, x2, y2))):
+                raise ValueError("a side that is no number")
         except ValueError as error:
             raise ValueError(f"{word[:40]!r} in the line of {file}") from error
         boxes.append((x1, y1, x2, y2))

@@ -58,14 +58,14 @@ def inspect_rendered(root: Path, split: str, progress: Progress = iter) -> Split
         expected = "samples.jsonl, as `tilefix datasets render` writes it"
         missing = Fault(FaultKind.MISSING_SPLIT, f"{root}, {split}", expected, "no such file")
         return SplitReport(RENDERED, split, 0, 0, (missing,))
-    texts = listing.read_text().splitlines()
+    lines = listing.read_bytes().splitlines()
     faults: list[Fault] = []
     samples = objects = 0
     sizes: dict[str, tuple[int, int]] = {}  # of the first pictures, which all others share
-    for index in progress(range(len(texts))):
+    for index in progress(range(len(lines))):
         where = f"{listing} line {index + 1}"
         try:
-            line = decode_line(texts[index], where)
+            line = decode_line(lines[index], where)
         except DataError as error:
             faults.append(Fault.of_error(FaultKind.BROKEN_RECORD, error))
             continue

@@ -67,9 +67,9 @@ class PairFolder:
                 found="no such file",
                 do=f"tilefix datasets render --out {path}",
             )
-        texts = listing.read_text().splitlines()
+        lines = listing.read_bytes().splitlines()
         return PairFolder(
-            path, tuple(decode_line(text, f"{listing} line {n}") for n, text in enumerate(texts, 1))
+            path, tuple(decode_line(line, f"{listing} line {n}") for n, line in enumerate(lines, 1))
         )
 
     @staticmethod
@@ -126,15 +126,15 @@ def rendered_splits(root: Path) -> tuple[str, ...]:
     return tuple(s for s in (WHOLE, "train", "val", "test") if listing_path(root, s) is not None)
 
 
-def decode_line(text: str, where: str) -> SampleLine:
+def decode_line(line: bytes, where: str) -> SampleLine:
     """One line of samples.jsonl.
 
     Raises:
-        DataError: it breaks the format.
+        DataError: it breaks the format, or is no UTF-8.
     """
     try:
-        return msgspec.json.decode(text, type=SampleLine)
-    except msgspec.DecodeError as error:
+        return msgspec.json.decode(line, type=SampleLine)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DataError(
             f"{where} cannot be read",
             expected=f"one sample per line: {', '.join(SampleLine.__struct_fields__)}",
@@ -193,7 +193,7 @@ def _cut_to_what_is_there(listing: Path) -> int:
     for line in data.splitlines(keepends=True):
         there = line.endswith(b"\n") and all(
             (listing.parent / name).is_file()
-            for name in _pictures(decode_line(line.decode(), f"{listing} line {done + 1}").id)
+            for name in _pictures(decode_line(line, f"{listing} line {done + 1}").id)
         )
         if not there:
             break

@@ -61,6 +61,11 @@ def print_reports(console: Console, reports: Sequence[SplitReport], shown: int) 
     samples = sum(report.samples for report in reports)
     if problems:
         console.print(f"{problems} problems in {samples} samples.", soft_wrap=True)
+        return
+    notes = Counter(fault.kind.value for report in reports for fault in report.notes)
+    if notes:
+        said = ", ".join(f"{kind}: {count}" for kind, count in notes.items())
+        console.print(f"No problems in {samples} samples, but notes: {said}.", soft_wrap=True)
     else:
         console.print(f"All {samples} samples are as they should be.", soft_wrap=True)
 

@@ -32,6 +32,7 @@ else:
     import tomli as tomllib
 
 FOLDER = Path(__file__).parent
+LARGEST_SEED = 2**64 - 1
 SECTIONS: dict[str, type] = {
     "model": ModelSection,
     "data": DataSection,
@@ -243,6 +244,9 @@ def _check_values(recipe: Recipe, where: str) -> None:
     for key, value in positive.items():
         if not 0 < value < float("inf"):
             raise _bad_value(where, key, "a positive number", repr(value))
+    if not 0 <= run.seed <= LARGEST_SEED:
+        expected = f"0 to {LARGEST_SEED}, which NumPy and PyTorch both take"
+        raise _bad_value(where, "run.seed", expected, repr(run.seed))
     if run.ema_decay is not None and not 0 < run.ema_decay < 1:
         raise _bad_value(where, "run.ema_decay", "between 0 and 1", repr(run.ema_decay))
     names = [str(term.__struct_config__.tag) for term in recipe.loss]

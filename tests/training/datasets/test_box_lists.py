@@ -124,6 +124,8 @@ def test_other_folder_is_refused(tmp_path) -> None:
     [
         ("a.jpg 1,2,3", "'1,2,3' in the line of a.jpg"),
         ("a.jpg 1,2,3,x", "'1,2,3,x'"),
+        ("a.jpg 1,2,nan,4", "'1,2,nan,4'"),
+        ("a.jpg 1,2,3,inf", "'1,2,3,inf'"),
         ("1,2,3,4", "no path"),
         ("", "no path"),
     ],

@@ -88,6 +88,17 @@ def test_broken_line_is_named(tmp_path) -> None:
         PairFolder.open(tmp_path)
 
 
+def test_a_line_that_is_no_text_is_named_by_whatever_reads_it(tmp_path) -> None:
+    folder = render(tmp_path, 2, draw, made_by=MADE_BY)
+    listing = folder.path / "samples.jsonl"
+    lines = listing.read_bytes().splitlines(keepends=True)
+    listing.write_bytes(lines[0] + lines[1].replace(b'"id"', b'"\xff"'))
+    with pytest.raises(DataError, match=r"line 2 cannot be read(.|\n)*utf-8"):
+        PairFolder.open(tmp_path)
+    with pytest.raises(DataError, match=r"line 2 cannot be read(.|\n)*utf-8"):
+        render(tmp_path, 3, draw, made_by=MADE_BY)
+
+
 def test_empty_folder_says_how_to_fill_it(tmp_path) -> None:
     with pytest.raises(DataError, match="tilefix datasets render"):
         PairFolder.open(tmp_path)

@@ -121,6 +121,8 @@ def test_an_unknown_key_names_the_nearest(right: str, wrong: str, near: str) -> 
         ("[data]", "[data", "is not TOML"),
         ('name = "box_mse"', 'name = "softmax_confidence"', "each term once"),
         ("[run]", "[run]\nema_decay = 1.5", "run.ema_decay"),
+        ("seed = 13", "seed = -1", "run.seed"),
+        ("seed = 13", "seed = 18446744073709551616", "run.seed"),
         ('name = "detgeo"\n', 'name = "lite"\n', "lite has its own"),
         ("[[loss]]", "[lite]\n[[loss]]", "no section [lite]"),
     ],
