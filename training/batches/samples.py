@@ -112,8 +112,8 @@ class SampleReader:
                 f"sample {index} of {self.source.name} has pictures of another size",
                 expected=f"frame {wanted[0]}, window {wanted[1]} px (height, width)",
                 found=f"frame {found[0]}, window {found[1]}",
-                do="set frame_hw_px and window_px in the options of the recipe's model, or give "
-                "data of that size",
+                do="give data of that size; or, before a training, set the options frame_hw_px and "
+                "window_px of its model",
             )
 
 

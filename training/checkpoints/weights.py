@@ -14,6 +14,9 @@ from training.models import Model, build, name_of
 from training.models.strict_loading import load_strict
 
 SCHEMA = "tilefix-checkpoint/1"
+TORCH_HEADS = (b"PK\x03\x04", b"\x80\x02")  # a ZIP archive or a pickle: what torch.save writes
+FOREIGN_SUFFIXES = (".pth", ".tar", ".pt", ".weights")
+IMPORT = "`tilefix import-checkpoint` makes a checkpoint of the weights of others"
 
 
 def save_weights(model: Model, path: Path, record: dict[str, Any]) -> None:
@@ -51,14 +54,16 @@ def load_weights(path: Path) -> tuple[Model, dict[str, Any]]:
         path,
         what=f"{path} is not a checkpoint",
         expected="a safetensors file written by `tilefix train`",
-        do="check the path",
+        do=_remedy(path),
     )
     if metadata.get("schema") != SCHEMA:
         raise CheckpointError(
             f"{path} has another schema",
             expected=SCHEMA,
             found=str(metadata.get("schema")),
-            do="train again, or use the version of tilefix that wrote it",
+            do="train again, or use the version of tilefix that wrote it"
+            if "schema" in metadata
+            else IMPORT,
         )
     try:
         model = build(metadata["model"], **json.loads(metadata["options"]))
@@ -72,6 +77,19 @@ def load_weights(path: Path) -> tuple[Model, dict[str, Any]]:
     load_strict(model, tensors, str(path))
     model.eval()
     return model, json.loads(metadata["record"])
+
+
+def _remedy(path: Path) -> str:
+    """What to do about a file that does not open as safetensors."""
+    if path.name == "state.pt":
+        return "give best.safetensors or last.safetensors of that run: state.pt resumes it alone"
+    foreign = path.suffix in FOREIGN_SUFFIXES
+    try:
+        with path.open("rb") as stream:
+            foreign |= stream.read(4).startswith(TORCH_HEADS)
+    except OSError:
+        return f"check the path; {IMPORT}" if foreign else "check the path"
+    return IMPORT if foreign else "copy it again from where it was trained, or check the path"
 
 
 def read_safetensors(

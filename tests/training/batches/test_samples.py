@@ -14,6 +14,7 @@ def test_pictures_of_another_size_are_refused_with_their_sample() -> None:
         reader.batch([2], np.random.default_rng(0))
     assert "frame (256, 256), window (1024, 1024)" in str(caught.value)
     assert "frame (64, 64), window (128, 128)" in str(caught.value)
+    assert "recipe" not in str(caught.value), "evaluate --checkpoint has none"
 
 
 def test_boxes_are_truncated_before_augmentation_if_asked_for() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from small_lite import small_lite
 from tiny_model import tiny_build
 
@@ -24,6 +25,34 @@ def test_a_checkpoint_is_read_and_a_bundle_rebuilt(tmp_path) -> None:
     shipped = starting_lite(shipped_bundle_path())
     norms = [m for m in shipped.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert len(list(folded_norms(shipped))) == len(norms) > 50
+
+
+def test_a_file_that_is_no_checkpoint_says_what_to_do_with_it(tmp_path) -> None:
+    def advice(name: str, content: bytes | None = None) -> str:
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(CheckpointError, match="is not a checkpoint") as caught:
+            starting_model(tmp_path / name)
+        return caught.value.do
+
+    save_weights(small_lite(), tmp_path / "a.safetensors", {})
+    whole = (tmp_path / "a.safetensors").read_bytes()
+    for end in (0, 4, 300, len(whole) - 1):
+        assert "copy it again" in advice("cut.safetensors", whole[:end])
+    torch.save({"state_dict": {}}, tmp_path / "model_best.pth.tar")
+    torch.save({}, tmp_path / "old", _use_new_zipfile_serialization=False)
+    for name in ("model_best.pth.tar", "old"):
+        assert advice(name).startswith("`tilefix import-checkpoint`")
+    assert "copy" not in advice("yolov3.weights", b"\0" * 40)
+    assert "import-checkpoint" in advice("yolov3.weights")
+    (tmp_path / "old").rename(tmp_path / "state.pt")
+    assert advice("state.pt").startswith("give best.safetensors")
+    assert advice("missing.safetensors") == "check the path"
+    missing = advice("missing.pth")
+    assert missing.startswith("check the path") and "import-checkpoint" in missing
+    save_file({"a": torch.zeros(1)}, tmp_path / "timm.safetensors")
+    with pytest.raises(CheckpointError, match=r"has another schema(.|\n)*import-checkpoint"):
+        starting_model(tmp_path / "timm.safetensors")
 
 
 def test_what_is_neither_is_refused(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
