@@ -14,7 +14,13 @@ from edge.errors import UsageError
 from export.plugin.cross_attention_op import CrossAttention
 from training.models.attengeo import AttenGeo
 from training.models.convnext import STRIDE_PX as CONVNEXT_STRIDE
-from training.models.cvcam import CrossAttentionBlock, Cvcam, LinearAttention
+from training.models.cvcam import (
+    CrossAttentionBlock,
+    Cvcam,
+    LinearAttention,
+    Scaling,
+    UnscaledAttention,
+)
 from training.models.cvopm import HEAD_CHANNELS, TokenAttention
 from training.models.darknet import STRIDE_PX as DARKNET_STRIDE
 from training.models.detgeo_ports import PortedDetGeo
@@ -132,7 +138,8 @@ class SwappedBlock(CrossAttentionBlock):
 def parts_of(old: nn.Module) -> tuple[int, tuple[nn.Linear, nn.Linear, nn.Linear, nn.Linear]]:
     """Heads, and the linear layers of query, key, value and output, of either form of attention."""
     if isinstance(old, LinearAttention):
-        return old.heads, (old.query, old.key, old.value, old.out)
+        first = _longer(old.query, old.heads) if old.scaling is Scaling.NONE else old.query
+        return old.heads, (first, old.key, old.value, old.out)
     if not isinstance(old, nn.MultiheadAttention):
         raise TypeError(f"an attention of CVCAM, not {type(old).__name__}")
     made = []
@@ -141,7 +148,19 @@ def parts_of(old: nn.Module) -> tuple[int, tuple[nn.Linear, nn.Linear, nn.Linear
         layer.weight, layer.bias = (nn.Parameter(t.detach().clone()) for t in (weight, bias))
         made.append(layer)
     query, key, value = made
+    if isinstance(old, UnscaledAttention):
+        query = _longer(query, old.num_heads)
     return old.num_heads, (query, key, value, old.out_proj)
+
+
+def _longer(query: nn.Linear, heads: int) -> nn.Linear:
+    """The layer of an attention that does not divide by sqrt(d), for one that does."""
+    longer = (query.out_features // heads) ** 0.5
+    layer = nn.Linear(query.in_features, query.out_features, device="meta")
+    layer.weight, layer.bias = (
+        nn.Parameter(t.detach() * longer) for t in (query.weight, query.bias)
+    )
+    return layer
 
 
 def swap_attention(model: nn.Module) -> int:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training.models.conv_block import PUBLISHED_BN_MOMENTUM, ConvBlock
+from training.models.conv_block import PUBLISHED_BN_MOMENTUM, BlockActivation, ConvBlock
 
 FIELDS = 5  # tx, ty, tw, th, confidence
 
@@ -85,6 +85,7 @@ class AnchorHead(nn.Sequential):
         hidden: channels between.
         anchors: number of anchors.
         bn_momentum: of the block's running statistics.
+        activation: of the block; a folded head is leaky (`folded_head`).
     """
 
     def __init__(
@@ -93,9 +94,10 @@ class AnchorHead(nn.Sequential):
         hidden: int = 256,
         anchors: int = 9,
         bn_momentum: float = PUBLISHED_BN_MOMENTUM,
+        activation: BlockActivation = BlockActivation.LEAKY_RELU,
     ) -> None:
         super().__init__(
-            ConvBlock(c_in, hidden, bn_momentum=bn_momentum),
+            ConvBlock(c_in, hidden, bn_momentum=bn_momentum, activation=activation),
             nn.Conv2d(hidden, anchors * FIELDS, 1),
         )
         self.anchors = anchors

@@ -9,7 +9,11 @@ its cost table; two variants do, and both are options:
     F1 (default)   joint attention projections, feed-forward width 1024, grid of stride 32
     F2             plain linear projections, width 512, map doubled before the head: stride 16
 
-Choices that cost cannot decide are options too (here and in `AttentionOptions`).
+Choices that cost cannot decide are options too (here and in `AttentionOptions`): among them whether
+the blocks of click fusion and head end in DetGeo's leaky ReLU or in a plain one, which the paper
+does not say, and whether a projection is a convolution with a bias or, 512 parameters more in both,
+one with a batch norm, which cost the same to rounding.
+
 Cached per window: R, [256, H / 32, W / 32]. With `cvcam` off, the baseline of the ablation: R plus
 the query, "a plain sum"; how the paper fits the sizes is unknown, so `sum_query` says it. With
 `mhsam` off the head sees O itself, and `attention` is the confidence map.
@@ -27,10 +31,11 @@ from torch.nn import functional
 
 from training.models.anchor_head import AnchorHead
 from training.models.attention_options import AttentionOptions
+from training.models.bounds import check_positive, check_rate
 from training.models.choice import chosen
 from training.models.click_maps import ClickMap
 from training.models.contract import HeadMaps
-from training.models.conv_block import ConvBlock
+from training.models.conv_block import BlockActivation, ConvBlock
 from training.models.convnext import CHANNELS, STRIDE_PX, ConvNeXtV2Tiny
 from training.models.cvcam import Cvcam
 from training.models.imagenet import ImageNetScale
@@ -48,6 +53,13 @@ class SumQuery(str, Enum):
     RESIZE = "resize"  # bilinear
 
 
+class Projection(str, Enum):
+    """What brings the backbone's map of a view to the width of CVCAM."""
+
+    CONV = "conv"  # 1x1 with a bias
+    CONV_NORM = "conv-norm"  # 1x1 without one, and a batch norm
+
+
 class Upsample(str, Enum):
     """How F2 doubles the fused map in front of its head."""
 
@@ -57,20 +69,33 @@ class Upsample(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class AttenGeoOptions(AttentionOptions):
-    """What shapes an AttenGeo; the defaults are variant F1."""
+    """What shapes an AttenGeo; the defaults are variant F1.
+
+    Raises:
+        ValueError: see `AttentionOptions`.
+    """
 
     stride_px: int = 32
     head_hidden: int = 128
     upsample: str = Upsample.BILINEAR.value  # F2 alone; unpublished
     sum_query: str = SumQuery.MEAN.value  # unpublished
     drop_path: float = 0.0  # stochastic depth of the backbone; unpublished
+    click_activation: str = BlockActivation.LEAKY_RELU.value  # of click fusion; unpublished
+    head_activation: str = BlockActivation.LEAKY_RELU.value  # inside the head; unpublished
+    projection: str = Projection.CONV.value  # unpublished
+
+    def __post_init__(self) -> None:
+        AttentionOptions.__post_init__(self)
+        check_positive(self, "head_hidden")
+        check_rate(self, "drop_path")
 
 
 class AttenGeo(JointAttentionModel):
     """The whole model; see the module's text.
 
     Raises:
-        ValueError: a stride other than 32 or 16, or an unknown choice (names the nearest).
+        ValueError: a stride other than 32 or 16, an unknown choice (names the nearest), or sizes
+            that do not fit together.
     """
 
     name: ClassVar[str] = "attengeo"
@@ -86,14 +111,16 @@ class AttenGeo(JointAttentionModel):
         self.keep_anchors()
         self.scale = ImageNetScale()
         self.click_map = ClickMap(o)
-        self.click_fusion = ConvBlock(4, 3, bn_momentum=o.bn_momentum)
+        after_click = chosen("click_activation", BlockActivation, o.click_activation)
+        in_head = chosen("head_activation", BlockActivation, o.head_activation)
+        self.click_fusion = ConvBlock(4, 3, bn_momentum=o.bn_momentum, activation=after_click)
         self.backbone = ConvNeXtV2Tiny(o.drop_path)
-        self.query_projection = nn.Conv2d(CHANNELS, o.width, 1)
-        self.reference_projection = nn.Conv2d(CHANNELS, o.width, 1)
+        self.query_projection = _projection(o)
+        self.reference_projection = _projection(o)
         cvcam_options = o.cvcam_options()
         self.cvcam = Cvcam(cvcam_options) if o.cvcam else None
         self.mhsam = Mhsam(o.width, o.mhsam_hidden) if o.mhsam else None
-        self.head = AnchorHead(o.width, o.head_hidden, len(o.anchors_wh_px), o.bn_momentum)
+        self.head = AnchorHead(o.width, o.head_hidden, len(o.anchors_wh_px), o.bn_momentum, in_head)
 
     def encode_reference(self, image: Tensor) -> dict[str, Tensor]:
         """Windows [B, 3, H, W] RGB 0..255 -> `reference` [B, width, H / 32, W / 32]."""
@@ -124,3 +151,12 @@ class AttenGeo(JointAttentionModel):
         boxes = self.head.maps(attended)  # [M, A, 5, Hg, Wg]
         similarity = boxes[:, :, 4].amax(1)
         return HeadMaps(boxes, similarity, similarity if gate is None else gate.mean(1))
+
+
+def _projection(o: AttenGeoOptions) -> nn.Module:
+    if chosen("projection", Projection, o.projection) is Projection.CONV:
+        return nn.Conv2d(CHANNELS, o.width, 1)
+    return nn.Sequential(
+        nn.Conv2d(CHANNELS, o.width, 1, bias=False),
+        nn.BatchNorm2d(o.width, momentum=o.bn_momentum),
+    )

@@ -19,12 +19,13 @@ a narrow slope around it, so that a click a few pixels off still changes little.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 
 import torch
 from torch import Tensor, nn
 
+from training.models.bounds import finite
 from training.models.choice import chosen
 from training.models.contract import CrossViewOptions
 
@@ -41,7 +42,13 @@ class ClickEncoding(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class ClickMapOptions(CrossViewOptions):
-    """Options of every model that draws its clicks into the image."""
+    """Options of every model that draws its clicks into the image.
+
+    Raises:
+        ValueError: an unknown encoding (names the nearest), a sigma that is not positive, or one to
+            be learnt where there is none, a hardness that is no share, or rings that do not grow or
+            match their weights.
+    """
 
     click_encoding: str = ClickEncoding.SQUARED_DISTANCE.value
     truncate_clicks: bool = True  # to whole pixels, as published
@@ -52,18 +59,26 @@ class ClickMapOptions(CrossViewOptions):
     ring_half_sides_px: tuple[float, ...] = (16.0, 32.0, 48.0, 64.0)
     ring_weights: tuple[float, ...] = (1.0, 0.75, 0.5, 0.25)  # inside to outside; beyond: 0
 
+    def __post_init__(self) -> None:
+        CrossViewOptions.__post_init__(self)
+        _check(self)
+
+    def changed_click_map(self) -> list[str]:
+        """Options of the click map that are not what the class begins with, by name."""
+        shared = {field.name for field in fields(CrossViewOptions)}
+        own = {field.name for field in fields(ClickMapOptions)} - shared
+        return [
+            field.name
+            for field in fields(self)
+            if field.name in own and getattr(self, field.name) != field.default
+        ]
+
 
 class ClickMap(nn.Module):
-    """Draws M clicks, one map each; no parameters unless sigma is learnt (`log_sigma`).
-
-    Raises:
-        ValueError: an unknown encoding (names the nearest), a sigma that is not positive, or one to
-            be learnt where there is none, or rings that do not grow or match their weights.
-    """
+    """Draws M clicks, one map each; no parameters unless sigma is learnt (`log_sigma`)."""
 
     def __init__(self, options: ClickMapOptions) -> None:
         super().__init__()
-        _check(options)
         self.options = options
         self.encoding = chosen("click_encoding", ClickEncoding, options.click_encoding)
         hybrid = self.encoding is ClickEncoding.HYBRID
@@ -121,7 +136,9 @@ class ClickMap(nn.Module):
 
 
 def _check(options: ClickMapOptions) -> None:
-    if min(options.sigma, options.hybrid_sigma) <= 0:
+    chosen("click_encoding", ClickEncoding, options.click_encoding)
+    sigmas = options.sigma, options.hybrid_sigma
+    if not finite(sigmas) or min(sigmas) <= 0:
         raise ValueError(
             f"sigma is a positive fraction of the diagonal, got {options.sigma} and "
             f"hybrid_sigma {options.hybrid_sigma}"
@@ -129,9 +146,14 @@ def _check(options: ClickMapOptions) -> None:
     without = (ClickEncoding.SQUARED_DISTANCE.value, ClickEncoding.RINGS.value)
     if options.learnable_sigma and options.click_encoding in without:
         raise ValueError(f"click_encoding {options.click_encoding} has no sigma to learn")
-    sides = options.ring_half_sides_px
-    if len(sides) != len(options.ring_weights) or list(sides) != sorted(sides):
+    if not 0 <= options.hybrid_hardness <= 1:
+        raise ValueError(f"hybrid_hardness is a share, 0 to 1, got {options.hybrid_hardness}")
+    sides, weights = options.ring_half_sides_px, options.ring_weights
+    if not sides or len(sides) != len(weights) or list(sides) != sorted(sides):
         raise ValueError(
-            f"ring_half_sides_px grow and match ring_weights in number, got {sides} and "
-            f"{options.ring_weights}"
+            f"ring_half_sides_px grow and match ring_weights in number, got {sides} and {weights}"
+        )
+    if not finite((*sides, *weights)) or sides[0] <= 0:
+        raise ValueError(
+            f"ring_half_sides_px are positive, and ring_weights finite, got {sides} and {weights}"
         )

@@ -13,6 +13,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from training.models.bounds import check_anchors
+
 # Anchors (width, height) in pixels of a 1024 px window, in the order that the official code uses
 # them: the published list reversed, largest first. Official weights need this order.
 CVOGL_ANCHORS_WH_PX = (
@@ -28,14 +30,35 @@ CVOGL_ANCHORS_WH_PX = (
 )
 
 
+DEEPEST_STRIDE_PX = 32  # of every backbone: a side that it does not divide would be cut
+
+
 @dataclass(frozen=True, slots=True)
 class CrossViewOptions:
-    """What all published models share; each model's options class extends it."""
+    """What all published models share; each model's options class extends it.
+
+    Raises:
+        ValueError: no anchors or one without a size, or sides that the strides do not divide.
+    """
+
+    frame_step_px: ClassVar[int] = DEEPEST_STRIDE_PX  # what a frame's sides are multiples of
 
     anchors_wh_px: tuple[tuple[float, float], ...] = CVOGL_ANCHORS_WH_PX
     stride_px: int = 16  # window pixels per cell of the detection grid
     window_px: int = 1024  # side of the square reference window
     frame_hw_px: tuple[int, int] = (256, 256)  # (256, 512) for ground panoramas (CVOGL_SVI)
+
+    def __post_init__(self) -> None:
+        check_anchors(self.anchors_wh_px)
+        if self.window_px <= 0 or self.window_px % DEEPEST_STRIDE_PX:
+            raise ValueError(
+                f"window_px is a positive multiple of {DEEPEST_STRIDE_PX}, got {self.window_px}"
+            )
+        if any(side <= 0 or side % self.frame_step_px for side in self.frame_hw_px):
+            raise ValueError(
+                "frame_hw_px is height and width, positive multiples of "
+                f"{self.frame_step_px}, got {self.frame_hw_px}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 from torch import Tensor, nn
 
 # As published. PyTorch's momentum is the weight of the new batch, so running statistics are all but
 # those of the last training batch: nothing for a loaded checkpoint, much for a training run.
 PUBLISHED_BN_MOMENTUM = 0.999
 NEGATIVE_SLOPE = 0.1
+
+
+class BlockActivation(str, Enum):
+    """The function at the end of a block."""
+
+    LEAKY_RELU = "leaky-relu"  # slope 0.1 below zero, as all of DetGeo's blocks
+    RELU = "relu"
 
 
 class ConvBlock(nn.Module):
@@ -22,6 +31,7 @@ class ConvBlock(nn.Module):
         stride: step in cells.
         padding: cells on each side; None keeps the size for odd kernels.
         bn_momentum: of the running statistics, see `PUBLISHED_BN_MOMENTUM`.
+        activation: what follows the norm.
     """
 
     def __init__(
@@ -32,15 +42,20 @@ class ConvBlock(nn.Module):
         stride: int = 1,
         padding: int | None = None,
         bn_momentum: float = PUBLISHED_BN_MOMENTUM,
+        activation: BlockActivation = BlockActivation.LEAKY_RELU,
     ) -> None:
         super().__init__()
         pad = (kernel - 1) // 2 if padding is None else padding
         self.conv = nn.Conv2d(c_in, c_out, kernel, stride, pad, bias=False)
         self.bn = nn.BatchNorm2d(c_out, momentum=bn_momentum)
+        self.activation = activation
 
     def activate(self, x: Tensor) -> Tensor:
         """All that follows the convolution: [B, c_out, H, W] -> the same."""
-        return nn.functional.leaky_relu(self.bn(x), NEGATIVE_SLOPE)
+        normed: Tensor = self.bn(x)
+        if self.activation is BlockActivation.RELU:
+            return normed.relu()
+        return nn.functional.leaky_relu(normed, NEGATIVE_SLOPE)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, c_in, H, W] -> [B, c_out, H / stride, W / stride]."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from training.models.anchor_head import AnchorHead, decode, decode_maps
+from training.models.bounds import check_momentum
 from training.models.click_maps import ClickMap, ClickMapOptions
 from training.models.contract import Clicks, CrossViewModel, HeadMaps, Localizations
 from training.models.conv_block import PUBLISHED_BN_MOMENTUM, ConvBlock
@@ -37,6 +38,10 @@ class CosineLocalizerOptions(ClickMapOptions):
     full_darknet: bool = False  # with the layers that feed nothing, as the published checkpoints
     fold_head: bool = True  # cache u; without it, cached equals uncached bit for bit
     bn_momentum: float = PUBLISHED_BN_MOMENTUM  # of the CBL blocks; the backbones keep 0.1
+
+    def __post_init__(self) -> None:
+        ClickMapOptions.__post_init__(self)
+        check_momentum(self.bn_momentum)
 
 
 class CosineLocalizer(CrossViewModel):

@@ -20,9 +20,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.models.bounds import check_not_negative, check_positive, check_rate
 from training.models.sine_positions import SineLayout, sine_positions
 
 
@@ -31,6 +33,13 @@ class Attention(str, Enum):
 
     MHA = "mha"  # nn.MultiheadAttention: one joint Xavier matrix for q, k and v, zero biases
     LINEAR = "linear"  # four nn.Linear with their own default initialisation
+
+
+class Scaling(str, Enum):
+    """What the products of queries and keys are divided by in front of the softmax."""
+
+    SQRT_D = "sqrt-d"  # sqrt(C / heads): equation 1 of the paper, and nn.MultiheadAttention
+    NONE = "none"  # 1: equation 4
 
 
 class Reads(str, Enum):
@@ -56,7 +65,11 @@ class Activation(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class CvcamOptions:
-    """The choices inside CVCAM; only the first three change the number of parameters."""
+    """The choices inside CVCAM; only the first three change the number of parameters.
+
+    Raises:
+        ValueError: a number that shapes nothing, or a width that heads or positions do not divide.
+    """
 
     width: int = 256  # C
     ffn: int = 1024  # hidden units of the feed-forward net
@@ -69,15 +82,29 @@ class CvcamOptions:
     dropout: float = 0.1
     positions: SineLayout = SineLayout.INTERLEAVED
     first_index: int = 0  # of the positions
+    scaling: Scaling = Scaling.SQRT_D
+
+    def __post_init__(self) -> None:
+        check_positive(self, "width", "ffn", "iterations", "heads")
+        check_rate(self, "dropout")
+        check_not_negative(self, "first_index")
+        if self.width % self.heads or self.width % 4:
+            raise ValueError(
+                "width is a multiple of 4, for the sine positions, and of heads, got "
+                f"width {self.width} and heads {self.heads}"
+            )
 
 
 class LinearAttention(nn.Module):
-    """Scaled dot-product attention with four plain Linear layers."""
+    """Dot-product attention with four plain Linear layers."""
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(
+        self, width: int, heads: int, dropout: float, scaling: Scaling = Scaling.SQRT_D
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.dropout = dropout
+        self.scaling = scaling
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
@@ -90,9 +117,38 @@ class LinearAttention(nn.Module):
         k = self.key(key).unflatten(2, split).transpose(1, 2)
         v = self.value(value).unflatten(2, split).transpose(1, 2)
         dropout = self.dropout if self.training else 0.0
-        mixed = functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+        scale = 1.0 if self.scaling is Scaling.NONE else None  # None: 1 / sqrt(C / heads)
+        mixed = functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale)
         attended: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return attended
+
+
+class UnscaledAttention(nn.MultiheadAttention):
+    """nn.MultiheadAttention whose products are not divided: its query is sqrt(C / heads) longer."""
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Query [N, L, C], key and value [N, S, C] -> [N, L, C]."""
+        longer = (self.embed_dim // self.num_heads) ** 0.5
+        one = torch.ones_like(self.in_proj_bias[: self.embed_dim])
+        factor = torch.cat([longer * one, one, one])  # [3 C]: of q, k and v
+        attended, _ = functional.multi_head_attention_forward(
+            query.transpose(0, 1),
+            key.transpose(0, 1),
+            value.transpose(0, 1),
+            self.embed_dim,
+            self.num_heads,
+            self.in_proj_weight * factor.unsqueeze(1),
+            self.in_proj_bias * factor,
+            None,
+            None,
+            False,
+            self.dropout,
+            self.out_proj.weight,
+            self.out_proj.bias,
+            training=self.training,
+            need_weights=False,
+        )
+        return attended.transpose(0, 1)
 
 
 class CrossAttentionBlock(nn.Module):
@@ -103,11 +159,10 @@ class CrossAttentionBlock(nn.Module):
         self.pre_norm = o.norm == NormOrder.PRE
         self.attention: nn.Module
         if o.attention == Attention.MHA:
-            self.attention = nn.MultiheadAttention(
-                o.width, o.heads, dropout=o.dropout, batch_first=True
-            )
+            kind = UnscaledAttention if o.scaling == Scaling.NONE else nn.MultiheadAttention
+            self.attention = kind(o.width, o.heads, dropout=o.dropout, batch_first=True)
         else:
-            self.attention = LinearAttention(o.width, o.heads, o.dropout)
+            self.attention = LinearAttention(o.width, o.heads, o.dropout, o.scaling)
         self.norm1 = nn.LayerNorm(o.width)
         self.norm2 = nn.LayerNorm(o.width)
         self.ffn = nn.Sequential(
@@ -131,7 +186,9 @@ class CrossAttentionBlock(nn.Module):
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Query [N, L, C], key and value [N, S, C] -> [N, L, C]."""
         attended: Tensor
-        if isinstance(self.attention, nn.MultiheadAttention):
+        if isinstance(self.attention, UnscaledAttention):
+            attended = self.attention.attend(query, key, value)
+        elif isinstance(self.attention, nn.MultiheadAttention):
             attended, _ = self.attention(query, key, value, need_weights=False)
         else:
             attended = self.attention(query, key, value)

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from training.models.backbones import build_backbone
+from training.models.bounds import check_anchors, check_not_negative, check_positive
 from training.models.click_gather import ClickGather, unit
 from training.models.gated_head import GatedHead, blend_centre, log_prior
 from training.models.necks import ContextNeck
@@ -48,11 +49,16 @@ DEFAULT_ANCHORS_WH_PX = (
     (15.0, 15.0),
 )
 SIZE_LOG_LIMIT = 4.0
+DEEPEST_STRIDE_PX = 32  # of the backbone
 
 
 @dataclass(frozen=True, slots=True)
 class LiteOptions:
-    """What shapes a `lite` network; stored in every checkpoint."""
+    """What shapes a `lite` network; stored in every checkpoint.
+
+    Raises:
+        ValueError: a number that shapes nothing.
+    """
 
     frame_px: int = 512
     window_px: int = 1024
@@ -70,6 +76,18 @@ class LiteOptions:
     click_var: float = 0.0  # of a click around its object's centre, per square pixel of box area
     centre_var: float = 0.0  # of the head's centre, per square pixel of box area
     floor_var_px2: float = 0.0  # of the head's centre, whatever the size
+
+    def __post_init__(self) -> None:
+        check_anchors(self.anchors_wh_px)
+        for name in ("frame_px", "window_px"):
+            side = getattr(self, name)
+            if side <= 0 or side % DEEPEST_STRIDE_PX:
+                raise ValueError(
+                    f"{name} is a positive multiple of {DEEPEST_STRIDE_PX}, got {side}"
+                )
+        check_positive(self, "embedding", "hidden", "width")
+        check_not_negative(self, "click_reach_cells", "reference_depth", "query_depth")
+        check_not_negative(self, "click_var", "centre_var", "floor_var_px2")
 
 
 @dataclass(frozen=True, slots=True)

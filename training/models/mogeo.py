@@ -7,8 +7,12 @@
 
 Its code was not to be had: this is a reconstruction from the paper. What the paper leaves open is
 an option: the query backbone (A: cut after layer3; B: layer4 with stride 1), min-max instead of the
-raw cosine, and which reference F the gate multiplies. With full Darknet: A 65,271,114 parameters, B
-73,795,914.
+raw cosine, which reference F the gate multiplies, the layer that makes r (the paper's "fully
+connected"), and how MOPE pools. With full Darknet: A 65,271,114 parameters, B 73,795,914.
+
+One reading is no option. The paper writes "multiple detection heads"; there is one here, run once
+for each object: a frame has any number of objects, in any order, so there is nothing that a second
+set of weights would belong to.
 
 Ablations: without MOPE the click is drawn into the frame as DetGeo does, at one backbone pass a
 click, and the mapped features are averaged; without CVMF the head sees G F alone, DetGeo's fusion
@@ -24,9 +28,10 @@ from enum import Enum
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.models.anchor_head import AnchorHead, decode, decode_maps
+from training.models.bounds import check_momentum
 from training.models.choice import chosen
 from training.models.click_maps import ClickMap, ClickMapOptions
 from training.models.contract import Clicks, CrossViewModel, HeadMaps, Localizations
@@ -35,7 +40,7 @@ from training.models.cosine_fusion import cosine_map, min_max_gate, unit_length
 from training.models.darknet import OUTPUT_CHANNELS, STRIDE_PX, Darknet
 from training.models.folded_head import folded_answer
 from training.models.imagenet import ImageNetScale
-from training.models.mope import Impulse, Mope, Neighbourhood
+from training.models.mope import Impulse, Mope, Neighbourhood, Pooling
 from training.models.peaks import peaks
 from training.models.resnet import ResNet18
 
@@ -50,6 +55,13 @@ class QueryBackbone(str, Enum):
     B = "B"  # layer4 with stride 1: 512 channels
 
 
+class ReferenceLayer(str, Enum):
+    """The paper's "fully connected layer" behind Darknet, run at each cell."""
+
+    CBL = "cbl"  # convolution 1x1, batch norm, leaky ReLU, as in DetGeo
+    LINEAR = "linear"  # convolution 1x1 with a bias
+
+
 class GatedReference(str, Enum):
     """F of the equations: what the gate multiplies; the paper calls it F_r."""
 
@@ -60,7 +72,14 @@ class GatedReference(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class MOGeoOptions(ClickMapOptions):
-    """What shapes a MOGeo; the click map serves only without MOPE."""
+    """What shapes a MOGeo; the click map serves only without MOPE.
+
+    Raises:
+        ValueError: see `ClickMapOptions`; or an option of the click map beside MOPE, which draws
+            none.
+    """
+
+    frame_step_px: ClassVar[int] = STRIDE_PX
 
     query_backbone: str = QueryBackbone.A.value
     mope: bool = True
@@ -74,6 +93,18 @@ class MOGeoOptions(ClickMapOptions):
     full_darknet: bool = False  # with the layers that feed nothing
     fold_head: bool = True  # cache u; without it, cached equals uncached bit for bit
     bn_momentum: float = PUBLISHED_BN_MOMENTUM  # of the CBL blocks, DetGeo's
+    pooling: str = Pooling.SUM.value  # of MOPE; unpublished
+    reference_layer: str = ReferenceLayer.CBL.value  # unpublished
+
+    def __post_init__(self) -> None:
+        ClickMapOptions.__post_init__(self)
+        check_momentum(self.bn_momentum)
+        changed = self.changed_click_map() if self.mope else []
+        if changed:
+            raise ValueError(
+                f"{changed[0]} = {getattr(self, changed[0])!r} means nothing while mope is on: "
+                "clicks are drawn only with mope off"
+            )
 
 
 class MOGeo(CrossViewModel):
@@ -106,13 +137,20 @@ class MOGeo(CrossViewModel):
         )
         channels = self.query_resnet.channels
         if o.mope:
-            self.mope = Mope(channels, EMBEDDING, self.query_resnet.stride, impulse, o.bn_momentum)
+            stride_px, pooling = self.query_resnet.stride, chosen("pooling", Pooling, o.pooling)
+            self.mope = Mope(channels, EMBEDDING, stride_px, impulse, o.bn_momentum, pooling)
         else:
             self.click_map = ClickMap(o)
             self.click_fusion = ConvBlock(4, 3, bn_momentum=o.bn_momentum)
             self.query_mapping = ConvBlock(channels, EMBEDDING, bn_momentum=o.bn_momentum)
         self.reference_darknet = Darknet(o.full_darknet)
-        self.reference_mapping = ConvBlock(OUTPUT_CHANNELS, EMBEDDING, bn_momentum=o.bn_momentum)
+        self.reference_mapping: nn.Module
+        if chosen("reference_layer", ReferenceLayer, o.reference_layer) is ReferenceLayer.CBL:
+            self.reference_mapping = ConvBlock(
+                OUTPUT_CHANNELS, EMBEDDING, bn_momentum=o.bn_momentum
+            )
+        else:
+            self.reference_mapping = nn.Conv2d(OUTPUT_CHANNELS, EMBEDDING, 1)
         self.head = AnchorHead(
             EMBEDDING + int(o.cvmf), HEAD_HIDDEN, len(o.anchors_wh_px), o.bn_momentum
         )

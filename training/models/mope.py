@@ -4,6 +4,9 @@
     E = [cell = p]                            one-hot mask at the resolution of the features F
     q = sum over cells of E * CBL_1x1([F | E])
 
+The paper pools E * CBL without saying how. A sum and a mean are one direction, so one answer; a
+maximum (`Pooling.MAX`) is another, as every channel is at least the 0 of the other cells.
+
 E is zero beyond one cell, so q is one column of the map: `at_clicks` reads it, and N clicks share
 one pass of the backbone. In training the batch norm needs the statistics of the whole map of every
 click: `whole_maps`. With running statistics both agree.
@@ -25,6 +28,7 @@ from enum import Enum
 import torch
 from torch import Tensor, nn
 
+from training.models.bounds import finite
 from training.models.conv_block import PUBLISHED_BN_MOMENTUM, ConvBlock
 
 
@@ -34,6 +38,13 @@ class Neighbourhood(str, Enum):
     OFF = "off"  # none: MOPE as published
     FIXED = "fixed"  # the hybrid mask
     LEARNABLE = "learnable"  # the hybrid mask, with h and sigma as parameters
+
+
+class Pooling(str, Enum):
+    """How the masked map of a click becomes its vector."""
+
+    SUM = "sum"  # or a mean: cosines see no difference
+    MAX = "max"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,7 @@ class Mope(nn.Module):
         stride_px: frame pixels per cell.
         impulse: the mask.
         bn_momentum: of the block's running statistics.
+        pooling: of the masked map.
 
     Raises:
         ValueError: a hardness outside 0..1, or a sigma or reach that is not positive.
@@ -67,13 +79,16 @@ class Mope(nn.Module):
         stride_px: int = 16,
         impulse: Impulse | None = None,
         bn_momentum: float = PUBLISHED_BN_MOMENTUM,
+        pooling: Pooling = Pooling.SUM,
     ) -> None:
         super().__init__()
         self.stride_px = stride_px
+        self.pooling = pooling
         self.impulse = m = impulse or Impulse()
         self.block = ConvBlock(c_in + 1, c_out, bn_momentum=bn_momentum)
         self.soft = m.neighbourhood is not Neighbourhood.OFF
-        if self.soft and not (0 < m.hardness < 1 and m.sigma_px > 0 and m.reach_cells > 0):
+        sizes = m.sigma_px, m.reach_cells
+        if self.soft and not (0 < m.hardness < 1 and finite(sizes) and min(sizes) > 0):
             raise ValueError(
                 "hardness lies between 0 and 1, sigma_px and reach_cells are positive, got "
                 f"{m.hardness}, {m.sigma_px} and {m.reach_cells}"
@@ -106,8 +121,8 @@ class Mope(nn.Module):
         row = torch.arange(height, device=features.device).unsqueeze(1).expand(height, width)
         cells = torch.stack([column, row], 2).reshape(1, -1, 2)  # [1, h w, 2]
         mask = self.mask(cells, click_xy_px, (height, width)).reshape(-1, 1, height, width)
-        mapped = self.block(torch.cat([features[frame], mask], 1))  # [M, c_out, h, w]
-        return (mapped * mask).sum((2, 3))
+        masked = self.block(torch.cat([features[frame], mask], 1)) * mask  # [M, c_out, h, w]
+        return masked.amax((2, 3)) if self.pooling is Pooling.MAX else masked.sum((2, 3))
 
     def at_clicks(self, features: Tensor, click_xy_px: Tensor, frame: Tensor) -> Tensor:
         """The same from the cells that the mask does not erase; arguments as of `forward`."""
@@ -121,7 +136,14 @@ class Mope(nn.Module):
         read = features[frame.unsqueeze(1), :, row, column]  # [M, K, c_in]
         columns = torch.cat([read, mask.unsqueeze(2)], 2).flatten(0, 1)  # [M K, c_in + 1]
         mapped = self.block(columns[:, :, None, None]).reshape(*mask.shape, -1)  # [M, K, c_out]
-        return (mapped * mask.unsqueeze(2)).sum(1)
+        masked = mapped * mask.unsqueeze(2)
+        if self.pooling is Pooling.SUM:
+            return masked.sum(1)
+        inside = _inside(cells, (height, width)).expand(mask.shape)  # [M, K]
+        highest = masked.masked_fill(~inside.unsqueeze(2), -torch.inf).amax(1)  # [M, c_out]
+        # the cells that were not read are 0, where there are any
+        beyond = (inside.sum(1) < height * width).unsqueeze(1)
+        return torch.where(beyond, highest.clamp_min(0), highest)
 
     def cell(self, click_xy_px: Tensor, grid_hw: tuple[int, int]) -> Tensor:
         """p of the equations, (column, row): [M, 2] pixels -> [M, 2] int64."""
@@ -150,7 +172,11 @@ class Mope(nn.Module):
             hardness, sigma_px = self.hardness_logit.sigmoid(), self.log_sigma_px.exp()
         away_px = (cells + 0.5) * self.stride_px - click_xy_px.unsqueeze(1)  # [M, K, 2]
         bell = torch.exp(-away_px.square().sum(2) / (2 * sigma_px**2))
-        height, width = grid_hw
-        inside = (cells >= 0).all(2) & (cells[..., 0] < width) & (cells[..., 1] < height)
-        near = inside & (apart <= self.impulse.reach_cells)
+        near = _inside(cells, grid_hw) & (apart <= self.impulse.reach_cells)
         return (hardness * hard + (1 - hardness) * bell) * near
+
+
+def _inside(cells: Tensor, grid_hw: tuple[int, int]) -> Tensor:
+    """Which cells lie on the map. [M, K, 2] (column, row) -> [M, K] bool."""
+    height, width = grid_hw
+    return (cells >= 0).all(2) & (cells[..., 0] < width) & (cells[..., 1] < height)

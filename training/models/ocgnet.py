@@ -32,6 +32,7 @@ from training.models.cosine_localizer import (
     CosineLocalizer,
     CosineLocalizerOptions,
 )
+from training.models.darknet import STRIDE_PX
 from training.models.resnet import EARLY_STRIDE, ResNet18
 
 QUERY_STRIDE_PX = 32  # frame pixels per query cell
@@ -41,12 +42,24 @@ HEADS = 8
 
 @dataclass(frozen=True, slots=True)
 class OCGNetOptions(CosineLocalizerOptions):
-    """What shapes an OCGNet; stored in every checkpoint."""
+    """What shapes an OCGNet; stored in every checkpoint.
+
+    Raises:
+        ValueError: see the classes that it extends, or a window too small to be pooled for MHCA.
+    """
 
     click_encoding: str = ClickEncoding.GAUSSIAN.value  # GKT
     location_enhancement: bool = True  # LE
     cross_attention: bool = True  # MHCA
     query_backbone: str = "resnet18"  # or convnext-tiny
+
+    def __post_init__(self) -> None:
+        CosineLocalizerOptions.__post_init__(self)
+        if self.cross_attention and self.window_px < POOL * STRIDE_PX:
+            raise ValueError(
+                f"window_px is at least {POOL * STRIDE_PX} where cross_attention pools the "
+                f"reference by {POOL}, got {self.window_px}"
+            )
 
 
 class MultiHeadCrossAttention(nn.Module):

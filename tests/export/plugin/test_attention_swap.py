@@ -29,6 +29,12 @@ CASES = {
     "ocgnet": ("ocgnet", {}, 1),
     "attengeo, mha": ("attengeo", {"iterations": 2, "attention": "mha"}, 5),
     "attengeo, linear": ("attengeo", {"iterations": 1, "attention": "linear", "ffn": 512}, 3),
+    "attengeo, unscaled": ("attengeo", {"iterations": 1, "scaling": "none"}, 3),
+    "attengeo, unscaled, linear": (
+        "attengeo",
+        {"iterations": 1, "scaling": "none", "attention": "linear"},
+        3,
+    ),
     "attengeo, pre-norm": ("attengeo", {"iterations": 1, "norm": "pre", "first_index": 1}, 3),
     "detgeo with cvcam": ("detgeo_ported", {"iterations": 1}, 3),
     "trogeo": ("trogeo", {}, 2),

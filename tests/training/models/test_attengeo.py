@@ -1,9 +1,12 @@
 import cross_view
+import numpy as np
 import pytest
 import torch
 
 from training.models.attengeo import F2, AttenGeo, AttenGeoOptions
 from training.models.contract import CVOGL_ANCHORS_WH_PX
+from training.models.conv_block import ConvBlock
+from training.models.cvcam import CrossAttentionBlock, UnscaledAttention
 from training.models.joint_attention import LOWEST_LOGIT
 
 WINDOW_PX = 192  # smaller ones are smaller than the kernels of MHSAM
@@ -32,6 +35,8 @@ def model(made, pair) -> AttenGeo:
         (F2, 42_218_815),
         ({"cvcam": False}, 44_582_719 - 9 * 789_760),
         ({"mhsam": False}, 44_582_719 - 9_177_344),
+        ({"projection": "conv-norm"}, 44_582_719 + 512),
+        ({"click_activation": "relu", "head_activation": "relu", "scaling": "none"}, 44_582_719),
     ],
 )
 def test_parameters(options, total):
@@ -111,6 +116,50 @@ def test_without_cvcam_is_a_plain_sum(made, pair):
     assert not torch.allclose(found, wanted, atol=1e-3)
 
 
+@pytest.mark.parametrize("part", ["click_fusion", "head.0"])
+@pytest.mark.parametrize("activation", ["leaky-relu", "relu"])
+def test_blocks_of_click_fusion_and_head_end_as_the_option_says(part, activation, made):
+    option = "click_activation" if part == "click_fusion" else "head_activation"
+    model = made(**{option: activation}).eval()
+    block = model.get_submodule(part)
+    x = torch.randn(2, block.conv.in_channels, 3, 4)
+    weight = block.conv.weight.detach().numpy()[:, :, 0, 0]
+    summed = np.einsum("oc,nchw->nohw", weight, x.numpy()) / np.sqrt(1 + block.bn.eps)
+    slope = 0.1 if activation == "leaky-relu" else 0.0
+    with torch.no_grad():
+        found = block(x).numpy()
+    assert np.allclose(found, np.where(summed > 0, summed, slope * summed), atol=1e-5)
+    others = [m for n, m in model.named_modules() if isinstance(m, ConvBlock) and n != part]
+    assert [m.activation.value for m in others] == ["leaky-relu"], "the other block keeps its own"
+
+
+def test_projections_are_a_convolution_or_one_with_a_norm(made, pair):
+    bare = made(cvcam=False, mhsam=False)
+    normed = cross_view.settle(made(cvcam=False, mhsam=False, projection="conv-norm"), *pair)
+    sides = ("query_projection", "reference_projection")
+    for side in sides:
+        conv, norm = getattr(normed, side)
+        assert conv.bias is None and conv.weight.shape == getattr(bare, side).weight.shape
+        x = torch.randn(1, 768, 2, 3)
+        kernel, scale = conv.weight[:, :, 0, 0], norm.weight / (norm.running_var + norm.eps).sqrt()
+        with torch.no_grad():
+            raw = torch.einsum("oc,nchw->nohw", kernel, x) - norm.running_mean.view(1, -1, 1, 1)
+            wanted = raw * scale.view(1, -1, 1, 1) + norm.bias.view(1, -1, 1, 1)
+            assert torch.allclose(getattr(normed, side)(x), wanted, atol=1e-4)
+    assert normed.query_projection[0].weight is not normed.reference_projection[0].weight
+
+
+def test_scaling_reaches_every_block(made, pair):
+    model, plain = made().eval(), made(scaling="none").eval()
+    plain.load_state_dict(model.state_dict())
+    clicks = cross_view.clicks_of_one_pair()
+    with torch.no_grad():
+        assert not torch.allclose(model(*pair, clicks).boxes, plain(*pair, clicks).boxes, atol=1e-4)
+    blocks = [m for m in plain.modules() if isinstance(m, CrossAttentionBlock)]
+    assert len(blocks) == 3
+    assert all(isinstance(b.attention, UnscaledAttention) for b in blocks)
+
+
 def test_panorama_frames_and_other_click_maps(made, pair):
     model = made(click_encoding="gaussian", sigma=0.05).eval()
     frame = cross_view.pictures((64, 128))[0]
@@ -129,6 +178,10 @@ def test_panorama_frames_and_other_click_maps(made, pair):
         ({"positions": "halve"}, "nearest: 'halves'"),
         ({"sum_query": "men"}, "nearest: 'mean'"),
         ({"upsample": "near"}, "nearest: 'nearest'"),
+        ({"scaling": "sqrt"}, "unknown scaling 'sqrt'; nearest: 'sqrt-d'; known: sqrt-d, none"),
+        ({"click_activation": "leaky"}, "unknown click_activation 'leaky'; nearest: 'leaky-relu'"),
+        ({"head_activation": "rellu"}, "unknown head_activation 'rellu'; nearest: 'relu'"),
+        ({"projection": "conv-bn"}, "nearest: 'conv-norm'"),
     ],
 )
 def test_unknown_choices_name_the_nearest(options, message):

@@ -15,6 +15,7 @@ from training.models.cvcam import (
     CvcamOptions,
     NormOrder,
     Reads,
+    Scaling,
 )
 from training.models.mhsam import Mhsam
 
@@ -40,7 +41,7 @@ def projections(attention: torch.nn.Module) -> dict[str, tuple[np.ndarray, np.nd
     return {**pairs, "o": (out.weight.detach().numpy(), out.bias.detach().numpy())}
 
 
-def attend(attention, heads, query, key, value):
+def attend(attention, heads, query, key, value, scaling=Scaling.SQRT_D):
     """Attention of one sample, head by head and row by row."""
     w = projections(attention)
     q, k, v = (x @ w[n][0].T + w[n][1] for n, x in zip("qkv", (query, key, value), strict=True))
@@ -49,7 +50,8 @@ def attend(attention, heads, query, key, value):
     for head in range(heads):
         part = slice(head * size, (head + 1) * size)
         for row in range(len(q)):
-            score = k[:, part] @ q[row, part] / np.sqrt(size)
+            score = k[:, part] @ q[row, part]
+            score = score / np.sqrt(size) if scaling == Scaling.SQRT_D else score
             weight = np.exp(score - score.max())
             mixed[row, part] = weight / weight.sum() @ v[:, part]
     return mixed @ w["o"][0].T + w["o"][1]
@@ -69,18 +71,23 @@ def feed_forward(x, block):
 
 def block_by_hand(block, o, x, at_x, z, at_z):
     if o.norm == NormOrder.PRE:
-        y = x + attend(block.attention, o.heads, layer_norm(x, block.norm1) + at_x, z + at_z, z)
+        normed = layer_norm(x, block.norm1) + at_x
+        y = x + attend(block.attention, o.heads, normed, z + at_z, z, o.scaling)
         return y + feed_forward(layer_norm(y, block.norm2), block)
-    y = layer_norm(x + attend(block.attention, o.heads, x + at_x, z + at_z, z), block.norm1)
+    attended = attend(block.attention, o.heads, x + at_x, z + at_z, z, o.scaling)
+    y = layer_norm(x + attended, block.norm1)
     return layer_norm(y + feed_forward(y, block), block.norm2)
 
 
 @pytest.mark.parametrize("attention", list(Attention))
 @pytest.mark.parametrize("norm", list(NormOrder))
 @pytest.mark.parametrize("activation", list(Activation))
-def test_block_equals_numpy(attention, norm, activation):
+@pytest.mark.parametrize("scaling", list(Scaling))
+def test_block_equals_numpy(attention, norm, activation, scaling):
     torch.manual_seed(1)
-    o = dataclasses.replace(SMALL, attention=attention, norm=norm, activation=activation)
+    o = dataclasses.replace(
+        SMALL, attention=attention, norm=norm, activation=activation, scaling=scaling
+    )
     block = CrossAttentionBlock(o).eval()
     for parameter in block.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
@@ -89,6 +96,18 @@ def test_block_equals_numpy(attention, norm, activation):
         found = block(x[None], at_x, z[None], at_z)[0].numpy()
     wanted = block_by_hand(block, o, *(t.numpy() for t in (x, at_x, z, at_z)))
     assert np.allclose(found, wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("attention", list(Attention))
+def test_unscaled_attention_drops_out_in_training_alone(attention):
+    o = dataclasses.replace(SMALL, attention=attention, scaling=Scaling.NONE, dropout=0.5)
+    block = CrossAttentionBlock(o)
+    x, z = torch.randn(1, 6, 16), torch.randn(1, 9, 16)
+    with torch.no_grad():
+        moved = [block.train().attend(x, z, z) for _ in range(2)]
+        still = [block.eval().attend(x, z, z) for _ in range(2)]
+    assert not torch.equal(*moved)
+    assert torch.equal(*still)
 
 
 @pytest.mark.parametrize("reads", list(Reads))

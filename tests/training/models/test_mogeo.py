@@ -1,13 +1,16 @@
 import cross_view
+import numpy as np
 import pytest
 import torch
 from settled import settled
 
+from training.models.conv_block import ConvBlock
 from training.models.folded_head import folded_confidence
 from training.models.mogeo import MOGeo, MOGeoOptions
 
 WINDOW_PX = 96
 ABLATIONS = [{}, {"query_backbone": "B"}, {"mope": False}, {"cvmf": False}, {"min_max": True}]
+ABLATIONS += [{"reference_layer": "linear", "pooling": "max"}]
 
 
 def build(**options) -> MOGeo:
@@ -35,6 +38,8 @@ def model(made, pair) -> MOGeo:
         ({"neighbourhood": "learnable"}, 57_745_741 + 2),
         ({"cvmf": False}, 57_745_741 - 256),
         ({"mope": False}, 57_745_741 - 512 + 18),
+        ({"reference_layer": "linear"}, 57_745_741 - 512),
+        ({"pooling": "max"}, 57_745_741),
     ],
 )
 def test_parameters(options, total):
@@ -110,6 +115,25 @@ def test_clicks_do_not_see_each_other(options, made, pair):
     cross_view.check_clicks_do_not_see_each_other(cross_view.settle(made(**options), *pair), *pair)
 
 
+def test_reference_layer_is_a_block_or_one_linear_map(made):
+    x = torch.randn(1, 512, 2, 3)
+    plain = made(reference_layer="linear").eval().reference_mapping
+    with torch.no_grad():
+        found = plain(x)[0].numpy()
+    weight, bias = plain.weight.detach().numpy()[:, :, 0, 0], plain.bias.detach().numpy()
+    wanted = np.einsum("oc,chw->ohw", weight, x[0].numpy()) + bias[:, None, None]
+    assert np.allclose(found, wanted, atol=1e-4)
+    assert isinstance(made().reference_mapping, ConvBlock)
+
+
+def test_pooling_reaches_mope_and_changes_the_answer(model, made, pair):
+    highest = made(pooling="max").eval()
+    highest.load_state_dict(model.state_dict())
+    xy = torch.tensor(cross_view.CLICKS_XY_PX)
+    summed, found = (cross_view.answers(m, *pair, xy) for m in (model, highest))
+    assert float((summed.attention - found.attention).abs().max()) > 1e-3
+
+
 def test_many_clicks_cost_one_backbone_pass(model, pair):
     passes = []
     handle = model.query_resnet.register_forward_hook(lambda *call: passes.append(call[2][1].shape))
@@ -136,6 +160,8 @@ def test_constant_pictures_and_a_training_step(options, made):
         ({"query_backbone": "C"}, "unknown query_backbone 'C'"),
         ({"gated_reference": "united"}, "nearest: 'unit'"),
         ({"neighbourhood": "fix"}, "nearest: 'fixed'"),
+        ({"pooling": "mean"}, "unknown pooling 'mean'; nearest: 'max'; known: sum, max"),
+        ({"reference_layer": "lineal"}, "unknown reference_layer 'lineal'; nearest: 'linear'"),
     ],
 )
 def test_unknown_choices_name_the_nearest(options, message):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.models.mope import Impulse, Mope, Neighbourhood
+from training.models.mope import Impulse, Mope, Neighbourhood, Pooling
 
 HYBRID = [Neighbourhood.FIXED, Neighbourhood.LEARNABLE]
 # Inside, on a cell's border, at the corners, beyond the frame.
@@ -12,9 +12,9 @@ CLICKS = torch.tensor([[10.0, 20.0], [32.0, 47.9], [0.0, 0.0], [95.9, 63.9], [20
 FRAME = torch.tensor([1, 0, 1, 0, 0])
 
 
-def build(neighbourhood=Neighbourhood.OFF, **changes) -> Mope:
+def build(neighbourhood=Neighbourhood.OFF, pooling=Pooling.SUM, **changes) -> Mope:
     torch.manual_seed(2)
-    mope = Mope(5, 7, 16, Impulse(neighbourhood, **changes))
+    mope = Mope(5, 7, 16, Impulse(neighbourhood, **changes), pooling=pooling)
     with torch.no_grad():
         mope.train()(torch.randn(2, 5, 4, 6), CLICKS, FRAME)  # running statistics
     return mope.eval()
@@ -34,7 +34,7 @@ def mask_by_hand(click, hardness, sigma_px, reach):
     return mask
 
 
-def vectors_by_hand(mope, features, hardness=1.0, sigma_px=8.0, reach=0):
+def vectors_by_hand(mope, features, hardness=1.0, sigma_px=8.0, reach=0, pool=np.sum):
     """q, cell by cell, with the block's running statistics."""
     conv, bn = mope.block.conv.weight.detach().numpy()[:, :, 0, 0], mope.block.bn
     scale = (bn.weight / (bn.running_var + bn.eps).sqrt()).detach().numpy()
@@ -42,11 +42,13 @@ def vectors_by_hand(mope, features, hardness=1.0, sigma_px=8.0, reach=0):
     vectors = np.zeros((len(CLICKS), 7))
     for m, (click, frame) in enumerate(zip(CLICKS.tolist(), FRAME.tolist(), strict=True)):
         mask = mask_by_hand(click, hardness, sigma_px, reach)
+        masked = np.zeros((4, 6, 7))
         for y in range(4):
             for x in range(6):
                 column = np.append(features[frame, :, y, x].numpy(), mask[y, x])
                 mapped = scale * (conv @ column) + shift
-                vectors[m] += mask[y, x] * np.where(mapped > 0, mapped, 0.1 * mapped)
+                masked[y, x] = mask[y, x] * np.where(mapped > 0, mapped, 0.1 * mapped)
+        vectors[m] = pool(masked, (0, 1))
     return vectors
 
 
@@ -66,9 +68,39 @@ def test_hybrid_mask_equals_the_formula(neighbourhood):
     assert np.allclose(found, vectors_by_hand(mope, features, 0.3, 11.0, 2), atol=1e-5)
 
 
+def test_maximum_is_that_of_the_formula_and_not_below_the_erased_cells():
+    changes = {"hardness": 0.3, "sigma_px": 11.0, "reach_cells": 2}
+    features = torch.randn(2, 5, 4, 6)
+    hard, soft = build(pooling=Pooling.MAX), build(Neighbourhood.FIXED, Pooling.MAX, **changes)
+    with torch.no_grad():
+        one, many = (mope(features, CLICKS, FRAME).numpy() for mope in (hard, soft))
+    assert np.allclose(one, vectors_by_hand(hard, features, pool=np.max), atol=1e-5)
+    assert np.allclose(many, vectors_by_hand(soft, features, 0.3, 11.0, 2, np.max), atol=1e-5)
+    assert (one >= 0).all() and (one == 0).any()
+    summed = vectors_by_hand(hard, features)
+    unit, other = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (one, summed))
+    assert np.abs(unit - other).max() > 0.1, "no other direction than a sum"
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (2, 2), (3, 3), (4, 6)])
+@pytest.mark.parametrize("neighbourhood", [Neighbourhood.OFF, Neighbourhood.FIXED])
+def test_maximum_by_gather_equals_whole_maps_where_all_cells_are_read(neighbourhood, grid):
+    """On the smallest maps no cell is erased, so that nothing holds the maximum at 0."""
+    mope, features = build(neighbourhood, Pooling.MAX), torch.randn(2, 5, *grid)
+    with torch.no_grad():
+        gathered = mope.at_clicks(features, CLICKS, FRAME)
+        whole = mope.whole_maps(features, CLICKS, FRAME)
+    assert torch.allclose(gathered, whole, atol=1e-5)
+    if grid == (1, 1):
+        assert bool((whole < 0).any())
+    elif grid == (4, 6):
+        assert bool((whole >= 0).all())
+
+
+@pytest.mark.parametrize("pooling", list(Pooling))
 @pytest.mark.parametrize("neighbourhood", list(Neighbourhood))
-def test_gather_equals_whole_maps(neighbourhood):
-    mope, features = build(neighbourhood), torch.randn(2, 5, 4, 6)
+def test_gather_equals_whole_maps(neighbourhood, pooling):
+    mope, features = build(neighbourhood, pooling), torch.randn(2, 5, 4, 6)
     with torch.no_grad():
         gathered = mope.at_clicks(features, CLICKS, FRAME)
         whole = mope.whole_maps(features, CLICKS, FRAME)
