@@ -27,7 +27,7 @@ class PublishedTask:
         held_out: samples, without.
         terms: of the loss.
         validation_batch: pairs at once.
-        precision: of the model's forward; similarity maps and losses are float32.
+        precision: of the model's forward; cosine maps, their gates and losses are float32.
     """
 
     def __init__(

@@ -116,6 +116,36 @@ def test_cosine_does_not_depend_on_how_many_ask():
         assert torch.equal(together[n : n + 1], cosine_map(query[n : n + 1], v))
 
 
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_cosines_and_gate_are_float32_under_autocast(kind):
+    """As exact as without it, from whatever a convolution under autocast hands on."""
+    g = torch.Generator().manual_seed(6)
+    query = torch.randn(2, 512, generator=g).to(kind)
+    reference = torch.randn(1, 512, 9, 7, generator=g).to(kind)
+    with torch.autocast("cpu", kind):
+        v = unit_length(reference)
+        similarity = cosine_map(query, v[0])
+        gate = min_max_gate(similarity)
+        from_rounded = cosine_map(query, v.to(kind)[0])
+        stretched = min_max_gate(similarity.to(kind))
+    q, r = query.double().numpy(), reference[0].double().numpy().reshape(512, -1)
+    q /= np.linalg.norm(q, axis=1, keepdims=True)
+    wanted = (q @ (r / np.linalg.norm(r, axis=0))).reshape(2, 9, 7)
+    for tensor in (v, similarity, gate, from_rounded, stretched):
+        assert tensor.dtype == torch.float32
+    assert np.allclose(similarity.numpy(), wanted, rtol=0, atol=1e-6)
+    low, high = wanted.min((1, 2), keepdims=True), wanted.max((1, 2), keepdims=True)
+    assert np.allclose(gate.numpy(), (wanted - low) / (high - low), rtol=0, atol=1e-5)
+
+
+def test_without_autocast_fusion_keeps_the_type_it_is_given():
+    g = torch.Generator().manual_seed(6)
+    query, v = torch.randn(2, 8, generator=g), unit_length(torch.randn(1, 8, 3, 3, generator=g))[0]
+    for kind in (torch.float64, torch.float16):
+        assert unit_length(query.to(kind)).dtype == kind
+        assert min_max_gate(cosine_map(query.to(kind), v.to(kind))).dtype == kind
+
+
 @pytest.mark.parametrize("value", [0.0, 0.3, -1.0, 1e6])
 def test_constant_map_gives_a_closed_gate_and_finite_gradients(value):
     similarity = torch.full((2, 6, 6), value, requires_grad=True)
