@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 from torch import Tensor
@@ -38,6 +39,16 @@ class LossTerm(
             positives: of the same; meaningless where not present.
         """
         raise NotImplementedError
+
+
+Reduction = Literal["mean", "sum"]  # of a term over the clicks that it applies to
+
+
+def reduce_where(values: Tensor, chosen: Tensor, reduction: Reduction) -> Tensor:
+    """Mean or sum of `values` [M] where `chosen` [M]; 0, with a gradient of 0, where none is."""
+    if reduction == "sum":
+        return values.where(chosen, values.new_zeros(())).sum()
+    return mean_where(values, chosen)
 
 
 def mean_where(values: Tensor, chosen: Tensor) -> Tensor:

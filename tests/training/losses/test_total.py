@@ -96,6 +96,32 @@ def test_box_mse_is_the_sum_of_four_means() -> None:
     assert losses(maps, true, term("box_mse"))["loss"] == pytest.approx(wanted)
 
 
+@pytest.mark.parametrize("name", ["softmax_confidence", "binary_confidence", "box_mse"])
+def test_a_sum_over_objects_is_the_mean_times_their_number(name) -> None:
+    """Of those that the term applies to: the absent have no class and no box."""
+    maps = head_maps()
+    for present in ((True, True, True), (True, False, True)):
+        apart = [
+            losses(
+                HeadMaps(*(x[k : k + 1] for x in (maps.boxes, maps.attention, maps.attention))),
+                Truth(
+                    truth().box_xyxy_px[k : k + 1],
+                    torch.tensor([0]),
+                    torch.tensor([present[k]]),
+                    window_px=128,
+                ),
+                term(name),
+            )["loss"]
+            for k in range(M)
+        ]
+        applies = M if name == "binary_confidence" else sum(present)
+        summed = losses(maps, truth(present), term(name, reduction="sum"))["loss"]
+        assert summed == pytest.approx(sum(apart))
+        assert losses(maps, truth(present), term(name))["loss"] == pytest.approx(summed / applies)
+    with pytest.raises(ValueError, match="reduction"):
+        term(name, reduction="max")
+
+
 def test_absent_clicks_are_left_out_of_softmax_and_geometry() -> None:
     maps = head_maps()
     only = HeadMaps(maps.boxes[1:2], maps.attention[1:2], maps.attention[1:2])
