@@ -48,9 +48,9 @@ def test_parameters(options, total):
     ("options", "frame_hw", "whole", "cached"),
     [
         ({}, (256, 256), 111.102, 17.805),
-        pytest.param({}, (256, 512), 117.445, 24.149, marks=pytest.mark.full_size),
+        ({}, (256, 512), 117.445, 24.149),
         (F2, (256, 256), 109.81, 109.81 * (1 - 0.8496)),
-        pytest.param(F2, (256, 512), 116.09, 116.09 * (1 - 0.8037), marks=pytest.mark.full_size),
+        (F2, (256, 512), 116.09, 116.09 * (1 - 0.8037)),
     ],
 )
 def test_multiply_accumulates(options, frame_hw, whole, cached):

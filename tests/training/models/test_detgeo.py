@@ -40,7 +40,7 @@ def test_published_names_and_shapes():
     ("full", "count", "frame_hw", "whole", "cached"),
     [
         (True, 73_795_164, (256, 256), 203.587, 2.437),
-        pytest.param(True, 73_795_164, (256, 512), 205.973, 4.823, marks=pytest.mark.full_size),
+        (True, 73_795_164, (256, 512), 205.973, 4.823),
         (False, 66_269_791, (256, 256), 203.587 - 28.581, 2.437),
     ],
 )
@@ -49,10 +49,11 @@ def test_parameters_and_macs_are_those_of_the_published_model(full, count, frame
         model = build("detgeo", full_darknet=full, frame_hw_px=frame_hw).eval()
     assert parameters(model) == count
     counted = giga_macs(model, frame_hw)
-    # the folded head of one click leaves out 36 of 45 channels at all cells but one
     assert counted[0] == pytest.approx(whole, abs=6e-4)
-    assert counted[1] <= cached
-    assert counted[1] == pytest.approx(cached, abs=0.04)
+    # the folded head of one click leaves out 36 of 45 channels at all cells but one; its scale by
+    # the gate is a product that is counted there and not here
+    left_out = 36 * 256 * (4096 - 1) + 256 * 4096
+    assert counted[1] == pytest.approx(cached - left_out / 1e9, abs=6e-4)
 
 
 def test_unfolded_head_costs_what_the_published_query_branch_costs():
@@ -122,6 +123,18 @@ def test_peak_is_the_raw_cosine_that_min_max_erases(model):
     with torch.no_grad():
         maps = model(frame, window, clicks_of_one_pair(((10.0, 20.0),)))
     assert float(found.peak_similarity) == pytest.approx(float(maps.similarity.max()), abs=1e-6)
+
+
+def test_a_forward_under_autocast_hands_out_float32_cosines(model):
+    frame, window = pictures()
+    clicks = clicks_of_one_pair()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        maps = model(frame, window, clicks)
+    assert maps.boxes.dtype == torch.bfloat16, "the convolutions are rounded, as asked"
+    assert maps.similarity.dtype == maps.attention.dtype == torch.float32
+    rounded = maps.similarity.to(torch.bfloat16).float()
+    assert not torch.equal(maps.similarity, rounded), "bfloat16 in a float32's place"
+    assert torch.equal(maps.attention.amax((1, 2)), torch.ones(3))
 
 
 def test_another_stride_is_refused():

@@ -48,7 +48,13 @@ def test_parameters(options, total):
 
 
 @pytest.mark.parametrize(
-    ("backbone", "frame_hw", "query"), [("A", (256, 256), 1.832), ("B", (256, 512), 7.959)]
+    ("backbone", "frame_hw", "query"),
+    [
+        ("A", (256, 256), 1.832),
+        ("A", (256, 512), 3.664),
+        ("B", (256, 256), 3.979),
+        ("B", (256, 512), 7.959),
+    ],
 )
 def test_multiply_accumulates(backbone, frame_hw, query):
     """Reference 200.615, query as given, 0.587 an object; folded, 9 of 45 head channels, 0.012."""

@@ -49,7 +49,7 @@ def test_parameters_of_the_parts():
     ("frame_hw", "whole", "backbone_cached"),
     [
         ((256, 256), 231.19, 37.90),
-        pytest.param((256, 512), 243.49, 50.20, marks=pytest.mark.full_size),
+        ((256, 512), 243.49, 50.20),
     ],
 )
 def test_multiply_accumulates(frame_hw, whole, backbone_cached):
