@@ -92,6 +92,16 @@ class Collection:
             index -= len(folder)
         raise IndexError(index)
 
+    def look(self, index: int) -> None:
+        """Read both views of a sample, for nothing but its errors.
+
+        Raises:
+            DataError: a picture that cannot be read.
+        """
+        folder, inside = self.locate(index)
+        for view in ("frame", "window"):
+            self.views[folder].batch(view, [inside])
+
     def order(self, seed: int, epoch: int) -> list[int]:
         """All samples in the order of one epoch; the same for the same seed."""
         return np.random.default_rng((seed, epoch)).permutation(len(self)).tolist()

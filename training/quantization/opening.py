@@ -17,8 +17,9 @@ from training.quantization.bundle_ranges import convolution_amax
 from training.quantization.lite import QuantizedLite
 from training.quantization.observing import BATCHES, observe
 from training.recipes.schema import LITE, Recipe
+from training.tasks.first_weights import FirstWeights, refuse_named_options
 from training.tasks.lite import LiteTask
-from training.tasks.opening import FirstWeights, build_model, open_task
+from training.tasks.opening import build_model, open_task
 from training.tasks.teacher import open_teacher
 
 RECIPE = "lite_qat"  # made for this
@@ -102,7 +103,7 @@ def open_start(recipe: Recipe, first: FirstWeights, ranges: Path | None) -> Floa
         ranges: whether ranges are given, which are a bundle's.
 
     Raises:
-        UsageError: weights from elsewhere, or ranges beside a checkpoint.
+        UsageError: weights from elsewhere, options of the model, or ranges beside a checkpoint.
         BundleError, CheckpointError: what cannot be read.
     """
     if first.from_scratch or first.parts:
@@ -113,6 +114,7 @@ def open_start(recipe: Recipe, first: FirstWeights, ranges: Path | None) -> Floa
             do="leave that out",
         )
     init = first.init
+    refuse_named_options(first, "--qat" if init is None else f"--init {init}")
     if init is not None and not init.is_dir():
         if ranges is not None:
             raise UsageError(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from edge.errors import ConfigError, UsageError
@@ -22,6 +22,7 @@ from training.models import Model, build, name_of
 from training.models.contract import CrossViewModel
 from training.models.lite import Lite
 from training.recipes.schema import Recipe
+from training.tasks.first_weights import FirstWeights, refuse_named_options
 from training.tasks.lite import LiteTask
 from training.tasks.published import PublishedTask
 from training.tasks.task import Task
@@ -33,17 +34,6 @@ PARTS = {
     "convnextv2_tiny": "ConvNeXt V2-Tiny",
     "swin_small": "Swin-S",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class FirstWeights:
-    """What a run starts from."""
-
-    init: Path | None = None  # a whole checkpoint, or a bundle, whose model is taken as it is
-    parts: tuple[Path, ...] = ()  # backbones: files as `tilefix import-checkpoint` takes them
-    from_scratch: bool = False  # random, although the recipe says otherwise
-    teacher: Path | None = None  # what a student learns from beside the labels
-    deepen: tuple[tuple[str, int], ...] = ()  # blocks that `init` gets more of, by option
 
 
 def build_model(recipe: Recipe, first: FirstWeights) -> Model:
@@ -97,9 +87,10 @@ def open_sources(recipe: Recipe, data: Sequence[Path], split: str) -> SampleSour
 def published_task(
     recipe: Recipe, model: CrossViewModel, training: SampleSource, held_out: SampleSource
 ) -> PublishedTask:
-    """The task of a published model on any samples.
+    """The task of a published model on any samples; the first held-out one is looked at.
 
     Raises:
+        DataError: it cannot be read, or is of another size than the model's.
         ValueError: training and held-out samples are one object, so that only one would be changed.
     """
     if training is held_out:
@@ -118,6 +109,8 @@ def published_task(
         )
         for source in (training, held_out)
     ]
+    if len(held_out):  # else an epoch is trained before anyone looks
+        readers[1].read(0, np.random.default_rng(recipe.run.seed))
     return PublishedTask(
         model,
         *readers,
@@ -160,7 +153,7 @@ def open_task(
 
     Raises:
         UsageError: `val` for another data set than rendered samples.
-        DataError: data that are not there, or break their format.
+        DataError: data that are not there, or break their format, the first held-out sample too.
     """
     refuse_stray_val(recipe, val)
     if isinstance(model, Lite):
@@ -199,6 +192,8 @@ def _lite_task(
     )
     frozen = model.backbone if section.freeze_backbone else None
     collections = [Collection.open(f, frozen, section.preload) for f in folders]
+    if len(collections[1]):  # as of a published model
+        collections[1].look(0)
     return LiteTask(
         model,
         *collections,
@@ -217,6 +212,7 @@ def _from_checkpoint(recipe: Recipe, first: FirstWeights, init: Path) -> Model:
             found=f"--weights {first.parts[0]}" if first.parts else "--from-scratch",
             do="leave one out",
         )
+    refuse_named_options(first, f"--init {init}")
     model = starting_model(init)
     if name_of(model) != recipe.model.name:
         raise UsageError(

@@ -112,13 +112,8 @@ def train(
     from training.models.option_text import parse_options
     from training.recipes.reading import changed_recipe
     from training.recipes.schema import LITE
-    from training.tasks.opening import (
-        FirstWeights,
-        build_model,
-        describe,
-        open_task,
-        refuse_stray_val,
-    )
+    from training.tasks.first_weights import FirstWeights, named_options
+    from training.tasks.opening import build_model, describe, open_task, refuse_stray_val
     from training.tasks.teacher import open_teacher
     from training.trainer.loop import train as run
 
@@ -127,20 +122,14 @@ def train(
     if precision is not None:
         changes["run.precision"] = precision
     deepen = tuple(parse_options(LITE, deepen_text, "--deepen").items())
-    first = FirstWeights(init, weights, from_scratch, teacher, deepen)
+    named = named_options(options_text, changes_text)
+    first = FirstWeights(init, weights, from_scratch, teacher, deepen, named)
     if deepen and (init is None or qat):
         raise UsageError(
             "--deepen means nothing without --init, or with --qat",
             expected="--init: what is to be deepened",
             found=f"--deepen {deepen_text[0]}" + (" and --qat" if qat else ""),
             do="train the deeper one first; a new one is as deep as --option says",
-        )
-    if options_text and init is not None:
-        raise UsageError(
-            "--option means nothing beside --init",
-            expected="one of the two",
-            found=f"--init {init} and --option {options_text[0]}",
-            do="leave out --option: the checkpoint has its own options",
         )
     if ranges is not None and not qat:
         raise UsageError(
@@ -169,7 +158,11 @@ def train(
         click.echo(f"stopped: the same command goes on from the last save in {out}", err=True)
         sys.exit(INTERRUPTED)
     if progress.first:
-        click.echo(f"done: {best}")
+        if recipe.data.validate == recipe.data.test and not val:
+            last = best.with_name("last.safetensors")
+            click.echo(f"done: {last} ({best.name} was chosen by the samples that are to judge it)")
+        else:
+            click.echo(f"done: {best}")
 
 
 class _Progress:

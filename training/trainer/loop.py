@@ -79,16 +79,20 @@ def train(
         The best weights.
 
     Raises:
+        ConfigError: a batch that cannot be shared out, or is larger than the data set.
+        DataError: a sample that cannot be read.
         CheckpointError: `out` holds a run with other options, or a state that cannot be read.
         OutputError: `out` cannot be written to.
-        ConfigError: a batch that cannot be shared out, or is larger than the data set.
         TrainingError: the loss is not a number.
     """
     processes = Processes.join()
     config = {"recipe": msgspec.to_builtins(recipe), "given": given or {}}
     try:
+        steps_per_epoch = _steps_per_epoch(task, recipe, processes)
+        task.batch([0], np.random.default_rng(recipe.run.seed))  # no run begins with broken data
         folder = open_run(out, config, processes)
-        _run(task, recipe, folder, processes, note or {}, report)
+        with folder.taken_back_if_refused():
+            _run(task, recipe, steps_per_epoch, folder, processes, note or {}, report)
         processes.wait()  # the first one may still be validating
     finally:
         processes.leave()
@@ -98,13 +102,13 @@ def train(
 def _run(
     task: Task,
     recipe: Recipe,
+    steps_per_epoch: int,
     folder: RunFolder,
     processes: Processes,
     note: dict[str, Any],
     report: Report,
 ) -> None:
     run = recipe.run
-    steps_per_epoch = _steps_per_epoch(task, recipe, processes)
     steps = steps_per_epoch * run.epochs
     device = processes.device
     task.model.to(device, memory_format=torch.channels_last)

@@ -9,13 +9,15 @@ last.safetensors    the weights of the last one
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from edge.errors import CheckpointError, OutputError
+from edge.errors import CheckpointError, OutputError, TilefixError
 from training.checkpoints.safe_pickle import load_plain
 from training.trainer.option_differences import differences
 from training.trainer.processes import Processes
@@ -27,7 +29,8 @@ STATE_KEYS = ("step", "best", "model", "optimizer", "scaler", "average")
 class RunFolder:
     """One run on disk; only the first process writes.
 
-    Its configuration is written once, by the first start, and never again.
+    Its configuration is written once, by the first start, and never again; a start that is refused
+    before its first save takes it back, so that the corrected command finds no other run.
 
     Args:
         path: the folder.
@@ -43,11 +46,13 @@ class RunFolder:
     def __init__(self, path: Path, config: dict[str, Any], *, writes: bool = True) -> None:
         self.path = path
         self.writes = writes
+        self._begun = False  # by this very process
         file = path / CONFIG
         if file.exists():
             _refuse_other_options(file, config)
         elif writes:
             _begin(file, config)
+            self._begun = True
         else:
             raise CheckpointError(
                 f"this process does not see the run in {path}",
@@ -66,6 +71,21 @@ class RunFolder:
     def last(self) -> Path:
         """Weights of the last validation."""
         return self.path / "last.safetensors"
+
+    @contextlib.contextmanager
+    def taken_back_if_refused(self) -> Iterator[None]:
+        """Leave no trace of a run that this process began, and that is refused before any save.
+
+        What a model cannot do with its first batch is known no earlier. A kill is no refusal.
+        """
+        try:
+            yield
+        except TilefixError:
+            saved = (self.path / "state.pt", self.best, self.last)
+            if self._begun and not any(file.exists() for file in saved):
+                for name in ("log.jsonl", CONFIG):
+                    (self.path / name).unlink(missing_ok=True)
+            raise
 
     def load_state(self) -> dict[str, Any] | None:
         """What `save_state` wrote, on the CPU, or None.

@@ -172,6 +172,12 @@ def test_a_tuned_bundle_gets_the_ranges_that_it_was_trained_with(bundle, ranges)
         (("--qat", "--init", "a.safetensors", "--ranges", "r"), UsageError, "of a bundle"),
         (("--ranges", "r.json"), UsageError, "means nothing without --qat"),
         (("--qat", "--init", "."), BundleError, "no readable bundle"),
+        (("--qat", "--option", "width=8"), UsageError, "leave out --option width=8"),
+        (
+            ("--qat", "--init", ".", "--set", "model.options.width=8"),
+            UsageError,
+            "leave out --set model.options.width=8",
+        ),
         (("lite_qat",), UsageError, "lite_qat needs --qat"),
     ],
 )

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,30 @@ def test_few_shot_asks_for_a_checkpoint_and_takes_its_options(tmp_path) -> None:
     assert "expected: ocgnet" in str(caught.value)
     with pytest.raises(UsageError, match="--init holds all weights"):
         build_model(recipe("lite"), FirstWeights(tmp_path / "a.safetensors", from_scratch=True))
+
+
+def test_options_beside_a_checkpoint_are_refused_unless_they_are_the_recipes_own(tmp_path) -> None:
+    file = tmp_path / "a.safetensors"
+    trained = build("lite", frame_px=64, window_px=128, width=8, embedding=16, hidden=16)
+    save_weights(trained, file, {})
+    own = recipe("lite", **LITE)
+    assert build_model(own, FirstWeights(file)).options.width == 8, "not the recipe's 16"
+    with pytest.raises(UsageError, match="mean nothing beside --init"):
+        build_model(own, FirstWeights(file, named_options=("--option width=16",)))
+
+
+def test_the_first_held_out_sample_is_read_before_all_work(small_folder, tmp_path) -> None:
+    """Of both kinds of models; the others are read when an epoch of training is over."""
+    broken = tmp_path / "val"
+    shutil.copytree(small_folder.path, broken)
+    (broken / "000000_window.jpg").write_bytes(b"")
+    lite = recipe("lite", **{"lite.freeze_backbone": False})
+    for opened, model in (
+        (lite, build_model(recipe("lite", **LITE), SCRATCH)),
+        (rendered("mogeo_cvogl_drone"), TinyModel()),
+    ):
+        with pytest.raises(DataError, match=r"000000_window\.jpg"):
+            open_task(opened, model, [small_folder.path], [broken])
 
 
 def test_an_option_that_the_model_lacks_is_named() -> None:

@@ -1,5 +1,7 @@
 import json
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -8,7 +10,7 @@ from safetensors.torch import load_file
 from small_lite import small_lite
 from tiny_model import tiny_build
 
-from edge.errors import ConfigError, UsageError
+from edge.errors import ConfigError, TilefixError, UsageError
 from training.checkpoints.weights import save_weights
 from training.datasets.feature_cache import FeatureCache
 from training.models.folded_norms import fold_batch_norms
@@ -74,6 +76,9 @@ def test_few_shot_fine_tuning_goes_on_from_a_checkpoint(tmp_path, tiny, monkeypa
         *("--set", "run.workers=1"),
     )
     assert result.exit_code == 0, result.exception
+    last = tmp_path / "run" / "last.safetensors"
+    said = f"done: {last} (best.safetensors was chosen by the samples that are to judge it)"
+    assert said in result.output
     tuned = load_file(tmp_path / "run" / "last.safetensors")
     start = model.state_dict()
     moved = {k: float((tuned[k] - start[k]).abs().max()) for k in ("head.weight", "body.0.weight")}
@@ -100,6 +105,13 @@ def test_short_options_and_set_replace_values(small_folder, tmp_path, tiny) -> N
         (("--set", "run.epohcs=1"), ConfigError, "write `run.epochs`"),
         (("detgeo_cvogl_drone", "--window-px", "640"), ConfigError, "does not train lite"),
         (("--init", "a.safetensors", "--option", "width=8"), UsageError, "nothing beside --init"),
+        (
+            ("--init", "a.safetensors", "--set", "model.options.width=8"),
+            UsageError,
+            "leave out --set model.options.width=8",
+        ),
+        (("--set", "run.seed=-1"), ConfigError, "run.seed"),
+        (("--seed", "-1"), ConfigError, "run.seed"),
         (("--deepen", "query_depth=4"), UsageError, "--deepen means nothing without --init"),
         (("--deepen", "depth=4"), UsageError, "--deepen query_depth=4"),
         (("detgeo_cvogl_drone", "--val", "a"), UsageError, "--val means nothing"),
@@ -111,6 +123,58 @@ def test_what_cannot_be_meant_is_refused_before_all_work(arguments, kind, says, 
     assert isinstance(result.exception, kind), result.exception
     assert says in str(result.exception)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_refused_command_leaves_its_folder_to_the_corrected_one(tmp_path, tiny) -> None:
+    """A batch too large, then pictures of another size in either split."""
+    made = write_cvogl(tmp_path / "data", counts={"train": 3, "val": 1, "test": 1})
+    out = tmp_path / "run"
+    frames = {split: made.home / "query" / made.lists[split][0][1] for split in ("train", "val")}
+    whole = {split: path.read_bytes() for split, path in frames.items()}
+    command = ("detgeo_cvogl_drone", "--data", str(made.root), "--out", str(out), "--epochs", "1")
+    command += ("--set", "run.workers=1")
+
+    def refused(words: str, *more: str) -> None:
+        result = call(*command, *more)
+        assert isinstance(result.exception, TilefixError), result.exception
+        assert words in str(result.exception)
+        assert not out.exists(), "nothing was begun"
+
+    refused("add --from-scratch")
+    refused("make run.batch smaller", "--from-scratch")
+    last = ("--from-scratch", "--batch", "3")
+    for split, file in frames.items():
+        cv2.imwrite(str(file), np.zeros((64, 64, 3), np.uint8))
+        refused("64 x 64", *last)
+        file.write_bytes(whole[split])
+    size = ("--option", "frame_hw_px=[64,64]")
+    refused("sample 0 of cvogl_drone/val has pictures of another size", *last, *size)
+    result = call(*command, *last)
+    assert result.exit_code == 0, result.exception
+
+
+def test_what_is_refused_at_the_first_step_leaves_the_folder_too(
+    small_folder, tmp_path, tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a window too small for a module of the model; a run that has saved something stays."""
+    out = tmp_path / "run"
+    command = squares(small_folder, out, "--epochs", "1", "--batch", "4")
+    with monkeypatch.context() as patch:
+
+        def too_small(*_):
+            raise UsageError("too small", expected="a", found="b", do="c")
+
+        patch.setattr("training.tasks.published.PublishedTask.losses", too_small)
+        assert "too small" in str(call(*command).exception)
+        assert list(out.iterdir()) == []
+        assert call(*command, "--seed", "3").exit_code
+        patch.undo()
+        assert call(*command, "--seed", "3").exit_code == 0
+        kept = (out / "config.json").read_text()
+        (out / "state.pt").unlink()
+        patch.setattr("training.tasks.published.PublishedTask.losses", too_small)
+        assert "too small" in str(call(*command, "--seed", "3").exception)
+        assert (out / "config.json").read_text() == kept
 
 
 def test_missing_data_says_what_to_do(tmp_path) -> None:

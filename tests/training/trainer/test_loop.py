@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_model import Squares, TinyModel, tiny_recipe
 
-from edge.errors import CheckpointError, ConfigError, TrainingError
+from edge.errors import CheckpointError, ConfigError, DataError, TrainingError
 from training.batches.samples import SampleReader
 from training.recipes.schema import OptimizerSection, ScheduleSection
 from training.tasks.published import PublishedTask
@@ -191,6 +191,11 @@ def test_other_options_batches_and_states_are_refused(tmp_path) -> None:
         train(task(), tiny_recipe(batch="batch = 4\naccumulate = 3"), tmp_path / "b")
     with pytest.raises(ConfigError, match="smaller than one batch"):
         train(task(samples=3), tiny_recipe(), tmp_path / "c")
+    elsewhere = task()
+    elsewhere.training = SampleReader(Squares(12), (64, 64), 256)
+    with pytest.raises(DataError, match="pictures of another size"):
+        train(elsewhere, tiny_recipe(), tmp_path / "d")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"], "no other run was begun"
 
 
 def test_rates_follow_the_schedule() -> None:
