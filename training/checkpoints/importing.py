@@ -1,8 +1,8 @@
 """Weights of others become a model: whole checkpoints of the authors, or backbones.
 
-Strict: every tensor finds its place or is named in an error. Two things may be left out, and are
-said: the dead layers of a full Darknet where the model is pruned, and what of a backbone lies
-behind its features.
+Strict: every tensor finds its place or is named in an error. What may be left out is said: the dead
+layers of a full Darknet where the model is pruned, what of a backbone lies behind its features, and
+what a file holds twice (TROGeo's backbone, OCGNet's ConvNeXt-Tiny).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from edge.errors import CheckpointError
+from training.checkpoints.convnext_query import OPTION, has_convnext, one_encoder
 from training.checkpoints.darknet import load_darknet_weights
 from training.checkpoints.foreign import read_weights
 from training.models import Model, name_of
@@ -27,6 +28,7 @@ from training.models.strict_loading import listed, load_strict
 from training.models.swin import SwinSmall
 from training.models.trogeo import one_backbone
 
+DARKNET = "YOLOv3"
 DARKNET_SUFFIX = ".weights"
 NAMED = 3  # tensors that show what a file of another model holds
 # A tensor that only this model's published checkpoints hold.
@@ -97,10 +99,10 @@ def import_weights(model: Model, path: Path) -> Imported:
             model, a backbone that this one lacks, or tensors missing or unexpected (listed).
     """
     if path.suffix == DARKNET_SUFFIX:
-        place, darknet = _place(model, Darknet, "YOLOv3", path)
+        place, darknet = _place(model, Darknet, DARKNET, path)
         count = load_darknet_weights(darknet, path)
         left_out = (f"{count} tensors of {_DEAD_TEXT}",) if count else ()
-        return Imported(f"YOLOv3 into {place}", False, left_out, (), {})
+        return Imported(f"{DARKNET} into {place}", False, left_out, (), {})
     foreign = read_weights(path)
     for backbone in BACKBONES:
         if any(mark in foreign.tensors for mark in backbone.marks):
@@ -115,14 +117,18 @@ def import_weights(model: Model, path: Path) -> Imported:
 _DEAD_TEXT = "Darknet layers 80 to 82 and 91 to 106, which do not reach the output"
 
 
+def backbones_of(model: Model) -> list[str]:
+    """Titles of the backbones that a model takes from others."""
+    kinds = [(backbone.title, backbone.kind) for backbone in BACKBONES] + [(DARKNET, Darknet)]
+    return [title for title, kind in kinds if any(isinstance(m, kind) for m in model.modules())]
+
+
 def _place(model: Model, kind: type[nn.Module], title: str, path: Path) -> tuple[str, Any]:
     """The module of a kind, and its name in the model."""
     for place, module in model.named_modules():
         if isinstance(module, kind):
             return place, module
-    own = [b.title for b in BACKBONES if any(isinstance(m, b.kind) for m in model.modules())]
-    if any(isinstance(m, Darknet) for m in model.modules()):
-        own.append("YOLOv3 (a .weights file)")
+    own = [f"{t} (a .weights file)" if t == DARKNET else t for t in backbones_of(model)]
     raise CheckpointError(
         f"{path} is a backbone that {name_of(model)} does not have",
         expected=f"{' or '.join(own) or 'none: it takes no backbones'}",
@@ -140,6 +146,13 @@ def _import_whole(
     own = model.state_dict()
     _refuse_other_model(name, own, tensors, path)
     left_out, notes = [], []
+    if name == "ocgnet":
+        _refuse_other_encoder(model, tensors, path)
+        if has_convnext(tensors):
+            encoder = one_encoder(tensors, str(path))
+            tensors = encoder.tensors
+            left_out.extend(encoder.left_out)
+            notes.extend(encoder.notes)
     dead = [k for k in tensors.keys() - own.keys() if _is_dead(k)]
     if dead:
         left_out.append(f"{len(dead)} tensors of {_DEAD_TEXT}")
@@ -148,6 +161,19 @@ def _import_whole(
         notes.append(f"not in the file, and as the options say: {', '.join(sorted(extra))}")
     load_strict(model, {k: v for k, v in tensors.items() if k not in dead} | extra, str(path))
     return tuple(left_out), tuple(notes)
+
+
+def _refuse_other_encoder(model: Model, tensors: dict[str, Tensor], path: Path) -> None:
+    """Say which option fits the file's query encoder."""
+    theirs, ours = has_convnext(tensors), isinstance(model.query_resnet, ConvNeXtTinyQuery)
+    if theirs != ours:
+        names = {True: "ConvNeXt-Tiny", False: "ResNet-18"}
+        raise CheckpointError(
+            f"{path} is of an OCGNet with another query encoder",
+            expected=names[ours],
+            found=names[theirs],
+            do=f"write --option {OPTION}" if theirs else f"leave out --option {OPTION}",
+        )
 
 
 def _is_dead(name: str) -> bool:

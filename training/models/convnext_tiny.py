@@ -2,8 +2,8 @@
 
 Architecture: Liu et al., "A ConvNet for the 2020s" (CVPR 2022), the first version, as torchvision
 builds it. The stem's output stands in for ResNet's layer1, and a 1x1 convolution with bias brings
-the last features to 512 channels. The name of this part in the authors' checkpoints is unknown, so
-those cannot be imported; torchvision's ImageNet weights can.
+the last features to 512 channels. `training.checkpoints.convnext_query` says how the authors'
+checkpoints hold it; torchvision's ImageNet weights can be loaded as well.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ PARTS = {
     "resnet18": "ResNet-18",
     "darknet": "YOLOv3",
     "convnextv2_tiny": "ConvNeXt V2-Tiny",
+    "convnext_tiny": "ConvNeXt-Tiny",
     "swin_small": "Swin-S",
 }
 
@@ -241,22 +242,30 @@ def _deepened(model: Model, first: FirstWeights) -> Lite:
 
 
 def _load_parts(model: CrossViewModel, recipe: Recipe, files: Sequence[Path]) -> None:
-    from training.checkpoints.importing import import_weights
+    from training.checkpoints.importing import backbones_of, import_weights
 
     loaded = [import_weights(model, file).part for file in files]
+    wanted = _wanted_parts(recipe.model.pretrained, backbones_of(model))
     missing = [
         part
-        for part in recipe.model.pretrained
-        if not any(text.startswith(PARTS.get(part, part)) for text in loaded)
+        for part in wanted
+        if not any(text.startswith(f"{PARTS.get(part, part)} ") for text in loaded)
     ]
     if missing:
         raise UsageError(
             f"{recipe.name} starts from weights of others",
-            expected=f"--weights for each of: {', '.join(recipe.model.pretrained)}",
+            expected=f"--weights for each of: {', '.join(wanted)}",
             found=f"none for {', '.join(missing)}",
             do="give the files (python -m pydoc training.checkpoints.importing says which), or add "
             "--from-scratch to do without",
         )
+
+
+def _wanted_parts(named: Sequence[str], held: Sequence[str]) -> list[str]:
+    """A recipe's parts; a query backbone that an option has replaced by another is that one."""
+    stay = {*named, "darknet"}  # which no option puts in another's place
+    others = iter(part for part, title in PARTS.items() if title in held and part not in stay)
+    return [p if PARTS.get(p, p) in held else next(others, p) for p in named]
 
 
 def describe(first: FirstWeights, data: Sequence[Path]) -> dict[str, object]:
