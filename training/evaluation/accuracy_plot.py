@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,12 +10,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.errors import OutputError
-from training.evaluation.summaries import Summary
+from training.evaluation.summaries import LEARNT_SIGMA, Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PLOTTED = ("acc@0.25", "acc@0.5")
+
+
+def check_drawing() -> None:
+    """Make sure, before all work, that `write_plot` can draw.
+
+    Raises:
+        ModuleNotFoundError: matplotlib, of the extra 'report', is not installed.
+    """
+    importlib.import_module("matplotlib")
 
 
 def write_plot(path: Path, title: str, rows: Sequence[Summary], x_label: str | None) -> None:
@@ -74,13 +84,21 @@ def _draw_curves(axis: Axes, rows: Sequence[Summary]) -> None:
     for series in dict.fromkeys(r.series for r in rows):
         own = [r for r in rows if r.series == series and r.x is not None]
         own.sort(key=lambda r: r.x or 0)
+        chosen = [r for r in own if LEARNT_SIGMA not in r.mean]
+        learnt = [r for r in own if LEARNT_SIGMA in r.mean]  # found by training: no point of a line
         for n, key in enumerate(PLOTTED):
-            height, ends = _heights(own, key)
             name = f"{series}, {key}" if series else key
-            style = "-o" if n == 0 else "--o"
-            axis.errorbar(
-                [r.x for r in own], height, ends, fmt=style, ms=4, lw=1.2, capsize=3, label=name
-            )
+            _draw_points(axis, chosen, key, "-o" if n == 0 else "--o", name)
+            if learnt:
+                _draw_points(axis, learnt, key, "*" if n == 0 else "x", f"{name}, learnt")
+
+
+def _draw_points(axis: Axes, rows: Sequence[Summary], key: str, style: str, name: str) -> None:
+    height, ends = _heights(rows, key)
+    size = 4 if "o" in style else 9
+    axis.errorbar(
+        [r.x for r in rows], height, ends, fmt=style, ms=size, lw=1.2, capsize=3, label=name
+    )
 
 
 def _heights(rows: Sequence[Summary], key: str) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from edge import __version__
-from edge.errors import OutputError
+from edge.errors import DataError, OutputError
+from edge.scoring import Scores
 
 
 def where_and_when() -> dict[str, str]:
@@ -24,6 +25,43 @@ def where_and_when() -> dict[str, str]:
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     command = " ".join(["tilefix", *sys.argv[1:]])
     return {"command": command, "date": now, "machine": machine, "version": __version__}
+
+
+def read_json(path: Path, *, expected: str, do: str) -> dict[str, Any]:
+    """What `write_json` wrote.
+
+    Args:
+        path: of the file.
+        expected: what it should hold, for the error.
+        do: what helps where it does not, for the error.
+
+    Raises:
+        DataError: it cannot be read, is no JSON, or holds no table; with the given words.
+    """
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError) as error:  # bytes that are no text are a ValueError too
+        raise DataError(
+            f"{path} cannot be read", expected=expected, found=str(error), do=do
+        ) from error
+    if not isinstance(values, dict):
+        raise DataError(
+            f"{path} cannot be read", expected=expected, found=f"a {type(values).__name__}", do=do
+        )
+    return values
+
+
+def read_scores(path: Path) -> Scores:
+    """Scores that were measured earlier.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    expected, do = "scores as JSON, with n_objects", "remove it: the same command measures it again"
+    scores: Scores = read_json(path, expected=expected, do=do)
+    if "n_objects" not in scores:
+        raise DataError(f"{path} holds no scores", expected=expected, found="no n_objects", do=do)
+    return scores
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from edge.scoring import Scores
 from training.evaluation.published_results import CELLS, MEASURED, PAPER, PublishedRow
 
 KEYS = ("acc@0.25", "acc@0.5", "accI@0.25", "mean_iou", "centre_accuracy")
+LEARNT_SIGMA = "learnt_sigma"  # of the click map, fraction of the diagonal; beside scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,18 @@ class Summary:
 
 
 def summarise(outcomes: Sequence[Outcome], series: str = "") -> list[Summary]:
-    """One summary per label, in the order of their first appearance."""
+    """One summary per label, in the order of their first appearance.
+
+    `LEARNT_SIGMA` is among the keys of those that learnt one; x is the mean where it differs.
+    """
     rows = []
     for label in dict.fromkeys(o.label for o in outcomes):
         own = [o for o in outcomes if o.label == label]
         mean: dict[str, float | None] = {}
         low: dict[str, float | None] = {}
         high: dict[str, float | None] = {}
-        for key in KEYS:
+        learnt = any(LEARNT_SIGMA in o.scores for o in own)
+        for key in (*KEYS, LEARNT_SIGMA) if learnt else KEYS:
             values = [v for o in own if (v := o.scores.get(key)) is not None]
             mean[key] = float(np.mean(values)) if values else None
             if len(own) > 1:
@@ -58,8 +63,15 @@ def summarise(outcomes: Sequence[Outcome], series: str = "") -> list[Summary]:
                 high[key] = max(values, default=None)
             else:
                 low[key], high[key] = (own[0].scores.get(f"{key}{end}") for end in ("_lo", "_hi"))
-        rows.append(Summary(series, label, own[0].x, len(own), mean, low, high))
+        rows.append(Summary(series, label, _mean_x(own), len(own), mean, low, high))
     return rows
+
+
+def _mean_x(outcomes: Sequence[Outcome]) -> float | None:
+    known = [o.x for o in outcomes if o.x is not None]
+    if len(set(known)) > 1:
+        return float(np.mean(known))
+    return known[0] if known else None
 
 
 def summary_table(
@@ -77,14 +89,19 @@ def summary_table(
         table.add_row(f"{row.model} {row.variant}".strip(), PAPER, "-", *cells)
     for summary in rows:
         name = f"{summary.series}: {summary.label}" if summary.series else summary.label
+        if LEARNT_SIGMA in summary.mean:
+            name += f": sigma {_cell(summary, LEARNT_SIGMA)}"
         cells = [_cell(summary, key) for key in KEYS]
         table.add_row(escape(name), MEASURED, str(summary.seeds), *cells)
     return table
 
 
 def _cell(row: Summary, key: str) -> str:
-    mean, low, high = row.mean[key], row.low[key], row.high[key]
+    mean, low, high = (part.get(key) for part in (row.mean, row.low, row.high))
     if mean is None:
         return "-"
-    ends = "" if low is None or high is None else f" ({100 * low:.1f}..{100 * high:.1f})"
-    return f"{100 * mean:.2f}{ends}"
+    factor, digits, end_digits = (1, 4, 4) if key == LEARNT_SIGMA else (100, 2, 1)
+    ends = ""
+    if low is not None and high is not None:
+        ends = f" ({factor * low:.{end_digits}f}..{factor * high:.{end_digits}f})"
+    return f"{factor * mean:.{digits}f}{ends}"

@@ -109,10 +109,12 @@ def click_noise(
     batch: int,
 ) -> None:
     """Move the clicks of a test split and score CHECKPOINTS, without training."""
+    from training.evaluation.accuracy_plot import check_drawing
     from training.evaluation.click_noise import NAME, X_LABEL, noise_rows, noise_table
     from training.experiments import click_noise as question
     from training.experiments.results import write_results
 
+    check_drawing()
     found = question.measure(
         checkpoints,
         data,
@@ -143,10 +145,11 @@ def _prepare(
 ) -> tuple[Recipe, Setting]:
     from training.experiments.variants import Setting
     from training.recipes.reading import changed_recipe
-    from training.tasks.opening import FirstWeights
+    from training.tasks.first_weights import FirstWeights, named_options
 
     recipe = changed_recipe(recipe_name, options_text, changes_text)
-    first = FirstWeights(init, weights, from_scratch)
+    named = named_options(options_text, changes_text)
+    first = FirstWeights(init, weights, from_scratch, named_options=named)
     return recipe, Setting(data, first, seeds or (recipe.run.seed,), out, judged)
 
 
@@ -158,13 +161,16 @@ def _train_and_tell(
     x_label: str | None,
     make_task: Callable[..., Any] | None = None,
 ) -> None:
+    from training.evaluation.accuracy_plot import check_drawing
     from training.evaluation.published_results import rows_of
     from training.evaluation.summaries import summarise, summary_table
+    from training.experiments.asked import asking
     from training.experiments.results import write_results
-    from training.experiments.variants import begin, run_variants
+    from training.experiments.variants import run_variants, what_is_asked
 
-    begin(name, variants, setting)
-    outcomes = run_variants(variants, setting, make_task=make_task, say=click.echo)
+    check_drawing()
+    with asking(setting.out, what_is_asked(name, variants, setting, make_task)):
+        outcomes = run_variants(variants, setting, make_task=make_task, say=click.echo)
     rows = summarise(outcomes)
     split = recipe.data.test
     published = [

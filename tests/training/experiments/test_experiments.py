@@ -2,62 +2,20 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from tiny_model import Squares, TinyModel, tiny_build
+from asked_experiments import call, on_squares, written
+from tiny_model import Squares, TinyModel
 
 from edge.errors import UsageError
 from training.checkpoints.weights import save_weights
-from training.experiments import ablation, few_shot, sigma_sweep
-from training.experiments.command import experiment
+from training.datasets.pair_folder import PairFolder
+from training.experiments import ablation, few_shot
 from training.experiments.variants import slug
 from training.recipes.reading import read_recipe
 
 MODELS = ("detgeo", "ocgnet", "attengeo", "mogeo", "trogeo")
 
 
-def call(*arguments: str):
-    return CliRunner().invoke(experiment, [str(a) for a in arguments])
-
-
-@pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in ("training.tasks.opening", "training.checkpoints.weights"):
-        monkeypatch.setattr(f"{place}.build", tiny_build)
-
-
-def on_squares(folder, out) -> tuple[str, ...]:
-    changes = ("data.set=rendered", "data.train=all", "data.validate=all", "data.test=all")
-    changes += ("run.epochs=1", "run.batch=6", "run.workers=1")
-    small = ("frame_hw_px=[64,64]", "window_px=128", "anchors_wh_px=[[24,30],[12,12]]")
-    return (
-        *(part for change in changes for part in ("--set", change)),
-        *(part for option in small for part in ("--option", option)),
-        *("--data", str(folder.path), "--out", str(out)),
-    )
-
-
-def written(out) -> dict:
-    for name in ("table.txt", "plot.png"):
-        assert (out / name).stat().st_size > 0
-    assert (out / "plot.png").read_bytes().startswith(b"\x89PNG")
-    return json.loads((out / "results.json").read_text())
-
-
 # --- what is asked -------------------------------------------------------------------------------
-
-
-def test_sigmas_are_swept_in_order_and_one_may_be_learnt() -> None:
-    recipe = read_recipe("ocgnet_cvogl_drone")
-    rows = sigma_sweep.plan(recipe, (0.1, 0.05, 0.2), learnable=True)
-    options = [v.recipe.model.options for v in rows]
-    assert [o["sigma"] for o in options] == [0.05, 0.1, 0.2, 0.1]
-    assert [o.get("learnable_sigma", False) for o in options] == [False] * 3 + [True]
-    assert [v.x for v in rows] == [0.05, 0.1, 0.2, None]
-    with pytest.raises(UsageError, match="without a sigma") as caught:
-        sigma_sweep.plan(read_recipe("detgeo_cvogl_drone"), (0.1,), learnable=False)
-    assert "click_encoding=gaussian" in str(caught.value)
-    with pytest.raises(UsageError, match="cannot be swept"):
-        sigma_sweep.plan(recipe, (0.1, -1), learnable=False)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -139,9 +97,10 @@ def test_a_sweep_is_trained_told_and_taken_up_again(small_folder, tmp_path, tiny
     other = call(*command, "--learnable")
     assert isinstance(other.exception, UsageError)
     assert "holds another experiment" in str(other.exception)
+    assert 'variants.2.label: nothing there, "learnt from 0.1" here' in other.exception.found
 
 
-def test_an_ablation_stands_beside_the_papers_rows(small_folder, tmp_path, tiny) -> None:
+def test_an_ablation_trains_without_each_part(small_folder, tmp_path, tiny) -> None:
     out = tmp_path / "ablation"
     done = call("ablation", "mogeo_cvogl_drone", "--from-scratch", *on_squares(small_folder, out))
     assert done.exit_code == 0, done.exception
@@ -154,26 +113,27 @@ def test_an_ablation_stands_beside_the_papers_rows(small_folder, tmp_path, tiny)
     assert "object_similarity" in whole
 
 
-def test_clicks_are_moved_and_nothing_is_measured_twice(
+def test_an_ablation_stands_beside_the_papers_rows(
     small_folder, tmp_path, tiny, monkeypatch
 ) -> None:
-    files = []
-    for k in range(2):
-        files.append(tmp_path / f"model{k}.safetensors")
-        save_weights(TinyModel(), files[-1], {"recipe": f"recipe{k}"})
-    out = tmp_path / "noise"
-    command = ("click-noise", *files, "--data", small_folder.path, "--set", "rendered")
-    command += ("--split", "all", "--out", out, "--click-noise", 0, "--click-noise", 4)
+    for place in ("tasks.opening", "experiments.variants"):
+        monkeypatch.setattr(
+            f"training.{place}.open_sources", lambda *_: PairFolder.open(small_folder.path)
+        )
+    out = tmp_path / "ablation"
+    command = ("ablation", "mogeo_cvogl_drone", "--from-scratch", *on_squares(small_folder, out))
+    command += ("--set", "data.set=cvogl_drone", "--set", "data.test=test")
     done = call(*command)
     assert done.exit_code == 0, done.exception
-    rows = written(out)["rows"]
-    assert [row["x"] for row in rows] == [0, 4, 0, 4]
-    assert [row["series"] for row in rows] == [str(f) for f in files for _ in range(2)]
-    monkeypatch.setattr("training.experiments.click_noise.score_model", None)
-    assert call(*command).exit_code == 0
-    assert call(*command, "--click-noise", 8).exit_code != 0, "this one is new"
-    refused = call(*command[:-4], "--click-noise", -1)
-    assert "cannot be off" in str(refused.exception)
+    lines = [[cell.strip() for cell in x.split("│")[1:4]] for x in done.output.splitlines()]
+    told = [(*row[:2], x) for row, x in zip(lines, done.output.splitlines(), strict=True) if row]
+    papers = {name: x for name, source, x in told if source == "paper"}
+    for name, percent in (("mogeo", "66.39"), ("mogeo without MOPE", "54.88")):
+        assert percent in papers[name], "MOGeo's paper, table of its ablation"
+    assert set(papers) == {"mogeo", *(f"mogeo without {part}" for part in ("L_s", "CVMF", "MOPE"))}
+    ours = [name for name, source, _ in told if source == "measured here"]
+    assert ours == ["whole", "without L_s", "without CVMF", "without MOPE"]
+    assert "54.88" in (out / "table.txt").read_text()
 
 
 def test_few_shots_go_on_from_a_checkpoint(tmp_path, tiny, monkeypatch) -> None:
@@ -200,6 +160,11 @@ def test_few_shots_go_on_from_a_checkpoint(tmp_path, tiny, monkeypatch) -> None:
     config = json.loads((out / "runs" / "2-shots-13" / "config.json").read_text())
     assert config["recipe"]["run"]["batch"] == 4, "two of each of two classes are a batch"
     assert np.isfinite(rows[1]["mean"]["mean_iou"])
+    for text in (("--option", "sigma=0.05"), ("--set", "model.options.sigma=0.05")):
+        refused = call(*command, "--out", tmp_path / "other", *text).exception
+        assert isinstance(refused, UsageError)
+        assert f"{' '.join(text)}" in refused.found, "the checkpoint has its own"
+        assert not (tmp_path / "other").exists()
 
 
 def test_ctrl_c_says_that_the_experiment_goes_on(small_folder, tmp_path, tiny, monkeypatch) -> None:
