@@ -21,8 +21,14 @@ from edge.types import ReferenceFeature
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities on Linux alone")
 
 
-def priority() -> int:
-    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+def priority() -> tuple[int, int]:
+    """Policy and nice value of the calling thread."""
+    thread = threading.get_native_id()
+    return os.sched_getscheduler(thread), os.getpriority(os.PRIO_PROCESS, thread)
+
+
+def low() -> tuple[int, int]:
+    return os.SCHED_IDLE, max(NICE, priority()[1])
 
 
 @LINUX
@@ -39,7 +45,7 @@ def test_alignment_works_with_a_low_priority_and_the_frame_path_keeps_its_own(pa
         frame = parts.frame()
         worker.offer(frame, (ReferenceFeature({}, None, 64, 64, "w", "m", "x", 1.0),))
         assert worker.wait(5.0)
-    assert seen and set(seen) == {max(NICE, before)}
+    assert seen and set(seen) == {low()}
     assert priority() == before
 
 
@@ -47,21 +53,23 @@ def test_alignment_works_with_a_low_priority_and_the_frame_path_keeps_its_own(pa
 def test_threads_that_are_started_later_inherit_it():
     seen = []
 
-    def low() -> None:
+    def work() -> None:
         give_way()
         child = threading.Thread(target=lambda: seen.append(priority()))
         child.start()
         child.join()
 
-    worker = threading.Thread(target=low)
+    worker = threading.Thread(target=work)
     worker.start()
     worker.join()
-    assert seen == [max(NICE, priority())]
+    assert seen == [low()]
 
 
 def test_elsewhere_no_priority_of_a_process_is_touched(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(os, "setpriority", lambda *given: pytest.fail(f"setpriority{given}"))
+    for name in ("setpriority", "sched_setscheduler"):
+        told = lambda *given, name=name: pytest.fail(f"{name}{given}")  # noqa: E731
+        monkeypatch.setattr(os, name, told, raising=False)
     give_way()
 
 
@@ -71,7 +79,21 @@ def test_a_system_that_refuses_is_no_failure(monkeypatch):
         raise PermissionError(1, "not permitted")
 
     monkeypatch.setattr(os, "setpriority", refuse)
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
     give_way()
+
+
+@LINUX
+def test_where_the_policy_is_refused_the_priority_is_low(monkeypatch):
+    def refuse(*given):
+        raise PermissionError(1, "not permitted")
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    seen = []
+    worker = threading.Thread(target=lambda: (give_way(), seen.append(priority())))
+    worker.start()
+    worker.join()
+    assert seen == [(priority()[0], max(NICE, priority()[1]))]
 
 
 @pytest.mark.parametrize(
