@@ -181,7 +181,7 @@ def assemble(
     chosen = choice.name, choice.precision, choice.threads, choice.device
     localizer = Localizer.open(bundle, *chosen, spinning=not crowded)
     describe = aligner.describe if aligner else None
-    ahead = ReadAhead(store) if live and store is not None else None
+    ahead = ReadAhead(store, localizer.prepare) if live and store is not None else None
     cache = FeatureCache(localizer, pictures, describe=describe, store=ahead or store, ahead=ahead)
     windows = supply(cache)
     placer = _placer(aligner, live, crowded)

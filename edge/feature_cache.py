@@ -129,6 +129,15 @@ class FeatureCache:
             absent = (place for place in places if place not in self._held)
             self._ahead.expect(self._grid.window_id(at.left_px, at.top_px) for at in absent)
 
+    def in_time(self, place: WindowPlace) -> bool:
+        """Whether a window is worth asking for: in a live run with a store, one that has it.
+
+        To encode one takes seconds the first time, in which a camera's frames go unanswered.
+        """
+        if self._ahead is None or self._store is None or place in self._held:
+            return True
+        return self._grid.window_id(place.left_px, place.top_px) in self._store
+
     def forget(self, place: WindowPlace) -> None:
         """Let go of the feature of a place, if it is held."""
         self._held.pop(place, None)

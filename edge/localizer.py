@@ -15,8 +15,9 @@ from edge.centre_spread import click_sigma_px, open_spread
 from edge.click_parts import run_in_parts
 from edge.coverage import TENSOR, cell_coverage, coverage_at
 from edge.devices.base import DeviceOptions
-from edge.errors import BundleError, ExecutorError, FeatureStoreError, WindowError
+from edge.errors import ExecutorError, FeatureStoreError, WindowError
 from edge.executors.base import Executor, open_executor
+from edge.executors.graph_inputs import check_inputs
 from edge.executors.localizer_parts import LocalizerInParts
 from edge.feature_quantization import SCALE
 from edge.fix_building import fixes_of
@@ -70,7 +71,7 @@ class Localizer:
         self._fitted: tuple[Frame, Letterbox] | None = None  # of the last call of `localize`
         self._spread = open_spread(bundle, precision)
         self._feature_names = tuple(feature.name for feature in bundle.manifest.features)
-        self._check_graph()
+        check_inputs(bundle, self._executor)
 
     @staticmethod
     def open(
@@ -141,6 +142,18 @@ class Localizer:
             coverage=window.coverage,
             imagery_ce90_m=window.imagery_ce90_m,
         )
+
+    def prepare(self, feature: ReferenceFeature) -> None:
+        """Have ready what a first look into a window costs beyond later ones; by another thread.
+
+        One thread may do so beside the one that locates. Without effect where an executor has
+        nothing that depends on the window alone.
+
+        Raises:
+            FeatureStoreError: the feature was made by another model.
+        """
+        if isinstance(self._executor, LocalizerInParts):
+            self._executor.prepare(self._tensors_of(feature))
 
     def locate(
         self,
@@ -281,18 +294,3 @@ class Localizer:
             )
         names = [each for name in self._feature_names for each in (name, name + SCALE)]
         return {name: feature.tensors[name] for name in names if name in feature.tensors}
-
-    def _check_graph(self) -> None:
-        """The manifest and the graph of a bundle must mean the same inputs."""
-        manifest = self.bundle.manifest
-        wanted = {f"frame uint8 [{manifest.frame.height_px}, {manifest.frame.width_px}, 3]"}
-        for feature in manifest.features:
-            wanted.add(f"{feature.name} {feature.dtype} [{', '.join(map(str, feature.shape))}]")
-        found = {str(spec) for spec in self._executor.inputs}
-        if not wanted <= found:
-            raise BundleError(
-                f"the manifest and the localizer graph of the bundle {manifest.name} disagree",
-                expected="; ".join(sorted(wanted)),
-                found="; ".join(sorted(found)),
-                do="export the bundle again with this version of tilefix",
-            )

@@ -3,18 +3,22 @@
 Reading one takes milliseconds: its pages come from the disk, and its checksum is counted. A flight
 comes to new windows at its own pace, and the next ones lie around those of the frame at hand. A
 window that was not read in time, as those of the first frame, is read by the frame that needs it.
+The nearest of them are prepared too (`edge.localizer.Localizer.prepare`), for a first look into a
+window costs the frame path more than a later one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from edge.cores import give_way
 from edge.errors import TilefixError
 from edge.types import ReferenceFeature
+
+PREPARED = 4  # of the windows expected, the first ones
 
 
 class Stored(Protocol):
@@ -30,12 +34,22 @@ class Stored(Protocol):
 class ReadAhead:
     """Stands before a store and reads what is expected to be asked for. Close it after use."""
 
-    def __init__(self, store: Stored) -> None:
+    def __init__(
+        self, store: Stored, prepare: Callable[[ReferenceFeature], None] | None = None
+    ) -> None:
+        """Read ahead of a frame path.
+
+        Args:
+            store: of windows.
+            prepare: is called, in the thread beside, with the nearest ones; None: nobody is.
+        """
         self._store = store
+        self._prepare = prepare
         self._changed = threading.Condition()
         self._expected: tuple[str, ...] = ()
         self._read: dict[str, ReferenceFeature] = {}
         self._refused: set[str] = set()
+        self._prepared: set[str] = set()  # of those read and not yet taken
         self._busy = self._closing = False
         self._thread = threading.Thread(target=self._run, name="read ahead", daemon=True)
         self._thread.start()
@@ -51,6 +65,7 @@ class ReadAhead:
         """
         with self._changed:
             ready = self._read.pop(window_id, None)
+            self._prepared.discard(window_id)
             self._expected = tuple(name for name in self._expected if name != window_id)
         return ready if ready is not None else self._store.read(window_id)
 
@@ -61,6 +76,7 @@ class ReadAhead:
             if wanted != self._expected:
                 self._expected = wanted
                 self._read = {name: self._read[name] for name in wanted if name in self._read}
+                self._prepared &= self._read.keys()
                 self._changed.notify_all()
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -79,8 +95,15 @@ class ReadAhead:
         return not self._busy and self._next() is None
 
     def _next(self) -> str | None:
-        done = self._read.keys() | self._refused
-        return next((name for name in self._expected if name not in done), None)
+        """The nearest window that is to be read, or to be prepared."""
+        for place, name in enumerate(self._expected):
+            if name in self._refused:
+                continue
+            if name not in self._read:
+                return name
+            if self._prepare is not None and place < PREPARED and name not in self._prepared:
+                return name
+        return None
 
     def _run(self) -> None:
         give_way()
@@ -90,16 +113,20 @@ class ReadAhead:
                 name = self._next()
                 if self._closing or name is None:
                     return
+                found = self._read.get(name)
                 self._busy = True
-            found = None
-            with contextlib.suppress(
-                TilefixError
-            ):  # the frame that needs it meets it too: it says so
-                found = self._store.read(name)
+            # The frame that needs a window meets what is wrong with it too: it says so.
+            with contextlib.suppress(TilefixError):
+                if found is None:
+                    found = self._store.read(name)
+                elif self._prepare is not None:
+                    self._prepare(found)
             with self._changed:
                 self._busy = False
                 if found is None:
                     self._refused.add(name)
+                elif name in self._read:
+                    self._prepared.add(name)
                 elif name in self._expected:
                     self._read[name] = found
                 self._changed.notify_all()

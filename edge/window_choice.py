@@ -102,7 +102,8 @@ class WindowChoice:
     def home(self, xy_px: Sequence[float], base: WindowPlace) -> WindowPlace | None:
         """The window for a pixel of `base`: that one, else one that holds it well inside.
 
-        None: the pixel lies outside the map.
+        Where that one would have to be encoded in the midst of a live run, `base` has to do if it
+        holds the pixel at all. None: no window does, or the pixel lies outside the map.
         """
         for place in (base, *self.places):
             if _holds(place, xy_px, base):
@@ -111,7 +112,10 @@ class WindowChoice:
         if geometry is None or self._elsewhere is None:
             return base
         lon, lat = geometry.lon_lat_deg(np.array([xy_px], np.float64))[0].tolist()
-        return self._elsewhere((lon, lat))
+        other = self._elsewhere((lon, lat))
+        if other is None or self._cache.in_time(other):
+            return other
+        return base if _holds(base, xy_px, base, 0.0) else None
 
 
 def _holds(
@@ -170,7 +174,8 @@ class LatticeWindows:
                 note = f"{len(places)} windows within two sigma, the nearest {MOST_WINDOWS} tried"
         places = places[:MOST_WINDOWS]
         # Its own windows last: this frame reads those that are not there itself, and at once.
-        self._cache.expect(chain(islice(around(self._grid, places), MOST_AHEAD), places))
+        near = islice(around(self._grid, places, position), MOST_AHEAD)
+        self._cache.expect(chain(near, places))
         return WindowChoice(places, self._cache, elsewhere=self._elsewhere, note=note)
 
     def _elsewhere(self, lon_lat_deg: tuple[float, float]) -> WindowPlace | None:

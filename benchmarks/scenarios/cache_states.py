@@ -58,6 +58,10 @@ class StatedCache:
         """See `FeatureCache.expect`."""
         self._cache.expect(places)
 
+    def in_time(self, place: WindowPlace) -> bool:
+        """See `FeatureCache.in_time`."""
+        return self._cache.in_time(place)
+
     def fill(
         self, places: Iterable[WindowPlace], stored: Mapping[WindowPlace, ReferenceFeature] = _NONE
     ) -> None:

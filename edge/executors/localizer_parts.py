@@ -3,13 +3,15 @@
 A bundle may hold its localizer a second time, cut (`export.localizer_parts`): one graph from a
 window's stored features to what the head works with, a fifth of a frame's time; one from the frame
 to its map of queries, nearly all the rest; one from both and the clicks to the answers. So a frame
-that looks into several windows, or is asked twice about one, costs little more than one look.
+that looks into several windows, or is asked twice about one, costs little more than one look. The
+part of a window can be run before a frame comes to it, by another thread (`prepare`).
 """
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -23,6 +25,8 @@ from edge.types import Array
 
 WHOLE_SHA256 = "tilefix.localizer_sha256"  # metadata of the parts: the graph they were cut of
 KEPT_WINDOWS = 4  # whose values at the cut stay in memory: 14 MB each for the shipped bundle
+READY_WINDOWS = 4  # prepared and not yet looked into, of the same size
+Window = tuple[list[Array], dict[str, Array]]  # features, held to keep their identity; at the cut
 
 
 class LocalizerInParts:
@@ -37,8 +41,13 @@ class LocalizerInParts:
     notes: tuple[str, ...] = ()
 
     def __init__(
-        self, window: OnnxRuntimeExecutor, frame: OnnxRuntimeExecutor, clicks: OnnxRuntimeExecutor
+        self,
+        window: OnnxRuntimeExecutor,
+        frame: OnnxRuntimeExecutor,
+        clicks: OnnxRuntimeExecutor,
+        open_beside: Callable[[], OnnxRuntimeExecutor] | None = None,
     ) -> None:
+        """Join the parts; `open_beside` opens the window's once more, for another thread."""
         self.precision = clicks.precision
         # All parts count in the run that waits for them.
         self.clock = window.clock = frame.clock = clicks.clock
@@ -48,8 +57,11 @@ class LocalizerInParts:
         self.inputs = (*frame.inputs, *own, *window.inputs)
         self.outputs = clicks.outputs
         self._bound: dict[str, Array] = {}
-        self._windows: OrderedDict[tuple[int, ...], tuple[list[Array], dict[str, Array]]]
-        self._windows = OrderedDict()
+        self._windows: OrderedDict[tuple[int, ...], Window] = OrderedDict()
+        self._ready: OrderedDict[tuple[int, ...], Window] = OrderedDict()
+        self._open_beside = open_beside
+        self._beside: OnnxRuntimeExecutor | None = None  # of the thread that prepares
+        self._lock = threading.Lock()  # of what is kept and ready
         self._kept_frame: Array | None = None
         self._of_kept_frame: dict[str, Array] = {}
 
@@ -75,7 +87,12 @@ class LocalizerInParts:
                     do="export or calibrate the bundle again with this version of tilefix",
                 )
             parts[name] = part
-        return cls(parts[WINDOW_PART], parts[FRAME_PART], parts[CLICKS_PART])
+
+        def open_beside() -> OnnxRuntimeExecutor:  # a thread that gives way has no others
+            graph = bundle.graph(WINDOW_PART, precision)
+            return OnnxRuntimeExecutor(graph, precision, threads=1, spinning=False)
+
+        return cls(parts[WINDOW_PART], parts[FRAME_PART], parts[CLICKS_PART], open_beside)
 
     def bind(self, tensors: Mapping[str, Array]) -> None:
         """Hold these inputs for all following runs (see `Executor.bind`)."""
@@ -89,28 +106,57 @@ class LocalizerInParts:
         """
         self._kept_frame, self._of_kept_frame = image, {}
 
+    def prepare(self, tensors: Mapping[str, Array]) -> None:
+        """Run the part of a window that may be bound soon; for one thread beside that of `run`.
+
+        Its time counts nowhere. Without effect for a window that is known.
+        """
+        if self._open_beside is None:
+            return
+        check_tensors(self.name, self.inputs, tensors, complete=False)
+        features = self._features({k: np.ascontiguousarray(v) for k, v in tensors.items()})
+        key = _identity(features)
+        with self._lock:
+            if key in self._windows or key in self._ready:
+                return
+        if self._beside is None:
+            self._beside = self._open_beside()
+        made = self._beside.run(features)
+        with self._lock:
+            self._ready[key] = list(features.values()), made
+            if len(self._ready) > READY_WINDOWS:
+                self._ready.popitem(last=False)
+
     def run(
         self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
     ) -> dict[str, Array]:
         """Run once with the bound tensors and `inputs` (see `Executor.run`)."""
         feed = merged(self._bound, inputs)
         check_tensors(self.name, self.inputs, feed, complete=True)
-        names = (each for spec in self._window.inputs for each in (spec.name, spec.name + SCALE))
-        features = {name: feed.pop(name) for name in names if name in feed}  # in int8: with scales
+        features = self._features(feed)
+        for name in features:
+            del feed[name]
         frame = {spec.name: feed.pop(spec.name) for spec in self._frame.inputs}
         at_the_cut = {**self._of_window(features), **self._of_frame(frame)}
         return self._clicks.run({**feed, **at_the_cut}, outputs)
 
+    def _features(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """What the window's part takes of a feed; in int8 with the scales."""
+        names = (each for spec in self._window.inputs for each in (spec.name, spec.name + SCALE))
+        return {name: feed[name] for name in names if name in feed}
+
     def _of_window(self, features: Mapping[str, Array]) -> dict[str, Array]:
-        key = tuple(map(id, features.values()))
-        if key in self._windows:
-            self._windows.move_to_end(key)
-        else:
+        key = _identity(features)
+        with self._lock:
+            known = self._windows.pop(key, None) or self._ready.pop(key, None)
+        if known is None:
             # The arrays are kept too: as long as they live, no other has their identity.
-            self._windows[key] = list(features.values()), self._window.run(features)
+            known = list(features.values()), self._window.run(features)
+        with self._lock:
+            self._windows[key] = known
             if len(self._windows) > KEPT_WINDOWS:
                 self._windows.popitem(last=False)
-        return self._windows[key][1]
+        return known[1]
 
     def _of_frame(self, frame: Mapping[str, Array]) -> dict[str, Array]:
         (image,) = frame.values()
@@ -119,3 +165,7 @@ class LocalizerInParts:
         if not self._of_kept_frame:
             self._of_kept_frame = self._frame.run(frame)
         return self._of_kept_frame
+
+
+def _identity(features: Mapping[str, Array]) -> tuple[int, ...]:
+    return tuple(map(id, features.values()))

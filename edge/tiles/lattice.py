@@ -126,8 +126,28 @@ def count_windows(grid: PixelGrid, size_px: int = WINDOW_PX) -> int:
     return len(columns) * len(rows)
 
 
-def around(grid: PixelGrid, places: Sequence[WindowPlace]) -> Iterator[WindowPlace]:
-    """The windows of the map one step away from some of its windows, and none of these, once."""
+def around(
+    grid: PixelGrid,
+    places: Sequence[WindowPlace],
+    lon_lat_deg: tuple[float, float] | None = None,
+) -> Iterator[WindowPlace]:
+    """The windows of the map one step away from some of its windows, and none of these, once.
+
+    With a position, those that it will come to first where it moves on: the nearest centres.
+    """
+    found = _around(grid, places)
+    if lon_lat_deg is None:
+        return found
+    x, y = _pixel(grid, lon_lat_deg)
+
+    def off(at: WindowPlace) -> float:
+        middle_x, middle_y = at.left_px + at.width_px / 2, at.top_px + at.height_px / 2
+        return math.hypot(middle_x - x, middle_y - y)
+
+    return iter(sorted(found, key=off))
+
+
+def _around(grid: PixelGrid, places: Sequence[WindowPlace]) -> Iterator[WindowPlace]:
     seen = set(places)
     for place in places:
         for down in (-STEP_PX, 0, STEP_PX):

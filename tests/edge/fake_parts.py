@@ -86,6 +86,9 @@ class FakeLocalizer:
             coverage=window.coverage,
         )
 
+    def prepare(self, feature: ReferenceFeature) -> None:
+        """Nothing here depends on the window alone."""
+
     def localize(
         self,
         frame: Frame,

@@ -104,3 +104,43 @@ def test_both_notes_on_the_windows_of_a_hurried_frame_are_said(parts):
     pose = FramePose(grid.lon_lat_deg(2000, 2000), sigma_m=300)
     note = pipeline.process(parts.frame(), CLICKS, pose).note
     assert note.endswith(f"the nearest {MOST_WINDOWS} tried; {HURRIED}")
+
+
+class Store:
+    """Holds the windows that were asked for by name, and hands them over."""
+
+    def __init__(self, features):
+        self.features = features
+
+    def __contains__(self, name):
+        return name in self.features
+
+    def read(self, name):
+        return self.features[name]
+
+    def expect(self, names):
+        pass
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_window_for_one_click_is_not_encoded_in_the_midst_of_a_live_run(parts, live):
+    """Two clicks are nearer to the edge than they may be, or beyond it, and the next window is in
+    no store."""
+    grid = parts.PlainGrid()
+    position = grid.lon_lat_deg(1536, 1536)
+    place = nearest(grid, position)
+    clicks = (Click("mid", 500, 500), Click("edge", 1000, 500), Click("beyond", 1100, 500))
+    localizer = parts.FakeLocalizer({})
+    here = localizer.encode(grid.read(place.left_px, place.top_px))
+    del localizer.encoded[:]
+    store = Store({here.window_id: here})
+    cache = FeatureCache(localizer, grid, store=store, ahead=store if live else None)
+    placer = FakePlacer(FakePlaced(place, (0.0, 0.0)))
+    pipeline = Pipeline(localizer, LatticeWindows(cache, grid), placer)
+    frame = parts.frame(wide=1200, high=1024)
+    fixes = pipeline.process(frame, clicks, FramePose(position)).fixes
+    lost = [fix.click_id for fix in fixes if fix.verdict is Verdict.NO_WINDOW]
+    assert (len(localizer.encoded), lost) == ((0, ["beyond"]) if live else (1, []))
+    assert sorted(i for _, ids, _ in localizer.calls for i in ids) == sorted(
+        click.click_id for click in clicks if click.click_id not in lost
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
+import numpy as np
 import pytest
 from stored_features import check, fill, reader
 
@@ -12,7 +14,7 @@ from edge.assembly import PriorChoice, assemble
 from edge.bundle import Bundle, shipped_bundle_path
 from edge.errors import FeatureStoreError
 from edge.feature_cache import FeatureCache
-from edge.read_ahead import ReadAhead
+from edge.read_ahead import PREPARED, ReadAhead
 from edge.tiles.lattice import WindowPlace, around, nearest, within
 from edge.types import FramePose
 from edge.window_choice import MOST_AHEAD, LatticeWindows
@@ -51,8 +53,8 @@ def opened():
     """`opened(store)`: reads ahead, closed at the end."""
     made = []
 
-    def of(store):
-        made.append(ReadAhead(store))
+    def of(store, prepare=None):
+        made.append(ReadAhead(store, prepare))
         return made[-1]
 
     yield of
@@ -150,12 +152,14 @@ def test_the_windows_around_those_of_a_frame_are_expected_but_not_what_is_at_han
     position = grid.lon_lat_deg(1500, 1500)
     here = nearest(grid, position)
     steps = [(x, y) for y in (-512, 0, 512) for x in (-512, 0, 512) if (x, y) != (0, 0)]
+    middle = here.left_px + 512 - parts.LEFT_PX, here.top_px + 512 - parts.TOP_PX
+    steps.sort(key=lambda step: math.dist(np.add(middle, step), (1500, 1500)))
     near = [grid.window_id(here.left_px + x, here.top_px + y) for x, y in steps]
     many = windows.choose(FramePose(grid.lon_lat_deg(2000, 2000), sigma_m=300)).places
     assert len(told.names) == MOST_AHEAD + len(many)
     choice = windows.choose(FramePose(position))
     assert told.names == [*near, grid.window_id(here.left_px, here.top_px)]
-    cache.get(WindowPlace(here.left_px - 512, here.top_px - 512))
+    cache.get(WindowPlace(here.left_px + steps[0][0], here.top_px + steps[0][1]))
     choice.feature(choice.places[0])
     windows.choose(FramePose(position))
     assert told.names == near[1:]
@@ -210,3 +214,50 @@ def test_only_a_live_run_with_a_store_reads_ahead(parts, monkeypatch, live, stor
     assert (assembly.ahead is not None) == (BESIDE in running) == (live and stored)
     assembly.close()
     assert BESIDE not in {thread.name for thread in threading.enumerate()}
+
+
+class Prepared:
+    """Notes what it is asked to prepare, by which thread; refuses one."""
+
+    def __init__(self, refused=None):
+        self.calls, self.refused = [], refused
+
+    def __call__(self, feature):
+        self.calls.append((feature, threading.current_thread().name))
+        if feature is self.refused:
+            raise FeatureStoreError("of another model", expected="a", found="b", do="c")
+
+
+def test_the_nearest_are_prepared_once_read(opened):
+    names = [f"w{n}" for n in range(PREPARED + 2)]
+    store = Noted(*names)
+    prepare = Prepared(refused=store.windows["w1"])
+    ahead = opened(store, prepare)
+    ahead.expect(names)
+    assert ahead.wait(5)
+    assert {name for name, _ in store.take()} == set(names)
+    assert prepare.calls == [(store.windows[name], BESIDE) for name in names[:PREPARED]]
+    ahead.expect(names[::-1])  # others have come nearer
+    assert ahead.wait(5)
+    assert [feature for feature, _ in prepare.calls[PREPARED:]] == [
+        store.windows[name] for name in names[: PREPARED - 1 : -1]
+    ]
+    assert store.take() == []
+    assert ahead.read("w0") is store.windows["w0"]
+    ahead.expect(["w0"])  # forgotten meanwhile: read and prepared anew
+    assert ahead.wait(5)
+    assert store.take() == [("w0", BESIDE)] and prepare.calls[-1][0] is store.windows["w0"]
+
+
+def test_a_live_run_prepares_windows_for_its_localizer(parts, monkeypatch):
+    localizer, grid, store = parts.FakeLocalizer(), parts.PlainGrid(), Noted("a")
+    localizer.prepare = Prepared()
+    monkeypatch.setattr(edge.assembly.Localizer, "open", lambda *a, **k: localizer)
+    bundle, given = Bundle.open(shipped_bundle_path()), {"store": store, "prior": PriorChoice.NONE}
+    assembly = assemble(bundle, grid, lambda cache: LatticeWindows(cache, grid), live=True, **given)
+    try:
+        assembly.ahead.expect(["a"])
+        assert assembly.ahead.wait(5)
+    finally:
+        assembly.close()
+    assert localizer.prepare.calls == [(store.windows["a"], BESIDE)]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
 from edge.bundle import LOCALIZER, WINDOW_PART, Bundle, write_bundle
 from edge.errors import BundleError, ClickError, ExecutorError
 from edge.executors.base import open_executor
-from edge.executors.localizer_parts import KEPT_WINDOWS, LocalizerInParts
+from edge.executors.localizer_parts import KEPT_WINDOWS, READY_WINDOWS, LocalizerInParts
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
 from edge.feature_quantization import SCALE, dequantized, quantized
 from export.localizer_parts import localizer_parts
@@ -98,6 +100,49 @@ def test_the_window_that_was_not_looked_into_for_longest_is_forgotten(executor, 
     executor.run({**frame, **windows[0]})
     assert len(window_runs) == KEPT_WINDOWS + 2
     assert len(executor._windows) == KEPT_WINDOWS
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_window_that_was_prepared_beside_costs_the_first_look_nothing(
+    executor, window_runs, int8
+):
+    windows = [window_of(executor, seed) for seed in range(READY_WINDOWS)]
+    given = [quantized(each, FEATURES) if int8 else each for each in windows]
+    wanted = [executor.run({**frame_of(executor), **each}) for each in given]
+    again = [{name: array.copy() for name, array in each.items()} for each in given]
+    del window_runs[:]
+
+    def beside() -> None:
+        for each in again:
+            executor.prepare(each)
+            executor.prepare(each)
+
+    thread = threading.Thread(target=beside)
+    thread.start()
+    thread.join()
+    spent_ns = executor.clock.engine_ns
+    assert len(executor._ready) == READY_WINDOWS
+    for each, answers in zip(again, wanted, strict=True):
+        executor.bind(each)
+        for name, value in executor.run(frame_of(executor)).items():
+            np.testing.assert_allclose(value, answers[name], rtol=1e-5, atol=1e-5, err_msg=name)
+    assert window_runs == [] and not executor._ready
+    assert executor.clock.engine_ns > spent_ns, "and the look itself counts"
+
+
+def test_what_is_prepared_in_vain_is_forgotten_and_counts_nowhere(executor, window_runs):
+    spent_ns = executor.clock.engine_ns
+    windows = [window_of(executor, seed) for seed in range(READY_WINDOWS + 1)]
+    for each in windows:
+        executor.prepare(each)
+    assert len(executor._ready) == READY_WINDOWS and not executor._windows
+    assert executor.clock.engine_ns == spent_ns
+    executor.run({**frame_of(executor), **windows[0]})
+    assert len(window_runs) == 1
+    executor.prepare(windows[0])
+    assert len(executor._ready) == READY_WINDOWS, "a window that is kept is not prepared"
+    with pytest.raises(ExecutorError, match="q"):
+        executor.prepare({"q": windows[0]["v"]})
 
 
 def test_a_window_in_int8_is_multiplied_once_and_only_when_it_is_worked_on(
