@@ -132,7 +132,8 @@ class FeatureCache:
     def in_time(self, place: WindowPlace) -> bool:
         """Whether a window is worth asking for: in a live run with a store, one that has it.
 
-        To encode one takes seconds the first time, in which a camera's frames go unanswered.
+        On a CPU to encode one takes seconds, the first time, in which a camera's frames go
+        unanswered.
         """
         if self._ahead is None or self._store is None or place in self._held:
             return True

@@ -49,7 +49,7 @@ NUMBERS = (
 
 
 class Localizer:
-    """A bundle in an executor. One thread at a time; the encoder is loaded when first needed."""
+    """A bundle in an executor. One thread at a time, but for `prepare`; the encoder loads late."""
 
     def __init__(
         self,
@@ -146,11 +146,11 @@ class Localizer:
     def prepare(self, feature: ReferenceFeature) -> None:
         """Have ready what a first look into a window costs beyond later ones; by another thread.
 
-        One thread may do so beside the one that locates. Without effect where an executor has
-        nothing that depends on the window alone.
+        One thread may do so beside the one that locates. Only a localizer in parts, on the CPU,
+        has anything to prepare; another one is not touched.
 
         Raises:
-            FeatureStoreError: the feature was made by another model.
+            FeatureStoreError: the feature was made by another model, where it is looked at.
         """
         if isinstance(self._executor, LocalizerInParts):
             self._executor.prepare(self._tensors_of(feature))

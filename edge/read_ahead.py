@@ -74,13 +74,15 @@ class ReadAhead:
         wanted = tuple(name for name in window_ids if name in self._store)
         with self._changed:
             if wanted != self._expected:
+                if set(wanted[:PREPARED]) != set(self._expected[:PREPARED]):
+                    self._prepared.clear()  # ask for all again: what is ready is then kept longer
                 self._expected = wanted
                 self._read = {name: self._read[name] for name in wanted if name in self._read}
                 self._prepared &= self._read.keys()
                 self._changed.notify_all()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until all that is expected was read; for tests. False: timed out."""
+        """Wait until all that is expected was read and prepared; for tests. False: timed out."""
         with self._changed:
             return self._changed.wait_for(self._idle, timeout_s)
 

@@ -102,20 +102,18 @@ class WindowChoice:
     def home(self, xy_px: Sequence[float], base: WindowPlace) -> WindowPlace | None:
         """The window for a pixel of `base`: that one, else one that holds it well inside.
 
-        Where that one would have to be encoded in the midst of a live run, `base` has to do if it
-        holds the pixel at all. None: no window does, or the pixel lies outside the map.
+        Where that one would have to be encoded in the midst of a live run, `base` has to do: what
+        it does not show is then found not to be here. None: the pixel lies outside the map.
         """
         for place in (base, *self.places):
-            if _holds(place, xy_px, base):
+            if _holds(place, xy_px, base) and (place == base or self._cache.in_time(place)):
                 return place
         geometry = self.feature(base).geometry
         if geometry is None or self._elsewhere is None:
             return base
         lon, lat = geometry.lon_lat_deg(np.array([xy_px], np.float64))[0].tolist()
         other = self._elsewhere((lon, lat))
-        if other is None or self._cache.in_time(other):
-            return other
-        return base if _holds(base, xy_px, base, 0.0) else None
+        return other if other is None or self._cache.in_time(other) else base
 
 
 def _holds(

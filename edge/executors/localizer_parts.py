@@ -117,13 +117,16 @@ class LocalizerInParts:
         features = self._features({k: np.ascontiguousarray(v) for k, v in tensors.items()})
         key = _identity(features)
         with self._lock:
+            if key in self._ready:
+                self._ready.move_to_end(key)  # still wanted: others are forgotten before it
             if key in self._windows or key in self._ready:
                 return
         if self._beside is None:
             self._beside = self._open_beside()
         made = self._beside.run(features)
         with self._lock:
-            self._ready[key] = list(features.values()), made
+            if key not in self._windows:  # a frame may have come to it meanwhile
+                self._ready[key] = list(features.values()), made
             if len(self._ready) > READY_WINDOWS:
                 self._ready.popitem(last=False)
 
@@ -148,15 +151,21 @@ class LocalizerInParts:
     def _of_window(self, features: Mapping[str, Array]) -> dict[str, Array]:
         key = _identity(features)
         with self._lock:
-            known = self._windows.pop(key, None) or self._ready.pop(key, None)
-        if known is None:
-            # The arrays are kept too: as long as they live, no other has their identity.
-            known = list(features.values()), self._window.run(features)
+            known = self._windows.get(key) or self._ready.get(key)
+            if known is not None:
+                return self._keep(key, known)
+        # The arrays are kept too: as long as they live, no other has their identity.
+        made = list(features.values()), self._window.run(features)
         with self._lock:
-            self._windows[key] = known
-            if len(self._windows) > KEPT_WINDOWS:
-                self._windows.popitem(last=False)
-        return known[1]
+            return self._keep(key, made)
+
+    def _keep(self, key: tuple[int, ...], window: Window) -> dict[str, Array]:
+        self._ready.pop(key, None)
+        self._windows[key] = window
+        self._windows.move_to_end(key)
+        if len(self._windows) > KEPT_WINDOWS:
+            self._windows.popitem(last=False)
+        return window[1]
 
     def _of_frame(self, frame: Mapping[str, Array]) -> dict[str, Array]:
         (image,) = frame.values()

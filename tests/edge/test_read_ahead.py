@@ -239,9 +239,13 @@ def test_the_nearest_are_prepared_once_read(opened):
     assert prepare.calls == [(store.windows[name], BESIDE) for name in names[:PREPARED]]
     ahead.expect(names[::-1])  # others have come nearer
     assert ahead.wait(5)
+    nearest = names[::-1][:PREPARED]  # those that are ready already are asked for again: they stay
     assert [feature for feature, _ in prepare.calls[PREPARED:]] == [
-        store.windows[name] for name in names[: PREPARED - 1 : -1]
+        store.windows[name] for name in nearest
     ]
+    ahead.expect([nearest[1], nearest[0], *names[::-1][2:]])
+    assert ahead.wait(5)
+    assert len(prepare.calls) == 2 * PREPARED, "the same ones in another order"
     assert store.take() == []
     assert ahead.read("w0") is store.windows["w0"]
     ahead.expect(["w0"])  # forgotten meanwhile: read and prepared anew

@@ -132,6 +132,8 @@ def test_of_several_sizes_the_one_that_missed_least_is_named(tmp_path):
     for side_px, late in ((320, 9), (256, 3), (192, 5)):
         line = open_loop([20.0] * (1000 - late) + [40.0] * late, 1000)
         record(tmp_path, line, f"{side_px}.jsonl", frame_px=(side_px, side_px))
+    short = open_loop([20.0] * 1000, 1000, duration_s=10.0)
+    record(tmp_path, short, "short.jsonl", frame_px=(128, 128))  # too short to count before others
     said = asked(table(flown_of([tmp_path])))
     assert "at most 320 px at 30 Hz **not reached** (256 px, 0.3 % missed);" in said
 

@@ -139,8 +139,11 @@ def test_what_is_prepared_in_vain_is_forgotten_and_counts_nowhere(executor, wind
     assert executor.clock.engine_ns == spent_ns
     executor.run({**frame_of(executor), **windows[0]})
     assert len(window_runs) == 1
+    ready = list(executor._ready)
     executor.prepare(windows[0])
-    assert len(executor._ready) == READY_WINDOWS, "a window that is kept is not prepared"
+    assert list(executor._ready) == ready, "a window that is kept is not prepared"
+    executor.prepare(windows[1])
+    assert list(executor._ready) == [*ready[1:], ready[0]], "one that is asked for again stays"
     with pytest.raises(ExecutorError, match="q"):
         executor.prepare({"q": windows[0]["v"]})
 
