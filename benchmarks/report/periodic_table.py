@@ -180,7 +180,10 @@ def _duration(seconds: float) -> str:
 
 
 def _asked(flown: Sequence[Flown], least_px: int, most_px: int, rate_hz: float) -> str:
-    """Whether it was reached, and if not, what is missing; of several sizes, to the best."""
+    """Whether it was reached, and if not, what is missing.
+
+    The last record of a size counts, and of several sizes the one that missed least.
+    """
     free = least_px < most_px
     name = f"{'at most ' if free else ''}{most_px} px at {rate_hz:g} Hz"
     known = [
@@ -190,7 +193,8 @@ def _asked(flown: Sequence[Flown], least_px: int, most_px: int, rate_hz: float) 
     ]
     if not known:
         return f"{name} **not measured**"
-    best = min(reversed(known), key=lambda x: (not _as_asked(x), _missed(x.late)))
+    latest = {each.side_px: each for each in known}.values()
+    best = min(latest, key=lambda x: (not _as_asked(x), _missed(x.late)))
     short = _shortcomings(best)
     words = ", ".join([f"{best.side_px} px"] * free + short)
     return f"{name} {'**not reached**' if short else 'reached'}" + (f" ({words})" if words else "")

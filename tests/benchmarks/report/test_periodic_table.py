@@ -138,6 +138,14 @@ def test_of_several_sizes_the_one_that_missed_least_is_named(tmp_path):
     assert "at most 320 px at 30 Hz **not reached** (256 px, 0.3 % missed);" in said
 
 
+def test_a_newer_record_of_a_size_is_not_hidden_by_a_better_one(tmp_path):
+    for name, late in (("a.jsonl", 2), ("b.jsonl", 7)):
+        line = open_loop([20.0] * (1000 - late) + [140.0] * late, 1000, 10.0)
+        record(tmp_path, line, name, frame_px=(512, 512), rate_hz=10.0)
+    said = asked(table(flown_of([tmp_path / "a.jsonl", tmp_path / "b.jsonl"])))
+    assert "512 px at 10 Hz **not reached** (0.7 % missed)" in said
+
+
 def test_an_old_record_says_what_it_does_not_know(tmp_path):
     line = open_loop([20.0] * 200, 200, accuracy=None, processor=None, stages=())
     commit = "e" * 40 + "+12345678"
