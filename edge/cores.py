@@ -29,12 +29,12 @@ def give_way() -> None:
 
     A thread of the policy SCHED_IDLE is put off its core the moment that another wakes there; one
     of low priority alone finishes its turn of some milliseconds first, for which the other thread
-    of a graph waits. Measured at 320 px and 30 Hz, a minute each in turns: 9 % of the frames missed,
-    and 59 % with low priority (in the two minutes of the record, 33 %: a shared machine). It takes
-    what is left: a frame path that asks for more than there is still waits for its own answers, and
-    for alignment (`edge.frame_placer`). Where other processes
-    fill the cores that is little; with two such, 155 of 289 frames were aligned in time, and 173
-    of 297 with low priority, but 47 of 300 were missed, not 91.
+    of a graph waits. Measured at 320 px and 30 Hz, a minute each in turns: 9 % of the frames missed
+    against 59 % with low priority (in the two minutes of the record, 33 %: a shared machine). It
+    takes what is left: a frame path that asks for more than there is still waits for its own
+    answers, and for alignment (`edge.frame_placer`). Where other processes fill the cores that is
+    little; with two such, 155 of 289 frames were aligned in time, and 173 of 297 with low priority,
+    but 47 of 300 were missed, not 91.
     """
     if sys.platform == "linux":  # elsewhere the number would be taken for one of a process
         thread = threading.get_native_id()
