@@ -19,6 +19,7 @@ QUARTERS = {  # OpenCV turns a picture of interleaved channels five times as fas
     3: cv2.ROTATE_90_CLOCKWISE,
 }
 
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """Mirror left and right first if `mirrored`, then turn counterclockwise."""
