@@ -9,7 +9,6 @@ window costs the frame path more than a later one.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -51,6 +50,7 @@ class ReadAhead:
         self._refused: set[str] = set()
         self._prepared: set[str] = set()  # of those read and not yet taken
         self._busy = self._closing = False
+        self._failure: Exception | None = None  # no window's fault, but this program's
         self._thread = threading.Thread(target=self._run, name="read ahead", daemon=True)
         self._thread.start()
 
@@ -70,9 +70,15 @@ class ReadAhead:
         return ready if ready is not None else self._store.read(window_id)
 
     def expect(self, window_ids: Iterable[str]) -> None:
-        """Windows that may be asked for soon, in place of those expected before. At once."""
+        """Windows that may be asked for soon, in place of those expected before. At once.
+
+        Raises:
+            Exception: whatever ended the thread beside.
+        """
         wanted = tuple(name for name in window_ids if name in self._store)
         with self._changed:
+            if self._failure is not None:
+                raise self._failure
             if wanted != self._expected:
                 if set(wanted[:PREPARED]) != set(self._expected[:PREPARED]):
                     self._prepared.clear()  # ask for all again: what is ready is then kept longer
@@ -94,7 +100,7 @@ class ReadAhead:
         self._thread.join()
 
     def _idle(self) -> bool:
-        return not self._busy and self._next() is None
+        return self._failure is not None or (not self._busy and self._next() is None)
 
     def _next(self) -> str | None:
         """The nearest window that is to be read, or to be prepared."""
@@ -117,14 +123,22 @@ class ReadAhead:
                     return
                 found = self._read.get(name)
                 self._busy = True
-            # The frame that needs a window meets what is wrong with it too: it says so.
-            with contextlib.suppress(TilefixError):
+            failure = None
+            try:
                 if found is None:
                     found = self._store.read(name)
                 elif self._prepare is not None:
                     self._prepare(found)
+            except TilefixError:
+                pass  # the frame that needs the window meets what is wrong with it too: it says so
+            except Exception as error:  # handed to the frame path, which raises it
+                failure = error
             with self._changed:
                 self._busy = False
+                if failure is not None:
+                    self._failure = failure
+                    self._changed.notify_all()
+                    return
                 if found is None:
                     self._refused.add(name)
                 elif name in self._read:

@@ -265,3 +265,21 @@ def test_a_live_run_prepares_windows_for_its_localizer(parts, monkeypatch):
     finally:
         assembly.close()
     assert localizer.prepare.calls == [(store.windows["a"], BESIDE)]
+
+
+@pytest.mark.parametrize("faulty", ["read", "prepare"])
+def test_a_fault_of_the_program_itself_is_raised_in_the_frame_path(opened, faulty):
+    store, fault = Noted("a", "b"), ZeroDivisionError("a slip")
+
+    def fail(_):
+        raise fault
+
+    if faulty == "read":
+        store.read = fail
+    ahead = opened(store, prepare=fail)
+    ahead.expect(["a"])
+    assert ahead.wait(5)
+    with pytest.raises(ZeroDivisionError, match="a slip"):
+        ahead.expect(["b"])
+    if faulty == "prepare":  # what was read before is still good
+        assert ahead.read("a") is store.windows["a"]
