@@ -215,6 +215,25 @@ def test_rivals_are_compared(host_kernels, as_if_on_a_gpu):
     assert [r.value for r in requirements] == [1.0, 1.0]
 
 
+def test_where_torch_cannot_compile_the_eager_times_stay(host_kernels, as_if_on_a_gpu, monkeypatch):
+    def fails(*arguments, **options):
+        raise RuntimeError("no C compiler")
+
+    monkeypatch.setattr(torch, "compile", fails)
+    values, (eager, compiled) = tile_attention_trial.time_rivals(host_kernels)
+    assert values["not compiled"] == "RuntimeError: no C compiler"
+    assert eager.value == 1.0 and not compiled.met
+
+
+def test_one_part_can_run_alone(host_plugin, monkeypatch, tmp_path):
+    t, _, _ = trial(1000.0)
+    monkeypatch.setattr(gpu_acceptance, "copy_gb_per_s", lambda: 3000.0)
+    monkeypatch.setattr(gpu_acceptance.dequantise, "time_features", lambda: ({"us": 1.0}, []))
+    given = argparse.Namespace(out=tmp_path, library=host_plugin.path, seeds=1, only="INT8: time")
+    gpu_acceptance.run_parts(t, given)
+    assert [part.name for part in t.parts] == ["build", "copy bandwidth", "features in INT8: time"]
+
+
 @pytest.mark.full_size
 def test_all_parts_run_in_order(host_plugin, as_if_on_a_gpu, monkeypatch, tmp_path):
     t, lines, _ = trial(1000.0)
@@ -229,7 +248,7 @@ def test_all_parts_run_in_order(host_plugin, as_if_on_a_gpu, monkeypatch, tmp_pa
         monkeypatch.setattr(gpu_acceptance.dequantise, part, lambda *a: ({}, []))
     for part in ("check", "check_graph", "time_kernel", "time_rivals"):
         monkeypatch.setattr(gpu_acceptance.cross, part, lambda *a, **k: ({}, []))
-    given = argparse.Namespace(out=tmp_path, library=host_plugin.path, seeds=1)
+    given = argparse.Namespace(out=tmp_path, library=host_plugin.path, seeds=1, only="")
     gpu_acceptance.run_parts(t, given)
     verdicts = {part.name: part.verdict.value for part in t.parts}
     assert verdicts == {
