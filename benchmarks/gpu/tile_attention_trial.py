@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -50,11 +51,12 @@ def compare(found: dict[str, Any], expected: dict[str, Any]) -> Agreement:
     gap = np.abs(found["confidence_logit"] - expected["confidence_logit"])
     tied = ~same & (gap <= TIE * np.maximum(1, np.abs(expected["confidence_logit"])))
     errors = []
+    rows = slice(None) if same.all() else same  # the usual case copies no map of 64 clicks
     for name, values in expected.items():
         if name not in found or not same.any():
             continue
-        difference = np.linalg.norm((found[name] - values)[same])
-        errors.append(difference / max(np.linalg.norm(values[same]), 1e-30))
+        difference = np.linalg.norm(found[name][rows] - values[rows])
+        errors.append(difference / max(np.linalg.norm(values[rows]), 1e-30))
     broken = not all(np.isfinite(values).all() for values in found.values())
     worst = float("inf") if broken else max(errors, default=0.0)
     return Agreement(len(same), int((same | tied).sum()), float(worst))
@@ -96,11 +98,15 @@ def check(
     if sizes == "all":
         plan += [(size, n, s) for size in (FULL, LITE) for n in (1, 8, 64) for s in range(seeds)]
     results: dict[str, Agreement] = {}
-    for variant, settings in VARIANTS.items():
-        for dtype in (torch.float16, torch.float32):
-            for (embedding, hidden, grid_hw), n, seed in plan:
-                case = random_case(seed, n, embedding, hidden, grid_hw, 9, settings, seed % 2 == 1)
-                inputs = tensors(case, dtype, device)
+    for (embedding, hidden, grid_hw), n, seed in plan:
+        drawn: dict[float, Case] = {}  # by cells' size: all else of a variant changes no number
+        for variant, settings in VARIANTS.items():
+            if settings.stride_px not in drawn:
+                drawn[settings.stride_px] = random_case(
+                    seed, n, embedding, hidden, grid_hw, 9, settings, seed % 2 == 1
+                )
+            for dtype in (torch.float16, torch.float32):
+                inputs = tensors(drawn[settings.stride_px], dtype, device)
                 answers = run_kernel(library, inputs, settings, through_plugin)
                 again = run_kernel(library, inputs, settings, through_plugin)
                 if not all(torch.equal(a, b) for a, b in zip(answers, again, strict=True)):
@@ -199,17 +205,33 @@ def time_rivals(library: Kernels) -> tuple[dict[str, Any], list[Requirement]]:
     times["kernel, graph"] = graph_us([lambda: run_kernel(library, inputs, settings)])
     for name, dtype in (("float32", torch.float32), ("float16", torch.float16)):
         times[f"eager, {name}"] = median_us(lambda d=dtype: evaluate(*inputs, settings, dtype=d))
-    compiled = torch.compile(evaluate, dynamic=False)
-    for name, dtype in (("float32", torch.float32), ("float16", torch.float16)):
-        key = f"compiled, {name}"
-        times[key] = median_us(lambda d=dtype: compiled(*inputs, settings, dtype=d))
-        times[f"{key}, graph"] = graph_us([lambda d=dtype: compiled(*inputs, settings, dtype=d)])
+    values: dict[str, Any] = {"us": times}
+    best = float("nan")  # which meets no requirement
+    try:
+        times |= compiled_us(evaluate, inputs, settings)
+        best = min(times[f"compiled, {name}, graph"] for name in ("float32", "float16"))
+    except Exception as error:  # torch.compile wants a C compiler and Python's headers
+        values["not compiled"] = f"{type(error).__name__}: {error}"[:500]
     eager = min(times[f"eager, {name}"] for name in ("float32", "float16"))
-    best = min(times[f"compiled, {name}, graph"] for name in ("float32", "float16"))
     spread = statistics.pstdev(
         [graph_us([lambda: run_kernel(library, inputs, settings)]) for _ in range(3)]
     )
-    return {"us": times, "spread_us": spread}, [
+    return values | {"spread_us": spread}, [
         Requirement("8 clicks: eager over kernel", eager / times["kernel"], 3.0, False),
         Requirement("8 clicks: compiled over kernel", best / times["kernel, graph"], 1.5, False),
     ]
+
+
+def compiled_us(
+    function: Callable[..., object], inputs: tuple[Tensor, ...], settings: Any
+) -> dict[str, float]:
+    """Times of torch.compile's twin of the equations, in either type, called and in a graph."""
+    import torch
+
+    compiled = torch.compile(function, dynamic=False)
+    times: dict[str, float] = {}
+    for name, dtype in (("float32", torch.float32), ("float16", torch.float16)):
+        call = partial(compiled, *inputs, settings, dtype=dtype)
+        times[f"compiled, {name}"] = median_us(call)
+        times[f"compiled, {name}, graph"] = graph_us([call])
+    return times
