@@ -16,6 +16,7 @@ import argparse
 import shutil
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -92,14 +93,14 @@ def run_parts(trial: Trial, given: argparse.Namespace) -> None:
     def run(name: str, needs_s: float, work: Work) -> None:
         """A fault of the device ends the process for all parts behind it: each can run alone."""
         if given.only in name:
-            trial.run(name, needs_s, work)
+            trial.run(name, needs_s, partial(told, work))
 
     def build() -> tuple[dict[str, Any], list[Requirement]]:
         path, values = build_library(folder) if given.library is None else (given.library, {})
         made["library"] = opened(path)
         return {"library": str(path), **values}, []
 
-    trial.run("build", 150, build)
+    trial.run("build", 150, partial(told, build))
     if "library" not in made:
         return
     library, cross_library = made["library"]
@@ -116,7 +117,7 @@ def run_parts(trial: Trial, given: argparse.Namespace) -> None:
             raise Skip("the library has no TensorRT plugin: its headers were not there")
         return check(kernels, 1, through_plugin=True, sizes="small")
 
-    trial.run("copy bandwidth", 10, bandwidth)
+    trial.run("copy bandwidth", 10, partial(told, bandwidth))
     seeds = max(1, given.seeds // 3)
     run("features in INT8: right", 15, lambda: dequantise.check(seeds))
     run("features in INT8: time", 10, dequantise.time_features)
@@ -135,6 +136,17 @@ def run_parts(trial: Trial, given: argparse.Namespace) -> None:
     run("tile attention: rivals", 90, lambda: time_rivals(library))
     run("cross attention: rivals", 60, lambda: cross.time_rivals(cross_library))
     run("compute-sanitizer", 90, sanitize)
+
+
+def told(work: Work) -> tuple[dict[str, Any], list[Requirement]]:
+    """Do a part; where it breaks off, show the place, of which the record has the last line."""
+    try:
+        return work()
+    except Skip:
+        raise
+    except Exception:
+        traceback.print_exc()
+        raise
 
 
 def build_library(folder: Path) -> tuple[Path, dict[str, Any]]:
@@ -193,7 +205,8 @@ def run_sanitizer(library: Path, left_s: float) -> tuple[dict[str, Any], list[Re
             raise Skip(f"{kind} took more than the {error.timeout:.0f} s that were left") from error
         values[kind] = done.stdout.strip().splitlines()[-1:]
         if done.returncode:
-            raise RuntimeError(f"{kind} ended with {done.returncode}: {done.stdout[-600:]}")
+            text = done.stdout[-600:] + done.stderr[-300:]
+            raise RuntimeError(f"{kind} ended with {done.returncode}: {text}")
     return values, []
 
 
