@@ -100,7 +100,7 @@ def run_parts(trial: Trial, given: argparse.Namespace) -> None:
         made["library"] = opened(path)
         return {"library": str(path), **values}, []
 
-    trial.run("build", 150, partial(told, build))
+    trial.run("build", 150 if given.library is None else 10, partial(told, build))
     if "library" not in made:
         return
     library, cross_library = made["library"]
