@@ -178,12 +178,4 @@ class Collection:
                 {1: turn.picture(p[1][0]).unsqueeze(0)}
                 for p, turn in zip(parts, turns, strict=True)
             ]
-        return {key: _joined([p[key] for p in parts]) for key in parts[0]}
-
-
-def _joined(parts: list[Tensor]) -> Tensor:
-    """[1, C, H, W] each -> [B, C, H, W]; pictures stay channels last, which `cat` transposes."""
-    rows = [part.permute(0, 2, 3, 1) for part in parts]
-    if all(row.is_contiguous() for row in rows):
-        return torch.cat(rows).permute(0, 3, 1, 2)
-    return torch.cat(parts)
+        return {key: torch.cat([p[key] for p in parts]) for key in parts[0]}
