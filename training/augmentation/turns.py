@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 
-
 @dataclass(frozen=True, slots=True)
 class Turn:
     """Mirror left and right first if `mirrored`, then turn counterclockwise."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from training.batches.device import own_device
 from training.datasets.pair_folder import PairFolder
 
-Uint8 = NDArray[np.uint8]
+VIEWS = ("frame", "window")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,27 +21,31 @@ class Pictures:
     """Frames and windows of one folder; key 1 of a batch, as a stride, is the picture itself."""
 
     folder: PairFolder
-    held: dict[str, Uint8] | None = None  # [count, H, W, 3] per view, where preloaded
+    held: dict[str, Tensor] | None = None  # [count, H, W, 3] uint8 per view, where preloaded
 
     @staticmethod
     def open(folder: PairFolder, preload: bool = False) -> Pictures:
-        """Read pictures as they are asked for, or all at once into memory.
+        """Read pictures as they are asked for, or all at once.
 
         Args:
             folder: of rendered samples with one size of frames and one of windows.
-            preload: hold them decoded, 2 MB for a 512 px frame with a 640 px window.
+            preload: hold them decoded in the memory of the device that trains, where batches are
+                then put together too: 2 MB for a 512 px frame with a 640 px window.
         """
         if not preload:
             return Pictures(folder)
-        first = folder.read(0)
+        first, device = folder.read(0), own_device()
         held = {
-            view: np.empty((len(folder), *getattr(first, view).shape), np.uint8)
-            for view in ("frame", "window")
+            view: torch.empty(
+                (len(folder), *getattr(first, view).shape), dtype=torch.uint8, device=device
+            )
+            for view in VIEWS
         }
 
         def decode(index: int) -> None:
             sample = folder.read(index)
-            held["frame"][index], held["window"][index] = sample.frame, sample.window
+            for view in VIEWS:
+                held[view][index] = torch.from_numpy(getattr(sample, view))
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV decodes outside Python's lock
             for _ in pool.map(decode, range(len(folder))):
@@ -50,8 +54,11 @@ class Pictures:
 
     def batch(self, view: str, indices: list[int]) -> dict[int, Tensor]:
         """{1: [B, 3, H, W] uint8} of some samples; `view` is "frame" or "window"."""
-        if self.held is None:
-            images = np.stack([getattr(self.folder.read(i), view) for i in indices])
+        if self.held is not None:
+            # by slices: a list of indices would have to be copied to the device first
+            rows = [self.held[view][i : i + 1] for i in indices]
+            images = rows[0] if len(rows) == 1 else torch.cat(rows)
         else:
-            images = self.held[view][indices]
-        return {1: torch.from_numpy(images).permute(0, 3, 1, 2)}
+            read = [getattr(self.folder.read(i), view) for i in indices]
+            images = torch.from_numpy(np.stack(read))
+        return {1: images.permute(0, 3, 1, 2)}

@@ -79,7 +79,12 @@ SHORTCUTS = {
     default=None,
     help="lite: from `tilefix datasets cache`, or from the pictures.",
 )
-@click.option("--preload", is_flag=True, default=None, help="lite: hold all pictures in memory.")
+@click.option(
+    "--preload",
+    is_flag=True,
+    default=None,
+    help="lite: hold all pictures in the memory of the device.",
+)
 @click.option(
     "--turn-pictures",
     is_flag=True,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
+from training.batches.device import own_device
+
 # Process 0 validates while the others wait for it.
 LONGEST_WAIT = datetime.timedelta(hours=2)
 
@@ -24,9 +26,8 @@ class Processes:
     def join() -> Processes:
         """Read what torchrun set, and connect: by NCCL on GPUs, by gloo on CPUs."""
         rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        device = torch.device("cpu")
-        if torch.cuda.is_available():
-            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        device = own_device()
+        if device.type == "cuda":
             torch.cuda.set_device(device)
         if world > 1 and not torch.distributed.is_initialized():
             backend = "nccl" if device.type == "cuda" else "gloo"

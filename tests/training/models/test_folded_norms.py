@@ -61,6 +61,33 @@ def test_statistics_and_scale_stay_and_the_bias_trains() -> None:
         assert convolution.weight.grad.abs().sum() > 0
 
 
+def test_a_held_norm_answers_and_learns_as_pytorch_s_own_in_evaluation() -> None:
+    model = small_lite()
+    fold_batch_norms(model)
+    model.eval()
+    picture = torch.rand(1, 3, 128, 128) * 255
+
+    def answers() -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        model.zero_grad()
+        found = model.encode_reference(picture)["u"]
+        found.square().sum().backward()
+        gradients = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+        return found.detach(), gradients
+
+    names, kept = list(model.state_dict()), {n: v.clone() for n, v in model.state_dict().items()}
+    for _, norm in batch_norm_pairs(model):
+        norm.weight.requires_grad_(False)
+    before, wanted = answers()
+    hold_folded_norms(model)
+    after, found = answers()
+    assert torch.allclose(after, before, rtol=1e-4, atol=1e-5 * float(before.abs().max()))
+    assert found.keys() == wanted.keys()
+    for name, gradient in wanted.items():
+        assert (found[name] - gradient).norm() <= 1e-3 * gradient.norm(), name
+    assert list(model.state_dict()) == names
+    assert all(torch.equal(value, kept[name]) for name, value in model.state_dict().items())
+
+
 def test_a_batch_norm_by_itself_is_refused() -> None:
     with pytest.raises(ValueError, match="2 batch norms, 1 of them"):
         fold_batch_norms(
