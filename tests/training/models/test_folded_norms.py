@@ -8,6 +8,7 @@ from small_lite import small_lite
 from torch import nn
 
 from training.models.folded_norms import (
+    absorb_batch_norms,
     batch_norm_pairs,
     fold_batch_norms,
     folded_norms,
@@ -109,3 +110,27 @@ def test_only_a_folded_norm_is_held() -> None:
     assert model[3].training and model[3].weight.requires_grad
     model(torch.rand(2, 3, 8, 8))
     assert not model[1].running_mean.any() and model[3].running_mean.any()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-4)])
+def test_absorbed_norms_are_gone_and_the_answers_stay(dtype, tolerance) -> None:
+    model = small_lite().to(dtype).eval()
+    image = torch.rand(1, 3, 128, 128, dtype=dtype) * 255
+    with torch.no_grad():
+        before = model.encode_reference(image) | {"query": model.encode_query(image)}
+        count = absorb_batch_norms(model)
+        after = model.encode_reference(image) | {"query": model.encode_query(image)}
+    assert count > 50 and not any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+    for name, wanted in before.items():
+        assert (after[name] - wanted).abs().max() < tolerance * wanted.abs().max(), name
+
+
+def test_a_bias_is_absorbed_with_its_norm() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
+    x = torch.rand(1, 3, 8, 8)
+    with torch.no_grad():
+        model[1].running_mean.normal_()
+        wanted = model(x)
+        assert absorb_batch_norms(model) == 1
+        assert torch.allclose(model(x), wanted, atol=1e-5)
+    assert isinstance(model[1], nn.Identity) and model[0].bias.any()
