@@ -32,6 +32,28 @@ __device__ __forceinline__ void wait_for_copies() {
     asm volatile("cp.async.wait_group %0;" ::"n"(kOpen) : "memory");
 }
 
+// 16 bytes of global memory that nothing writes meanwhile and no other thread wants.
+__device__ __forceinline__ uint4 load_once(void const* from) {
+    uint4 x;
+    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
+                 : "l"(from));
+    return x;
+}
+
+// Until a counter that other blocks raise has come to `least`; then what they wrote before is seen.
+__device__ __forceinline__ void wait_for_count(unsigned const* counter, unsigned least) {
+    for (unsigned now = 0;; __nanosleep(64)) {
+        asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(now) : "l"(counter) : "memory");
+        if (now >= least) return;
+    }
+}
+
+// Raises such a counter, after a barrier that the block's writes came before.
+__device__ __forceinline__ void count_up(unsigned* counter) {
+    asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(counter) : "memory");
+}
+
 // d += a b for 16 x 16 a and 16 x 8 b in float16, in the fragments of mma.m16n8k16: with
 // lane = 4 g + t, a[0], a[1] hold rows g and g + 8 of columns 2 t and 2 t + 1, a[2], a[3] the same of
 // columns 2 t + 8 and 2 t + 9; b[0], b[1] rows 2 t.. and 2 t + 8.. of column g; d rows g and g + 8 of

@@ -218,10 +218,22 @@ inline unsigned __ballot_sync(unsigned, bool said) {
     for (unsigned i = 0; i < 32; ++i) all |= lanes[i] << i;
     return all;
 }
+template <typename T>
+T __shfl_sync(unsigned, T value, int lane) {
+    return __shfl_xor_sync(~0u, value, lane ^ int(tilefix::host::block().current % 32));
+}
 inline void __syncwarp() {
     auto& b = tilefix::host::block();
     tilefix::host::wait_at(b.warps[b.current / 32]);
 }
+// Blocks run one after another and threads by turns, so that plain arithmetic is atomic.
+inline unsigned atomicAdd(unsigned* at, unsigned more) { return (*at += more) - more; }
+inline unsigned atomicMax(unsigned* at, unsigned value) {
+    unsigned const old = *at;
+    *at = max(old, value);
+    return old;
+}
+template <typename T> T __ldcg(T const* from) { return *from; }
 inline int __ffs(unsigned x) { return __builtin_ffs(int(x)); }
 
 namespace tilefix {
@@ -231,6 +243,14 @@ inline void copy_16_bytes(void* to, void const* from) {
     auto& b = host::block();
     b.fibers[b.current].copies.back().push_back({to, from});
 }
+inline uint4 load_once(void const* from) {
+    if (reinterpret_cast<uintptr_t>(from) % 16) std::abort();
+    return *static_cast<uint4 const*>(from);
+}
+inline void wait_for_count(unsigned const* counter, unsigned least) {
+    if (*counter < least) host::fail("a block waits for one that comes after it");
+}
+inline void count_up(unsigned* counter) { ++*counter; }
 inline void multiply(float (&d)[4], unsigned const (&a)[4], unsigned b0, unsigned b1) {
     auto& b = host::block();
     auto const* const lanes = host::share(b.fragments, {a[0], a[1], a[2], a[3], b0, b1});

@@ -9,6 +9,7 @@
 struct alignas(16) float4 { float x, y, z, w; };
 struct alignas(16) uint4 { unsigned x, y, z, w; };
 struct alignas(8) float2 { float x, y; };
+struct alignas(8) uint2 { unsigned x, y; };
 struct __half { uint16_t bits; };
 struct __half2 { __half x, y; };
 
@@ -32,6 +33,8 @@ inline __half __float2half(float x) {  // to the nearest, ties to even
 inline float2 __half22float2(__half2 h) { return {__half2float(h.x), __half2float(h.y)}; }
 inline __half2 __floats2half2_rn(float x, float y) { return {__float2half(x), __float2half(y)}; }
 inline __half2 __half2half2(__half x) { return {x, x}; }
+inline __half2 __low2half2(__half2 h) { return {h.x, h.x}; }
+inline __half2 __high2half2(__half2 h) { return {h.y, h.y}; }
 // One rounding, as the device's: a float holds the product of two halves, and a double the sum.
 inline __half __hfma(__half a, __half b, __half c) {
     return __float2half(float(double(__half2float(a)) * __half2float(b) + __half2float(c)));
@@ -48,6 +51,15 @@ inline __half2 __hmax2(__half2 a, __half2 b) {
         return __half2float(x) >= __half2float(y) ? x : y;
     };
     return {larger(a.x, b.x), larger(a.y, b.y)};
+}
+inline __half2 __habs2(__half2 h) {
+    return {{uint16_t(h.x.bits & 0x7fff)}, {uint16_t(h.y.bits & 0x7fff)}};
+}
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned select) {
+    uint64_t const both = uint64_t(y) << 32 | x;
+    unsigned chosen = 0;
+    for (int i = 0; i < 4; ++i) chosen |= unsigned(both >> (select >> 4 * i & 7) * 8 & 255) << 8 * i;
+    return chosen;
 }
 inline unsigned __float_as_uint(float x) { unsigned u; std::memcpy(&u, &x, 4); return u; }
 inline float __uint_as_float(unsigned u) { float x; std::memcpy(&x, &u, 4); return x; }

@@ -1,152 +1,112 @@
-// TileAttention (the equations: tile_attention.py). A block owns 32 cells of one window, for all its
-// clicks: their columns of v and u come to shared memory once, 16 bytes at a time, and stay there.
+// TileAttention (the equations: tile_attention.py).
 //
-//   affine gate     scan<kFused>: S, then the head, in one kernel; answer
-//   min-max gate    scan<kCosine>: S and each block's range of it; scan<kHead>; answer
-//
-// `answer`, one block a click, finds the winner among the blocks', the peaks, and the box.
-//
-// float16 inputs go by tensor cores (tile_attention_tensor.h) where channel counts are multiples of
-// 16, v's of any number, u's up to 256; everything else by float32 arithmetic (tile_attention_float.h).
-// The answers are float32's either way. Every sum has a fixed order, so equal calls give equal bits.
+// float16 inputs go by tensor cores where channel counts are multiples of 16, v's of any number, u's
+// up to 256: `prepare` packs the head, then one kernel does everything, its blocks by turns reading v
+// for S (tile_attention_cosines.h), reading u and ranking cells by the head (tile_attention_ranks.h),
+// and answering clicks in float32 (tile_attention_winner.h), so that memory is busy while the head is
+// computed. tile_attention_tensor.h has the order of the work. Everything else goes by float32
+// arithmetic (tile_attention_scan.h). The answers are float32's either way. Every sum has a fixed
+// order, so equal calls give equal bits.
 //
 // Compulsory bytes: (D + C) cells 2 for v and u in float16; all else is a few percent (S, 4 N cells
-// bytes, is written once and read once or twice, out of the L2 cache). 64 x 64 x (512 + 256) cells:
-// 6.3 MB a window; lite's 128 x 128 x (128 + 64): 6.3 MB.
-// Prediction, not measured: at a copy bandwidth of 3.0 TB/s (H100) or 4.3 TB/s (H200) these bytes
-// take 2.1 or 1.5 us, and 0.5 or 0.4 us; launches and latency add 4 to 6 us to a lone window. On
-// tensor cores the head is about 2 instructions a click, channel and cell, 0.07 us per click on 132
-// multiprocessors at 1.7 GHz for the larger size, so that a batch of windows is limited by memory up
-// to 16 clicks or so. By float32 arithmetic it is about 14 instructions, and memory limits 4 clicks.
-#include "tile_attention_float.h"
-#include "tile_attention_tensor.h"
+// bytes, is written once and read once, out of the L2 cache). 64 x 64 x (512 + 256) cells: 6.3 MB a
+// window; lite's 128 x 128 x (128 + 64): 6.3 MB. At the H200's measured copy bandwidth, 4.07 TB/s,
+// these take 1.55 us.
+//
+// Measured there before, when each block waited for its tile and evaluated a cell of each click
+// exactly: in a batch of 32 windows 6.2 us a window with 1 click, 10.2 with 8, 16.6 with 16; 25, 32
+// and 46 us for a lone one. lite: 12.1, 20.7 and 36.8 us; 37, 44 and 62 us.
+// Prediction, not measured: instructions of a warp (sm_90, counted in the machine code) for 16 cells
+// and 8 clicks are 108 per 16 channels of u (18 of them products, at 6 cycles of the tensor cores),
+// and some 850 besides; for 64 cells 64 per 16 channels of v. On 132 x 4 schedulers that is 0.25 us a
+// window with 1 click, 0.9 with 8, 1.6 with 16, beside 1.6 to 1.8 us of memory, and 6 us a batch for
+// launches, first and last tiles: 1.9 us a window with 1 click, 2.0 with 8, 2.2 with 16 in a batch of
+// 32; 12 to 15 us for a lone one, nearly all of it latency. lite: 1.9, 2.1 and 2.5 us; 10 to 14 us.
+#include "tile_attention_scan.h"
+#include "tile_attention_cosines.h"
+#include "tile_attention_winner.h"
 
 namespace tilefix {
 inline namespace kernels {  // with a name: that of none is made from the path of the file
 
-enum Mode { kFused, kCosine, kHead };
-
-template <typename T, Mode kMode>
-__global__ void __launch_bounds__(kThreads, 2) scan(TileAttentionArguments a, Workspace work) {
+template <bool kAligned>
+__global__ void __launch_bounds__(kTileThreads, kTileBlocks)
+    tile_attention(TileAttentionArguments a, TileWorkspace work, int tiles) {
     TILEFIX_DYNAMIC_SHARED(memory);
-    Shared& s = *reinterpret_cast<Shared*>(memory);
-    T* const v_tile = reinterpret_cast<T*>(memory + sizeof(Shared));
-    T* const u_tile = v_tile + (kMode == kHead ? 0 : min(a.embedding, v_rows<T>) * kCells);
-    int const warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    int const cells = a.rows * a.columns, first_cell = blockIdx.x * kCells;
-    size_t const window = blockIdx.y, blocks = gridDim.x;
-
-    bool const v_by_tensors = sizeof(T) == 2 && a.embedding % 16 == 0 &&
-                              reinterpret_cast<uintptr_t>(a.query) % 4 == 0;
-    bool const u_by_tensors = sizeof(T) == 2 && a.hidden % 16 == 0 && a.hidden <= u_rows<T>;
-
-    // All that fits is asked for at once: v in one group, u in the next.
-    if (kMode != kHead && a.embedding <= v_rows<T>)
-        stage_tile(v_tile, static_cast<T const*>(a.v) + window * a.embedding * cells, a.embedding,
-                   cells, first_cell);
-    close_copy_group();
-    if (kMode != kCosine && a.hidden <= u_rows<T>)
-        stage_tile(u_tile, static_cast<T const*>(a.u) + window * a.hidden * cells, a.hidden, cells,
-                   first_cell);
-    close_copy_group();
-
-    if (kMode != kHead) {
-        // Weights come while v is on its way; the float32 cosines would need their place.
-        if constexpr (sizeof(T) == 2) {
-            if (v_by_tensors && u_by_tensors && kMode == kFused) stage_ranking(a, s.ranking);
-            for (int first = 0; v_by_tensors && first < a.clicks; first += kRankGroup)
-                tensor_cosines(a, s, v_tile, first, first_cell);
-        }
-        for (int first = 0; !v_by_tensors && first < a.clicks; first += kGroup) {
-            int const left = a.clicks - first;
-            if (left == 1) {
-                cosines<T, 1>(a, s, v_tile, first, first_cell);
-            } else if (left <= 4) {
-                cosines<T, 4>(a, s, v_tile, first, first_cell);
-            } else {
-                cosines<T, kGroup>(a, s, v_tile, first, first_cell);
-            }
-        }
+    TileShared& s = *reinterpret_cast<TileShared*>(memory);
+    unsigned char* const middle = memory + sizeof(TileShared);
+    __half* const u_tile = reinterpret_cast<__half*>(middle + middle_bytes(a.hidden));
+    if (threadIdx.x == 0) s.ticket = atomicAdd(work.ticket, 1u);
+    __syncthreads();
+    Item const item = item_of(s.ticket, a.min_max, a.windows, tiles, a.clicks);
+    int const window = item.window, cells = a.rows * a.columns;
+    if (item.work == kAnswer) {
+        if (threadIdx.x == 0) wait_for_count(&work.ranks_done[window], tiles);
         __syncthreads();
-        bool const inside = first_cell + lane < cells;
-        for (int n = warp; n < a.clicks; n += kWarps) {
-            float const cosine = s.similarity[n][lane];
-            size_t const at = window * a.clicks + n;
-            if (inside) work.similarity[at * cells + first_cell + lane] = cosine;
-            if (kMode == kCosine) {
-                float const low = warp_min(inside ? cosine : INFINITY);
-                float const high = warp_max(inside ? cosine : -INFINITY);
-                if (lane == 0) work.range[at * blocks + blockIdx.x] = float2{low, high};
-            } else if (lane == 0) {
-                s.low[n] = 0.f, s.inverse[n] = 1.f;
-            }
-        }
-    } else {
-        for (int n = warp; n < a.clicks; n += kWarps) {
-            size_t const at = window * a.clicks + n;
-            bool const inside = first_cell + lane < cells;
-            s.similarity[n][lane] = inside ? work.similarity[at * cells + first_cell + lane] : 0.f;
-            float low = INFINITY, high = -INFINITY;
-            for (size_t i = lane; i < blocks; i += 32) {
-                float2 const range = work.range[at * blocks + i];
-                low = fminf(low, range.x), high = fmaxf(high, range.y);
-            }
-            low = warp_min(low), high = warp_max(high);
-            if (lane == 0) s.low[n] = low, s.inverse[n] = inverse_range(low, high);
-        }
+        answer_click(a, work, s, window, item.index, tiles);
+        return;
     }
-    if (kMode != kCosine) {
+    if (item.work & kRanks)  // asked for before all waiting
+        stage_u(u_tile, static_cast<__half const*>(a.u) + size_t(window) * a.hidden * cells, a.hidden,
+                cells, item.index * kTile, kAligned);
+    if (item.work & kCosines)
+        cosines_of_tile<kAligned>(a, work, reinterpret_cast<float*>(middle), window, item.index,
+                                  tiles);
+    if (item.work & kRanks) {
+        stage_head(work, middle, a.hidden / kRows);
+        close_copy_group();
+        if (item.work == kRanks && threadIdx.x == 0)
+            wait_for_count(&work.cosines_done[window], tiles);
         __syncthreads();
-        if constexpr (sizeof(T) == 2) {
-            if (u_by_tensors && !(v_by_tensors && kMode == kFused)) stage_ranking(a, s.ranking);
-            if (u_by_tensors) tensor_head(a, work, s, u_tile, first_cell);
-        }
-        if (!u_by_tensors) head<T>(a, work, s, u_tile, first_cell);
+        stage_clicks(a, work, s, window);
+        wait_for_copies<0>();
+        __syncthreads();
+        ranks_of_tile(a, work, s, middle, u_tile, window, item.index, tiles);
     }
-    wait_for_copies<0>();
-}
-
-#include "tile_attention_answer.h"
-
-template <typename T>
-int32_t run(TileAttentionArguments const& a, cudaStream_t stream) {
-    int const cells = a.rows * a.columns, blocks = (cells + kCells - 1) / kCells;
-    size_t const calls = size_t(a.windows) * a.clicks;
-    Workspace work;
-    work.similarity = static_cast<float*>(a.workspace);
-    work.best = reinterpret_cast<Key*>(work.similarity + (calls * cells + 3) / 4 * 4);
-    work.range = reinterpret_cast<float2*>(work.best + calls * blocks);
-    size_t const row = kCells * sizeof(T);
-    size_t const v_bytes = min(a.embedding, v_rows<T>) * row, u_bytes = min(a.hidden, u_rows<T>) * row;
-    dim3 const grid(blocks, a.windows);
-    auto const launch = [&](auto kernel, size_t tiles) -> int32_t {
-        size_t const bytes = sizeof(Shared) + tiles;
-        cudaError_t const refused = cudaFuncSetAttribute(
-            kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
-        if (refused != cudaSuccess) return refused;
-        TILEFIX_LAUNCH(kernel, grid, kThreads, bytes, stream, a, work);
-        return cudaGetLastError();
-    };
-    int32_t failed;
-    if (a.min_max) {
-        failed = launch(scan<T, kCosine>, v_bytes);
-        if (!failed) failed = launch(scan<T, kHead>, u_bytes);
-    } else {
-        failed = launch(scan<T, kFused>, v_bytes + u_bytes);
-    }
-    if (failed) return failed;
-    TILEFIX_LAUNCH(answer<T>, dim3(a.clicks, a.windows), kThreads, 0, stream, a, work, blocks);
-    return cudaGetLastError();
+    __syncthreads();
+    if (threadIdx.x == 0)
+        count_up(item.work & kRanks ? &work.ranks_done[window] : &work.cosines_done[window]);
 }
 
 }  // namespace kernels
+
+// Whether tensor cores take a call; float32 arithmetic takes everything.
+inline bool suits_tensors(TileAttentionArguments const& a) {
+    return a.half && a.embedding % kRows == 0 && a.hidden % kRows == 0 && a.hidden <= kHeadRows;
+}
+
+inline bool is_aligned(void const* pointer) { return reinterpret_cast<uintptr_t>(pointer) % 16 == 0; }
+
+inline int32_t run_on_tensors(TileAttentionArguments const& a, cudaStream_t stream) {
+    int const cells = a.rows * a.columns, tiles = (cells + kTile - 1) / kTile;
+    TileWorkspace work;
+    tile_workspace_bytes(a.windows, a.clicks, cells, a.workspace, &work);
+    if (a.attention && !a.min_max) work.similarity = a.attention;
+    int64_t const calls = int64_t(a.windows) * a.clicks, all = int64_t(a.windows) * tiles;
+    int64_t const items = all * (a.min_max ? 2 : 1) + calls;
+    if (items > INT32_MAX) return TILEFIX_BAD_SIZE;
+    size_t const bytes =
+        sizeof(TileShared) + middle_bytes(a.hidden) + size_t(a.hidden) * kTile * sizeof(__half);
+    unsigned const packers = unsigned(min(calls / kWarps + 8, int64_t{1024}));
+    TILEFIX_LAUNCH(prepare, dim3(packers), kThreads, 0, stream, a, work);
+    auto const launch = [&](auto kernel) -> int32_t {
+        cudaError_t const refused = cudaFuncSetAttribute(
+            kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
+        if (refused != cudaSuccess) return refused;
+        TILEFIX_LAUNCH(kernel, dim3(unsigned(items)), kTileThreads, bytes, stream, a, work, tiles);
+        return cudaGetLastError();
+    };
+    bool const aligned = cells % 8 == 0 && is_aligned(a.v) && is_aligned(a.u) && is_aligned(a.query);
+    return aligned ? launch(tile_attention<true>) : launch(tile_attention<false>);
+}
+
 }  // namespace tilefix
 
 extern "C" size_t tilefix_tile_attention_workspace_bytes(int32_t windows, int32_t clicks,
                                                          int32_t cells) {
-    size_t const calls = size_t(windows) * clicks;
-    size_t const blocks = (cells + tilefix::kCells - 1) / tilefix::kCells;
-    return (calls * cells + 3) / 4 * 16 + calls * blocks * (sizeof(tilefix::Key) + sizeof(float2));
+    size_t const by_floats = tilefix::scan_workspace_bytes(windows, clicks, cells);
+    size_t const by_tensors = tilefix::tile_workspace_bytes(windows, clicks, cells);
+    return by_floats > by_tensors ? by_floats : by_tensors;
 }
 
 extern "C" int32_t tilefix_tile_attention(TileAttentionArguments const* arguments, void* stream) {
@@ -167,5 +127,6 @@ extern "C" int32_t tilefix_tile_attention(TileAttentionArguments const* argument
     for (void const* pointer : needed)
         if (!pointer) return TILEFIX_BAD_POINTER;
     auto const on = static_cast<cudaStream_t>(stream);
-    return a.half ? tilefix::run<__half>(a, on) : tilefix::run<float>(a, on);
+    if (tilefix::suits_tensors(a)) return tilefix::run_on_tensors(a, on);
+    return a.half ? tilefix::run_scan<__half>(a, on) : tilefix::run_scan<float>(a, on);
 }

@@ -12,14 +12,12 @@ constexpr int kWarps = kThreads / 32;
 constexpr int kCells = 32;    // of a block; a warp's lanes are 4 octets of them x 8 channel slices
 constexpr int kSlices = 8;
 constexpr int kGroup = 8;     // clicks in one pass over a tile
-constexpr int kRankGroup = 16;  // clicks of one product on tensor cores
 constexpr int kVRows = 512;   // channels of v in shared memory at once, in float16
 constexpr int kURows = 256;   // and of u
 constexpr int kAnchors = TILEFIX_ANCHOR_LIMIT;
 constexpr int kClicks = TILEFIX_CLICK_LIMIT;
 constexpr int kRadius = 2;          // cells around the first peak that the second lies outside
 constexpr float kLeak = 0.1f;
-constexpr float kMargin = 0.02f;    // of ranks by float16, relative to 1 + |rank|
 constexpr float kRangeFloor = 1e-6f;
 constexpr float kLengthFloor = 1e-12f;
 
@@ -36,28 +34,10 @@ struct alignas(16) Weights {  // of one hidden channel
 };
 static_assert(sizeof(Weights) == 48, "three 16-byte loads a channel");
 
-struct alignas(16) Affine {  // of two neighbouring channels
-    __half2 scale, shift, bias, unused;
-};
-
-struct Ranking {  // of tile_attention_tensor.h
-    Weights weights[kURows];
-    Affine affine[kURows / 2];
-    uint4 fragment[kURows / 16 * 32];  // a lane's confidence weights, per 16 channels
-    union {
-        float cosine_part[kWarps][kRankGroup][kCells];
-        struct {
-            float2 part[kGroup][kCells / 8][32];  // sums of the second half of the warps
-            float2 ninth[kGroup][kCells / 8][4];
-            float rank[kGroup][kCells];
-        };
-    };
-};
-
 struct alignas(16) Shared {
     float similarity[kClicks][kCells];
     float low[kClicks], inverse[kClicks];  // the gate is affine in (S - low) inverse
-    float squares[kWarps][kRankGroup];
+    float squares[kWarps][kGroup];
     union {
         struct {
             float query[kVRows][kGroup];
@@ -67,7 +47,6 @@ struct alignas(16) Shared {
             Weights weights[kURows];
             float part[kWarps][kAnchors][kCells];
         } head;
-        Ranking ranking;
     };
     // the tiles follow: v [min(embedding, v_rows)][kCells], u [min(hidden, u_rows)][kCells]
 };
@@ -79,7 +58,7 @@ struct Answer {  // shared memory of the kernel of that name
     float parts[kWarps][4];
 };
 
-struct Workspace {
+struct Workspace {  // of the float32 kernels
     float* similarity;  // [windows, clicks, cells]
     Key* best;          // [windows, clicks, blocks]
     float2* range;      // [windows, clicks, blocks] smallest and largest S
@@ -175,13 +154,18 @@ __device__ __forceinline__ void stage_weights(TileAttentionArguments const& a, W
         w.confidence[k] = k < a.anchor_count ? a.confidence[size_t(k) * a.hidden + c] : 0.f;
 }
 
-// The prior's log-density at a cell, up to its constant; a cell's own variance is added.
+// The prior's inverse variance once a cell's own variance is added.
+__device__ __forceinline__ float prior_weight(TileAttentionArguments const& a, size_t click) {
+    float const inv_var = a.prior_inv_var[click];
+    return inv_var / (1.f + inv_var * (a.stride_px * a.stride_px / 12.f));
+}
+
+// The prior's log-density at a cell, up to its constant.
 __device__ __forceinline__ float log_prior(TileAttentionArguments const& a, size_t click, int cell) {
-    float const stride = a.stride_px, inv_var = a.prior_inv_var[click];
+    float const stride = a.stride_px;
     float const dx = (float(cell % a.columns) + 0.5f) * stride - a.prior_xy_px[2 * click];
     float const dy = (float(cell / a.columns) + 0.5f) * stride - a.prior_xy_px[2 * click + 1];
-    float const blurred = inv_var / (1.f + inv_var * (stride * stride / 12.f));
-    return -0.5f * blurred * (dx * dx + dy * dy);
+    return -0.5f * prior_weight(a, click) * (dx * dx + dy * dy);
 }
 
 }  // namespace tilefix

@@ -1,9 +1,9 @@
-// The TileAttention kernels' inner parts for float16 on tensor cores.
+// TileAttention for float16 on tensor cores: what its kernels share, and the order of their work.
 //
-// S loses nothing: queries and v are float16 as stored, products are exact, sums are float32. The
-// head would: its hidden layer is rounded to float16. So here it only ranks a block's cells; those
-// whose rank comes near the best are evaluated again in float32, and one of these wins. "Near" is
-// kMargin, some twenty times the error that the rounding of 256 channels makes.
+// One kernel does everything: its blocks draw tickets, and a ticket is the cosines of a tile of one
+// window, its ranks, both, or a click's answer. Work waits only for work of lower tickets, which
+// running blocks hold already; so it ends however many blocks the GPU runs at once. Atomics count,
+// and take the maximum of integers; no sum depends on who comes first.
 #ifndef TILEFIX_TILE_ATTENTION_TENSOR_H_
 #define TILEFIX_TILE_ATTENTION_TENSOR_H_
 
@@ -11,225 +11,200 @@
 
 namespace tilefix {
 
-// S of up to 16 clicks in the block's cells, to shared memory. embedding is a multiple of 16.
-__device__ inline void tensor_cosines(TileAttentionArguments const& a, Shared& s, __half* tile,
-                                      int first_click, int first_cell) {
-    int const warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    int const cells = a.rows * a.columns, count = min(kRankGroup, a.clicks - first_click);
-    size_t const window = blockIdx.y;
-    __half const* const query = static_cast<__half const*>(a.query) +
-                                (window * a.clicks + first_click) * a.embedding;
-    __half const* const v = static_cast<__half const*>(a.v) + window * a.embedding * cells;
-    bool const resident = a.embedding <= kVRows;
-    float sum[4][4] = {}, squares[2] = {};
-    for (int base = 0; base < a.embedding; base += kVRows) {
-        int const rows = min(kVRows, a.embedding - base);
-        __syncthreads();  // what was staged before has been read
-        if (resident) {
-            wait_for_copies<1>();  // u may still be on its way
-        } else {
-            stage_tile(tile, v + size_t(base) * cells, rows, cells, first_cell);
-            close_copy_group();
-            wait_for_copies<0>();
+constexpr int kTile = 64;         // cells of a block; a row of a tile is one line of 128 bytes
+constexpr int kTileThreads = 128;
+constexpr int kTileWarps = kTileThreads / 32;
+constexpr int kTileBlocks = 4;    // of a multiprocessor at once
+constexpr int kRows = 16;         // channels of one product, and clicks
+constexpr int kHeadRows = 256;    // channels of u at most
+constexpr int kHeadSteps = kHeadRows / kRows;
+constexpr int kTogether = 8;      // clicks that are ranked together
+constexpr int kPartRow = 80;      // floats: 64 cells, spread over banks
+#ifndef TILEFIX_LEAD
+#define TILEFIX_LEAD 320
+#endif
+constexpr unsigned kLead = TILEFIX_LEAD;  // tiles and a window more that cosines are ahead of ranks
+
+// leaky(z) = kStraight z + kBent |z|: the first part is linear, and summed once for all clicks.
+constexpr float kStraight = (1.f + kLeak) / 2.f;
+constexpr float kBent = (1.f - kLeak) / 2.f;
+
+struct alignas(16) TileAffine {  // of channels 2 t and 2 t + 1, and of the next eight's
+    __half2 scale[2], shift[2], bias[2], unused[2];
+};
+
+struct PackedHead {  // as `prepare` leaves it in the workspace
+    uint4 fragment[kHeadSteps][32];  // a lane's kBent W: columns are anchors 0..7, then 8..15
+    TileAffine affine[kHeadSteps][4];
+    float straight[kRows];           // kStraight W . bias of an anchor
+};
+
+struct TileWorkspace {
+    PackedHead* head;
+    unsigned* ticket;        // and one unused; from here to the end of range it begins as 0
+    unsigned* cosines_done;  // [windows] tiles
+    unsigned* ranks_done;    // [windows]
+    uint2* range;            // [windows, clicks] largest rank of S, and of its complement
+    float* length;           // [windows, clicks] of the query
+    float* similarity;       // [windows, clicks, cells], or the map itself where it is S
+    Key* peak;               // [windows, clicks, tiles] largest S
+    uint2* near;             // [windows, clicks, tiles, warps] largest rank, and the cells near it
+};
+
+struct alignas(16) TileShared {
+    struct {
+        float low, inverse;          // the gate is affine in (S - low) inverse
+        float blurred, x_px, y_px;   // of the prior
+    } click[kClicks];
+    float2 anchor[kRows];            // logit's constant part, tau
+    float similarity[kTileWarps][kTogether][kRows];
+    Key keys[kTileWarps];
+    float parts[kTileWarps][4];
+    unsigned ticket;
+    // behind it: fragments and affine of the head, or the cosines' parts; then u [hidden][kTile]
+};
+constexpr size_t kStepBytes = 32 * sizeof(uint4) + 4 * sizeof(TileAffine);
+constexpr size_t kPartBytes = size_t(kTileWarps) * 8 * kPartRow * sizeof(float);
+
+__host__ __device__ inline size_t middle_bytes(int hidden) {
+    size_t const head = size_t(hidden / kRows) * kStepBytes;
+    return head > kPartBytes ? head : kPartBytes;
+}
+static_assert(2 * (sizeof(TileShared) + kHeadSteps * kStepBytes + kHeadRows * kTile * 2 + 1024) <=
+                  100 * 1024, "two blocks fit a multiprocessor of sm_86 to sm_120");
+
+// A rank's order as an unsigned number, 0 below all.
+__device__ __forceinline__ unsigned order_of(float value) { return unsigned(key_of(value, 0) >> 32); }
+__device__ __forceinline__ float value_of_order(unsigned order) { return value_of(Key(order) << 32); }
+
+enum Work { kCosines = 1, kRanks = 2, kAnswer = 4 };
+
+struct Item {
+    int work;
+    int window, index;  // of a tile or of a click
+};
+
+// With a min-max gate the cosines of the first windows come first; then cosines and ranks take turns,
+// so that v is read while ranks are computed; the ranks of the last windows take turns with the
+// answers of those before. Without, the cosines and ranks of a tile are one item.
+__host__ __device__ inline Item item_of(unsigned ticket, bool min_max, unsigned windows,
+                                        unsigned tiles, unsigned clicks) {
+    unsigned const ahead = min(windows, 1 + (kLead + tiles - 1) / tiles), lead = ahead * tiles;
+    unsigned const rest = (windows - ahead) * tiles, early = min(lead, (windows - ahead) * clicks);
+    unsigned const turns = min_max ? lead + 2 * rest : rest;
+    int work = min_max ? kRanks : kCosines | kRanks;
+    unsigned index = ticket;
+    if (ticket < turns) {
+        if (min_max) {
+            bool const ranks = ticket >= lead && (ticket - lead) % 2;
+            work = ranks ? kRanks : kCosines;
+            if (ticket >= lead) index = (ticket - lead) / 2 + (ranks ? 0 : lead);
         }
-        __syncthreads();
-        for (int step = warp; step * 16 < rows; step += kWarps) {
-            unsigned q[4];
-#pragma unroll
-            for (int i = 0; i < 4; ++i) {
-                int const row = g + i % 2 * 8, d = base + step * 16 + i / 2 * 8 + 2 * t;
-                q[i] = row < count ? *reinterpret_cast<unsigned const*>(
-                                         query + size_t(row) * a.embedding + d)
-                                   : 0u;
-                float2 const x = __half22float2(pair_of(q[i]));
-                squares[i % 2] += x.x * x.x + x.y * x.y;
-            }
-#pragma unroll
-            for (int two = 0; two < 2; ++two) {
-                unsigned b[4];
-                int const row = step * 16 + lane % 16, cell = (2 * two + lane / 16) * 8;
-                load_transposed(b, tile + tile_at<__half>(row, cell));
-                multiply(sum[2 * two], q, b[0], b[1]);
-                multiply(sum[2 * two + 1], q, b[2], b[3]);
-            }
-        }
+    } else if (ticket - turns < 2 * early) {
+        bool const answers = (ticket - turns) % 2;
+        index = (ticket - turns) / 2 + (answers ? 0 : rest);
+        if (answers) work = kAnswer;
+    } else if (ticket - turns < early + lead) {
+        index = rest + ticket - turns - early;
+    } else {
+        work = kAnswer, index = ticket - turns - lead;
     }
-#pragma unroll
-    for (int i = 0; i < 4; ++i)
-#pragma unroll
-        for (int j = 0; j < 4; ++j)
-            s.ranking.cosine_part[warp][g + j / 2 * 8][i * 8 + 2 * t + j % 2] = sum[i][j];
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-        squares[i] += __shfl_xor_sync(~0u, squares[i], 1);
-        squares[i] += __shfl_xor_sync(~0u, squares[i], 2);
-        if (t == 0) s.squares[warp][g + i * 8] = squares[i];
+    unsigned const each = work == kAnswer ? clicks : tiles;
+    return {work, int(index / each), int(index % each)};
+}
+
+// Bytes of the workspace, and through `work` where its arrays lie in `base`.
+inline size_t tile_workspace_bytes(size_t windows, size_t clicks, size_t cells,
+                                   void* base = nullptr, TileWorkspace* work = nullptr) {
+    size_t const calls = windows * clicks, tiles = (cells + kTile - 1) / kTile;
+    size_t const counters = sizeof(PackedHead), range = counters + (2 + 2 * windows) * 4;
+    size_t const peak = range + calls * sizeof(uint2), near = peak + calls * tiles * sizeof(Key);
+    size_t const length = near + calls * tiles * kTileWarps * sizeof(uint2);
+    size_t const similarity = length + calls * sizeof(float);
+    if (work) {
+        auto* const at = static_cast<unsigned char*>(base);
+        work->head = reinterpret_cast<PackedHead*>(at);
+        work->ticket = reinterpret_cast<unsigned*>(at + counters);
+        work->cosines_done = work->ticket + 2;
+        work->ranks_done = work->cosines_done + windows;
+        work->range = reinterpret_cast<uint2*>(at + range);
+        work->peak = reinterpret_cast<Key*>(at + peak);
+        work->near = reinterpret_cast<uint2*>(at + near);
+        work->length = reinterpret_cast<float*>(at + length);
+        work->similarity = reinterpret_cast<float*>(at + similarity);
     }
-    __syncthreads();
-    for (int n = warp; n < count; n += kWarps) {  // a warp for a click, a lane for a cell
-        float total = 0.f, square = 0.f;
-        for (int w = 0; w < kWarps; ++w) {
-            total += s.ranking.cosine_part[w][n][lane];
-            square += s.squares[w][n];
+    return similarity + calls * cells * sizeof(float);
+}
+
+// Clears the counters, packs the head and measures the queries, for the kernel that follows.
+__global__ void __launch_bounds__(kThreads) prepare(TileAttentionArguments a, TileWorkspace work) {
+    unsigned const me = blockIdx.x * kThreads + threadIdx.x, all = gridDim.x * kThreads;
+    unsigned const counters = 2 + 2 * a.windows * (1 + a.clicks);  // as the workspace has them
+    for (unsigned i = me; i < counters; i += all) work.ticket[i] = 0;
+    PackedHead& head = *work.head;
+    auto const pair = [&](int anchor, int c) {
+        bool const there = anchor < a.anchor_count;
+        float const* const row = a.confidence + size_t(there ? anchor : 0) * a.hidden + c;
+        return word_of(__floats2half2_rn(there ? kBent * row[0] : 0.f, there ? kBent * row[1] : 0.f));
+    };
+    unsigned const steps = a.hidden / kRows;
+    for (unsigned i = me; i < steps * 32; i += all) {
+        int const c = i / 32 * kRows + i % 4 * 2, anchor = i % 32 / 4;
+        head.fragment[i / 32][i % 32] = uint4{pair(anchor, c), pair(anchor, c + 8),
+                                              pair(anchor + 8, c), pair(anchor + 8, c + 8)};
+    }
+    for (unsigned i = me; i < steps * 4; i += all) {
+        TileAffine affine{};
+        for (int j = 0; j < 2; ++j) {
+            float const* const x = a.channels + size_t(i / 4 * kRows + i % 4 * 2 + 8 * j) * 3;
+            affine.scale[j] = __floats2half2_rn(x[0], x[3]);
+            affine.shift[j] = __floats2half2_rn(x[1], x[4]);
+            affine.bias[j] = __floats2half2_rn(x[2], x[5]);
         }
-        s.similarity[first_click + n][lane] = total / fmaxf(sqrtf(square), kLengthFloor);
+        head.affine[i / 4][i % 4] = affine;
+    }
+    unsigned const anchor = me / 32;  // a warp's
+    if (anchor < unsigned(a.anchor_count)) {
+        float sum = 0.f;
+        for (int c = me % 32; c < a.hidden; c += 32)
+            sum = fmaf(a.confidence[size_t(anchor) * a.hidden + c], a.channels[3 * c + 2], sum);
+        sum = warp_sum(sum);
+        if (me % 32 == 0) head.straight[anchor] = kStraight * sum;
+    }
+    unsigned const calls = a.windows * a.clicks;
+    for (unsigned at = me / 32; at < calls; at += all / 32) {
+        auto const* const query = static_cast<__half const*>(a.query) + size_t(at) * a.embedding;
+        float square = 0.f;
+        for (int d = me % 32; d < a.embedding; d += 32)
+            square = fmaf(widen(query[d]), widen(query[d]), square);
+        square = warp_sum(square);
+        if (me % 32 == 0) work.length[at] = fmaxf(sqrtf(square), kLengthFloor);
     }
 }
 
-// Weights once in float32, once as fragments: anchors are rows, channels columns.
-__device__ inline void stage_ranking(TileAttentionArguments const& a, Ranking& r) {
-    for (int c = threadIdx.x; c < a.hidden; c += kThreads) stage_weights(a, r.weights[c], c);
-    __syncthreads();
-    for (int i = threadIdx.x; i < a.hidden / 2; i += kThreads) {
-        Weights const &x = r.weights[2 * i], &y = r.weights[2 * i + 1];
-        r.affine[i].scale = __floats2half2_rn(x.scale, y.scale);
-        r.affine[i].shift = __floats2half2_rn(x.shift, y.shift);
-        r.affine[i].bias = __floats2half2_rn(x.bias, y.bias);
-    }
-    for (int i = threadIdx.x; i < a.hidden / 16 * 32; i += kThreads) {
-        int const g = i % 32 / 4, t = i % 4;
-        unsigned words[4];
-#pragma unroll
-        for (int j = 0; j < 4; ++j) {
-            int const anchor = g + j % 2 * 8, c = i / 32 * 16 + j / 2 * 8 + 2 * t;
-            bool const there = anchor < kAnchors;
-            words[j] = word_of(__floats2half2_rn(there ? r.weights[c].confidence[anchor] : 0.f,
-                                                 there ? r.weights[c + 1].confidence[anchor] : 0.f));
-        }
-        r.fragment[i] = uint4{words[0], words[1], words[2], words[3]};
-    }
+// Where 16 bytes of a row of u's tile lie: eight rows' pieces of the same cells in different banks.
+__device__ __forceinline__ int piece_at(int row, int cell) {
+    return row * kTile + (cell ^ (row & 7) << 3);
 }
 
-// Exact logits of one click in one cell, by a whole warp; the best of them.
-__device__ inline Key exact_best(TileAttentionArguments const& a, Shared const& s,
-                                 __half const* tile, int click, int cell, int first_cell) {
-    int const lane = threadIdx.x % 32;
-    float const cosine = s.similarity[click][cell];
-    float const gate =
-        fmaf(a.gate_slope, (cosine - s.low[click]) * s.inverse[click], a.gate_offset);
-    float sum[kAnchors] = {};
-    for (int c = lane; c < a.hidden; c += 32) {
-        Weights const& w = s.ranking.weights[c];
-        float const x = fmaf(widen(tile[tile_at<__half>(c, cell)]), w.scale, w.shift);
-        float const h = leaky(fmaf(gate, x, w.bias));
-#pragma unroll
-        for (int k = 0; k < kAnchors; ++k) sum[k] = fmaf(w.confidence[k], h, sum[k]);
-    }
-    size_t const at = size_t(blockIdx.y) * a.clicks + click;
-    float const prior = log_prior(a, at, first_cell + cell);
-    unsigned const cells = a.rows * a.columns;
-    Key best = 0;
-#pragma unroll
-    for (int k = 0; k < kAnchors; ++k) {
-        float const logit = warp_sum(sum[k]);
-        if (k < a.anchor_count)
-            best = max(best, key_of(logit + a.anchors[8 * k] + a.anchors[8 * k + 1] * cosine + prior,
-                                    k * cells + first_cell + cell));
-    }
-    return best;
-}
-
-// The winner of each click among the block's cells, after `stage_ranking`. hidden is a multiple of
-// 16, at most kURows.
-__device__ inline void tensor_head(TileAttentionArguments const& a, Workspace const& work, Shared& s,
-                                   __half* tile, int first_cell) {
-    int const warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    int const cells = a.rows * a.columns, octet = warp % 4, share = warp / 4;
-    int const steps = a.hidden / 16;
-    size_t const window = blockIdx.y;
-    Ranking& r = s.ranking;
-    wait_for_copies<0>();
-    __syncthreads();
-    __half2 const leak = __floats2half2_rn(kLeak, kLeak);
-    for (int first = 0; first < a.clicks; first += kGroup) {
-        int const together = min(kGroup, a.clicks - first);
-        // Each warp takes eight cells and every second pair of steps, 16 channels each.
-        __half2 gate[kGroup];
-        float sum[kGroup][4] = {};
-#pragma unroll
-        for (int n = 0; n < kGroup; ++n) {
-            int const click = min(first + n, a.clicks - 1);
-            float const stretched =
-                (s.similarity[click][octet * 8 + g] - s.low[click]) * s.inverse[click];
-            gate[n] = __half2half2(__float2half(fmaf(a.gate_slope, stretched, a.gate_offset)));
-        }
-        for (int base = 2 * share; base < steps; base += 4) {
-            unsigned words[4];
-            int const row = min(base + lane / 16, steps - 1) * 16 + lane % 16;
-            load_transposed(words, tile + tile_at<__half>(row, octet * 8));
-#pragma unroll
-            for (int next = 0; next < 2; ++next) {
-                int const step = base + next;
-                if (step >= steps) break;
-                Affine const low = r.affine[step * 8 + t], high = r.affine[step * 8 + 4 + t];
-                uint4 const packed = r.fragment[step * 32 + lane];
-                unsigned const weights[4] = {packed.x, packed.y, packed.z, packed.w};
-                __half2 const x = __hfma2(pair_of(words[2 * next]), low.scale, low.shift);
-                __half2 const y = __hfma2(pair_of(words[2 * next + 1]), high.scale, high.shift);
-#pragma unroll
-                for (int n = 0; n < kGroup; ++n) {
-                    if (n >= together) break;
-                    __half2 h0 = __hfma2(gate[n], x, low.bias);
-                    __half2 h1 = __hfma2(gate[n], y, high.bias);
-                    h0 = __hmax2(h0, __hmul2(h0, leak));
-                    h1 = __hmax2(h1, __hmul2(h1, leak));
-                    multiply(sum[n], weights, word_of(h0), word_of(h1));
-                }
+// u's columns of a tile to shared memory, in the background; 0 beyond the window.
+__device__ inline void stage_u(__half* to, __half const* from, int rows, int cells, int first,
+                               bool aligned) {
+    if (aligned) {
+        int const cell = threadIdx.x % 8 * 8;
+        for (int row = threadIdx.x / 8; row < rows; row += kTileThreads / 8) {
+            __half* const place = to + piece_at(row, cell);
+            if (first + cell < cells) {
+                copy_16_bytes(place, from + size_t(row) * cells + first + cell);
+            } else {
+                *reinterpret_cast<uint4*>(place) = uint4{0, 0, 0, 0};
             }
         }
-        if (share == 1) {
-#pragma unroll
-            for (int n = 0; n < kGroup; ++n) {
-                r.part[n][octet][lane] = float2{sum[n][0], sum[n][1]};
-                if (g == 0) r.ninth[n][octet][t] = float2{sum[n][2], sum[n][3]};
-            }
-        }
-        __syncthreads();
-        if (share == 0) {
-            float const inf = INFINITY;
-#pragma unroll
-            for (int n = 0; n < kGroup; ++n) {
-                if (n >= together) break;
-                float2 const other = r.part[n][octet][lane];
-                float2 const ninth = r.ninth[n][octet][t];
-                float const eight[2] = {sum[n][0] + other.x, sum[n][1] + other.y};
-                float const last[2] = {sum[n][2] + ninth.x, sum[n][3] + ninth.y};
-#pragma unroll
-                for (int j = 0; j < 2; ++j) {
-                    int const cell = octet * 8 + 2 * t + j;
-                    float const cosine = s.similarity[first + n][cell];
-                    float rank = -inf;
-                    bool broken = false;  // beyond float16: then every cell is evaluated exactly
-                    if (g < a.anchor_count) {
-                        rank = eight[j] + a.anchors[8 * g] + a.anchors[8 * g + 1] * cosine;
-                        broken = !(fabsf(rank) < 1e30f);
-                    }
-                    if (g == 0 && a.anchor_count == kAnchors) {
-                        float const value = last[j] + a.anchors[64] + a.anchors[65] * cosine;
-                        broken = broken || !(fabsf(value) < 1e30f);
-                        rank = fmaxf(rank, value);
-                    }
-                    if (broken) rank = inf;
-#pragma unroll
-                    for (int step = 4; step < 32; step *= 2)
-                        rank = fmaxf(rank, __shfl_xor_sync(~0u, rank, step));
-                    if (g == 0) r.rank[n][cell] = rank;
-                }
-            }
-        }
-        __syncthreads();
-        if (warp < together) {
-            int const click = first + warp;
-            size_t const at = window * a.clicks + click;
-            bool const inside = first_cell + lane < cells;
-            float const mine =
-                inside ? r.rank[warp][lane] + log_prior(a, at, first_cell + lane) : -INFINITY;
-            float const top = warp_max(mine);
-            bool const near = inside && !(mine < top - kMargin * (1.f + fabsf(top)));
-            Key best = 0;
-            for (unsigned left = __ballot_sync(~0u, near); left; left &= left - 1)
-                best = max(best, exact_best(a, s, tile, click, __ffs(left) - 1, first_cell));
-            if (lane == 0) work.best[at * gridDim.x + blockIdx.x] = best;
+    } else {
+        for (int i = threadIdx.x; i < rows * kTile; i += kTileThreads) {
+            int const row = i / kTile, cell = i % kTile;
+            to[piece_at(row, cell)] =
+                first + cell < cells ? from[size_t(row) * cells + first + cell] : zero<__half>();
         }
     }
 }

@@ -27,6 +27,8 @@ SHAPES = {
     "several blocks": (5, 64, 24, (12, 16), 9, True),
     "one anchor": (8, 8, 16, (8, 8), 1, False),
     "for tensor cores": (20, 64, 48, (7, 8), 9, True),
+    "several tiles": (18, 64, 32, (12, 16), 9, True),
+    "tiles that are not aligned": (5, 80, 16, (9, 15), 9, True),
     "two chunks of channels": (3, 528, 256, (3, 8), 8, False),
     "the most clicks": (64, 8, 8, (3, 5), 2, True),
 }

@@ -133,22 +133,24 @@ def test_equal_calls_give_equal_bits(host_kernels):
     assert all(first[name].tobytes() == second[name].tobytes() for name in OUTPUTS)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=["float32", "float16"])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_batch_of_windows_equals_its_windows(host_kernels, variant):
-    cases = [random_case(s, 3, 16, 8, (6, 7), settings=VARIANTS[variant]) for s in range(3)]
+def test_a_batch_of_windows_equals_its_windows(host_kernels, variant, dtype):
+    cases = [random_case(s, 3, 32, 16, (6, 16), settings=VARIANTS[variant]) for s in range(3)]
     case = cases[0]
 
     def stack(name: str) -> torch.Tensor:
         return torch.stack([torch.from_numpy(getattr(c, name)) for c in cases])
 
-    query, v, u, xy_px, inv_var = map(stack, ("query", "v", "u", "prior_xy_px", "prior_inv_var"))
+    query, v, u = (stack(name).to(dtype) for name in ("query", "v", "u"))
+    xy_px, inv_var = map(stack, ("prior_xy_px", "prior_inv_var"))
     outputs = tuple(torch.stack([t] * 3) for t in new_answers(query[0], v[0]))
-    size = host_kernels.workspace_bytes(3, 3, 42)
+    size = host_kernels.workspace_bytes(3, 3, 96)
     scratch = torch.empty(size, dtype=torch.uint8)
     head = tuple(map(torch.from_numpy, case.head.arrays()))
     host_kernels(query, v, u, head, xy_px, inv_var, case.settings, outputs, scratch)
     for index, one in enumerate(cases):
-        alone = run(host_kernels, TileCase(**{**fields(one), "head": case.head}))
+        alone = run(host_kernels, TileCase(**{**fields(one), "head": case.head}), dtype)
         for name, together in zip(OUTPUTS, outputs, strict=True):
             np.testing.assert_array_equal(together[index].numpy(), alone[name])
 

@@ -1,0 +1,154 @@
+// S on tensor cores: v goes from memory straight to the registers of the products.
+//
+// A lane reads eight cells of four channels, 16 bytes at a time. Product j of a step takes the j-th
+// of each eight, and channels in the order that suits the lanes, for v and queries alike. Nothing
+// is lost: queries and v are float16 as stored, products are exact, sums are float32.
+#ifndef TILEFIX_TILE_ATTENTION_COSINES_H_
+#define TILEFIX_TILE_ATTENTION_COSINES_H_
+
+#include "tile_attention_tensor.h"
+
+namespace tilefix {
+
+#ifndef TILEFIX_AHEAD
+#define TILEFIX_AHEAD 3
+#endif
+constexpr int kAhead = TILEFIX_AHEAD;  // steps of 16 channels that a warp has asked for
+
+struct VStep {  // of one lane
+    uint4 v[4];      // channels 4 t..4 t + 3 of a step, cells 8 g..8 g + 7 of a tile
+    uint2 query[2];  // the same channels of clicks g and g + 8
+};
+
+template <bool kAligned>
+__device__ __forceinline__ uint4 eight_cells(__half const* row, int first, int cells) {
+    if constexpr (kAligned) {
+        return load_once(row + min(first, cells - 8));  // nobody asks for cells beyond the window
+    } else {
+        __half x[8];
+#pragma unroll
+        for (int i = 0; i < 8; ++i) x[i] = row[min(first + i, cells - 1)];
+        uint4 words;
+        memcpy(&words, x, 16);
+        return words;
+    }
+}
+
+// Reads a lane's part of a step, and sets the pointers on to the warp's next one.
+template <bool kAligned>
+__device__ __forceinline__ void load_step(VStep& to, __half const*& v, int first, int cells,
+                                          __half const* (&query)[2]) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+        to.v[i] = eight_cells<kAligned>(v + size_t(i) * cells, first, cells);
+    v += size_t(kTileWarps * kRows) * cells;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+        if constexpr (kAligned) {
+            to.query[i] = *reinterpret_cast<uint2 const*>(query[i]);
+        } else {
+            __half x[4];
+            for (int j = 0; j < 4; ++j) x[j] = query[i][j];
+            memcpy(&to.query[i], x, 8);
+        }
+        query[i] += kTileWarps * kRows;
+    }
+}
+
+__device__ __forceinline__ void multiply_step(VStep const& x, float (&sum)[8][4]) {
+    unsigned const q[4] = {x.query[0].x, x.query[1].x, x.query[0].y, x.query[1].y};
+    unsigned words[4][4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+        words[i][0] = x.v[i].x, words[i][1] = x.v[i].y, words[i][2] = x.v[i].z,
+        words[i][3] = x.v[i].w;
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+        unsigned const halves = j % 2 ? 0x7632 : 0x5410;
+        multiply(sum[j], q, __byte_perm(words[0][j / 2], words[1][j / 2], halves),
+                 __byte_perm(words[2][j / 2], words[3][j / 2], halves));
+    }
+}
+
+__device__ __forceinline__ int spread(int cell) { return cell + cell / 16 * 4; }
+
+// Adds the warps' sums of up to eight clicks (rows g of sum's half `upper`), and keeps S.
+__device__ inline void keep_cosines(TileAttentionArguments const& a, TileWorkspace const& work,
+                                    float* part, float const (&sum)[8][4], int upper,
+                                    int window, int first_click, int tile, int tiles) {
+    int const warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    int const cells = a.rows * a.columns, count = min(8, a.clicks - first_click);
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+        float* const to = part + (warp * 8 + g) * kPartRow + spread(16 * t) + 8 * i;
+        int const j = 2 * upper + i;
+        float4 const low = {sum[0][j], sum[1][j], sum[2][j], sum[3][j]};
+        float4 const high = {sum[4][j], sum[5][j], sum[6][j], sum[7][j]};
+        *reinterpret_cast<float4*>(to) = low, *reinterpret_cast<float4*>(to + 4) = high;
+    }
+    __syncthreads();
+    for (int n = warp; n < count; n += kTileWarps) {
+        size_t const at = size_t(window) * a.clicks + first_click + n;
+        float const length = work.length[at];
+        float low = INFINITY, high = -INFINITY;
+        Key peak = 0;
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+            int const cell = tile * kTile + lane + 32 * i;
+            float total = 0.f;
+            for (int w = 0; w < kTileWarps; ++w)
+                total += part[(w * 8 + n) * kPartRow + spread(lane + 32 * i)];
+            if (cell >= cells) continue;
+            float const cosine = total / length;
+            work.similarity[at * cells + cell] = cosine;
+            low = fminf(low, cosine), high = fmaxf(high, cosine);
+            peak = max(peak, key_of(cosine, cell));
+        }
+        peak = warp_max(peak), low = warp_min(low), high = warp_max(high);
+        if (lane != 0) continue;
+        work.peak[at * tiles + tile] = peak;
+        atomicMax(&work.range[at].x, order_of(high)), atomicMax(&work.range[at].y, ~order_of(low));
+    }
+    __syncthreads();  // part is free
+}
+
+// S of all clicks in a tile, to the workspace. embedding is a multiple of 16.
+template <bool kAligned>
+__device__ inline void cosines_of_tile(TileAttentionArguments const& a, TileWorkspace const& work,
+                                       float* part, int window, int tile, int tiles) {
+    int const warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+    int const cells = a.rows * a.columns, first = tile * kTile + 8 * g, steps = a.embedding / kRows;
+    size_t const channel = warp * kRows + 4 * t;
+    for (int click = 0; click < a.clicks; click += kRows) {
+        __half const* v = static_cast<__half const*>(a.v) +
+                          (size_t(window) * a.embedding + channel) * cells;
+        __half const* query[2];
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {  // beyond the last click it is that one again, and not kept
+            size_t const row = min(click + g + 8 * i, a.clicks - 1);
+            query[i] = static_cast<__half const*>(a.query) + channel +
+                       (size_t(window) * a.clicks + row) * a.embedding;
+        }
+        float sum[8][4] = {};
+        VStep ahead[kAhead];
+#pragma unroll
+        for (int i = 0; i < kAhead; ++i)
+            if (warp + kTileWarps * i < steps)
+                load_step<kAligned>(ahead[i], v, first, cells, query);
+#pragma unroll 1
+        for (int base = warp; base < steps; base += kTileWarps * kAhead) {
+#pragma unroll
+            for (int i = 0; i < kAhead; ++i) {
+                int const step = base + kTileWarps * i, next = step + kTileWarps * kAhead;
+                if (step >= steps) break;
+                multiply_step(ahead[i], sum);
+                if (next < steps) load_step<kAligned>(ahead[i], v, first, cells, query);
+            }
+        }
+        keep_cosines(a, work, part, sum, 0, window, click, tile, tiles);
+        if (click + 8 < a.clicks) keep_cosines(a, work, part, sum, 1, window, click + 8, tile, tiles);
+    }
+}
+
+}  // namespace tilefix
+#endif
