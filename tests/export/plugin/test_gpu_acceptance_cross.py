@@ -104,24 +104,26 @@ def test_models_are_timed_with_both_attentions(host_kernels, host_cross, monkeyp
     """Their own, then CrossAttention in its place: and only where there is an attention."""
     small: dict[str, dict[str, object]] = {
         "ocgnet": {"window_px": 256, "frame_hw_px": (64, 128)},
-        "lite": {"window_px": 128, "frame_px": 64, "backbone": "xfeat"},
+        "lite": {"window_px": 128, "frame_px": 64},
     }
     real = model_trial.halves_of
     monkeypatch.setattr(
         model_trial,
         "halves_of",
-        lambda name, library, device, dtype: real(
-            name, library, "cpu", torch.float32, **small[name]
+        lambda name, library, device, dtype, *form: real(
+            name, library, "cpu", torch.float32, *form, **small[name]
         ),
     )
     seen: list[object] = []
     monkeypatch.setattr(model_trial, "median_us", lambda call: (seen.append(call()), 2000.0)[1])
     monkeypatch.setattr(model_trial, "in_graph", lambda call: call)
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: function)
     with quick_random_weights(), shallow_backbones():
         values, requirements = model_trial.time_model("ocgnet", host_kernels, host_cross)
     assert len(values) == 8 and values["CrossAttention, cached, graph, ms"] == 2.0
     assert not requirements[0].met
     for one, other in zip(seen[0], seen[4], strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-3)
-    values, _ = model_trial.time_model("lite", host_kernels, host_cross)
-    assert len(values) == 4
+    values, requirements = model_trial.time_model("lite", host_kernels, host_cross)
+    assert not any("CrossAttention" in key for key in values)
+    assert requirements[0].name == "lite: cached path, ms"
