@@ -267,7 +267,8 @@ def test_all_parts_run_in_order(host_plugin, as_if_on_a_gpu, monkeypatch, tmp_pa
         **{f"model: {name}": "passed" for name in MODELS},
         "tile attention: rivals": "failed",
         "cross attention: rivals": "passed",
-        "compute-sanitizer": "skipped",
+        "compute-sanitizer: memcheck": "skipped",
+        "compute-sanitizer: racecheck": "skipped",
     }
     assert "compute-sanitizer is not installed" in lines[-1]
 
@@ -275,15 +276,3 @@ def test_all_parts_run_in_order(host_plugin, as_if_on_a_gpu, monkeypatch, tmp_pa
 def test_a_library_is_asked_for():
     with pytest.raises(UsageError, match="there is no library to check"):
         gpu_acceptance.opened(None)
-
-
-def test_a_sanitizer_that_takes_too_long_is_skipped(tmp_path, monkeypatch):
-    slow = tmp_path / "compute-sanitizer"
-    slow.write_text("#!/bin/sh\nsleep 5\n")
-    slow.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    with pytest.raises(Skip, match="memcheck took more than the 0 s that were left"):
-        gpu_acceptance.run_sanitizer(tmp_path / "library.so", 0.2)
-    slow.write_text("#!/bin/sh\necho ERROR SUMMARY: 1 error; exit 9\n")
-    with pytest.raises(RuntimeError, match="memcheck ended with 9: ERROR SUMMARY: 1 error"):
-        gpu_acceptance.run_sanitizer(tmp_path / "library.so", 60)
