@@ -105,6 +105,11 @@ def trying_algorithms() -> Iterator[None]:
         torch.backends.cudnn.benchmark = before
 
 
+def row_of(form: str, path: str) -> str:
+    """Name of the value that has a form's time of a path in a graph."""
+    return f"{'' if form == AS_BUILT else form + ', '}{path}, graph, ms"
+
+
 def fastest(values: dict[str, Any]) -> dict[str, Any]:
     """The quickest form of each path in a graph, and its time."""
     found: dict[str, Any] = {}
@@ -112,7 +117,7 @@ def fastest(values: dict[str, Any]) -> dict[str, Any]:
         times = {
             form: values[key]
             for form in (AS_BUILT, FOLDED, ARRANGED, COMPILED)
-            if (key := f"{'' if form == AS_BUILT else form + ', '}{path}, graph, ms") in values
+            if (key := row_of(form, path)) in values
         }
         form = min(times, key=lambda form: times[form])
         found |= {f"{path}, fastest form": form, f"{path}, fastest form, ms": times[form]}

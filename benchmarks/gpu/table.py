@@ -1,7 +1,8 @@
-"""The README's table of what was measured on GPUs, from the records of `gpu_acceptance`.
+"""The tables of what was measured on GPUs, from the records of `gpu_acceptance`.
 
-    python -m benchmarks.gpu.table            prints it
-    python -m benchmarks.gpu.table --write    puts it between the two markers in README.md
+    python -m benchmarks.gpu.table            prints the README's
+    python -m benchmarks.gpu.table --write    puts it between the two markers in README.md, and
+                                              CrossAttention's in export/plugin/README.md
 
 One column for each GPU, of its newest record in benchmarks/results. What no record holds is "not
 measured"; where there is no record at all, only what is asked for is listed.
@@ -17,8 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu import cross_attention_table as cross
 from benchmarks.gpu.dequantise_trial import DIFFERING, SHARE
-from benchmarks.gpu.model_trial import ATTENDING, MODELS
+from benchmarks.gpu.model_trial import (
+    ARRANGED,
+    AS_BUILT,
+    ATTENDING,
+    COMPILED,
+    FOLDED,
+    MODELS,
+    PATHS,
+    row_of,
+)
 from benchmarks.readme_table import Marks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +87,36 @@ def model_ms(name: str, *paths: str) -> Callable[[Record], str | None]:
     return cell
 
 
+def fastest_ms(name: str) -> Callable[[Record], str | None]:
+    """Times of a model's two paths in the quickest of its forms, each named."""
+
+    def cell(record: Record) -> str | None:
+        values = part_of(record, f"model: {name}").get("values", {})
+        found = [
+            f"{values[f'{path}, fastest form, ms']:.2f} ({values[f'{path}, fastest form']})"
+            for path in PATHS
+            if f"{path}, fastest form" in values
+        ]
+        return " / ".join(found) + " ms" if found else plain(record)
+
+    plain = model_ms(name, *(row_of(AS_BUILT, path) for path in PATHS))
+    return cell
+
+
+def forms_ms(name: str) -> Callable[[Record], str | None]:
+    """Times of a model's cached path in each form that was measured."""
+
+    def cell(record: Record) -> str | None:
+        values = part_of(record, f"model: {name}").get("values", {})
+        rows = [row_of(form, "cached") for form in FORMS]
+        if not any(row in values for row in rows[1:]):
+            return None
+        times = (f"{values[row]:.2f}" if row in values else "-" for row in rows)
+        return " / ".join(times) + " ms"
+
+    return cell
+
+
 def cross_us(size: str) -> Callable[[Record], str | None]:
     """The kernel of CrossAttention and torch's at one size."""
 
@@ -104,6 +145,7 @@ def int8_features(record: Record) -> str | None:
 
 
 RIGHT, TIME, RIVALS = (f"tile attention: {x}" for x in ("right", "time", "rivals"))
+FORMS = (AS_BUILT, FOLDED, COMPILED, ARRANGED)
 MODEL_ASKED = {"lite": "at most 0.6 ms cached", "ocgnet": "at most 1.2 ms cached"}
 
 
@@ -147,10 +189,11 @@ def rows() -> tuple[Row, ...]:
             Row(
                 f"`{name}`, 8 clicks: cached window / both branches",
                 MODEL_ASKED.get(name, ""),
-                model_ms(name, "cached, graph, ms", "both branches, graph, ms"),
+                fastest_ms(name),
             )
             for name in MODELS
         ),
+        Row(f"`lite`, cached window: {' / '.join(FORMS)}", "", forms_ms("lite")),
         *(
             Row(
                 f"`{name}`, cached window: CrossAttention / torch's attention",
@@ -190,6 +233,11 @@ def read_records(folder: Path = RESULTS) -> list[Record]:
     return [newest[gpu] for gpu in sorted(newest)]
 
 
+def newest(records: Sequence[Record]) -> Record | None:
+    """The record that was finished last."""
+    return max(records, key=lambda record: record["finished_utc"], default=None)
+
+
 def table(records: Sequence[Record]) -> str:
     """Markdown, one line a row."""
     heads = [f"{r['environment']['gpu']}, {r['finished_utc'][:10]}" for r in records]
@@ -206,11 +254,13 @@ def table(records: Sequence[Record]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table, or write it; returns the exit status."""
     parser = argparse.ArgumentParser(prog="benchmarks.gpu.table", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="into README.md")
+    parser.add_argument("--write", action="store_true", help="into the two READMEs")
     given = parser.parse_args(arguments)
-    made = table(read_records())
+    records = read_records()
+    made = table(records)
     if given.write:
         MARKS.write(README, made)
+        cross.MARKS.write(cross.README, cross.cross_attention_table(newest(records)))
     else:
         print(made)
     return 0

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.acceptance_record import Requirement, Trial, record, write_record
+from benchmarks.gpu import cross_attention_table as cross
 from benchmarks.gpu import table as gpu_table
+from benchmarks.gpu.cross_attention_table import compared, cross_attention_table
 from benchmarks.gpu.dequantise_trial import DIFFERING, SHARE
-from benchmarks.gpu.table import BEGIN, END, NOT_MEASURED, read_records, rows, table
+from benchmarks.gpu.table import BEGIN, END, NOT_MEASURED, newest, read_records, rows, table
 from edge.errors import OutputError
 
 ROOT = Path(__file__).resolve().parents[3]  # of the checkout, whatever is installed
@@ -50,6 +52,13 @@ def test_the_readme_states_the_records():
     )
 
 
+def test_the_plugins_readme_states_the_newest_record():
+    text = (ROOT / "export/plugin/README.md").read_text(encoding="utf-8")
+    made = text.split(cross.MARKS.begin)[1].split(cross.MARKS.end)[0].strip("\n")
+    record = newest(read_records(ROOT / "benchmarks/results"))
+    assert made == cross_attention_table(record), "run: python -m benchmarks.gpu.table --write"
+
+
 def test_without_records_what_is_asked_for_is_not_measured(tmp_path):
     assert read_records(tmp_path / "none") == []
     made = table([])
@@ -76,10 +85,17 @@ def test_records_become_columns(tmp_path):
 def test_writing_touches_only_what_is_between_the_markers(tmp_path, monkeypatch, capsys):
     readme = tmp_path / "README.md"
     readme.write_text(f"above\n{BEGIN}\nold\n{END}\nbelow\n")
+    plugins = tmp_path / "plugins.md"
+    plugins.write_text(f"above\n{cross.MARKS.begin}\n{cross.MARKS.end}\nbelow\n")
     monkeypatch.setattr(gpu_table, "README", readme)
+    monkeypatch.setattr(cross, "README", plugins)
     monkeypatch.setattr(gpu_table, "read_records", list)
     assert gpu_table.main(["--write"]) == 0
     assert readme.read_text() == f"above\n{BEGIN}\n{table([])}\n{END}\nbelow\n"
+    made = cross_attention_table(None)
+    assert plugins.read_text() == (
+        f"above\n{cross.MARKS.begin}\n{made}\n{cross.MARKS.end}\nbelow\n"
+    )
     assert gpu_table.main([]) == 0
     assert capsys.readouterr().out == table([]) + "\n"
 
@@ -89,3 +105,44 @@ def test_a_readme_without_a_place_is_refused(text):
     with pytest.raises(OutputError) as error:
         gpu_table.MARKS.put(text, "made")
     assert error.value.what == "the README has no place for the table of GPUs"
+
+
+def test_cross_attention_beside_the_quickest_of_torchs():
+    trial = Trial(100.0, lambda line: None)
+    table = [
+        {"size": size, "kernel_warm_us": ours, "sdpa_warm_us": sdpa}
+        for size, ours, sdpa in (("ocgnet", 4.0, 6.0), ("trogeo, encoding", 39.3, 13.8))
+    ]
+    rivals = {"ocgnet": {"sdpa, compiled, graph, us": 5.0, "plain, compiled, graph, us": 14.0}}
+    model = {"cached, graph, ms": 1.0, "CrossAttention, cached, graph, ms": 1.01}
+    trial.run("cross attention: time", 1, lambda: ({"table": table}, []))
+    trial.run("cross attention: rivals", 1, lambda: (rivals, []))
+    trial.run("model: ocgnet", 1, lambda: (model, []))
+    made = cross_attention_table(record(trial, {"gpu": "GPU A"}, "command"))
+    assert made.startswith("| 8 clicks, float16, GPU A, 2")
+    assert cells(made, "ocgnet: 8 x 64 read 64, 8 heads of 64") == [
+        "4.0 us", NOT_MEASURED, "6.0 us", "5.0 us", "14.0 us", "1.25x as fast",
+    ]  # fmt: skip
+    encoding = cells(made, "trogeo, encoding: 1 x 1024 read 1024, 12 heads of 64")
+    assert encoding[3:] == [NOT_MEASURED, NOT_MEASURED, "slower, 2.85x the time"]
+    assert cells(made, "`ocgnet`, cached window") == ["1.01 ms", "1.00 ms", "even"]
+    assert cells(made, "`trogeo`, both branches") == [NOT_MEASURED] * 3
+    assert compared(None, [1.0]) == compared(1.0, []) == NOT_MEASURED
+
+
+def test_the_quickest_form_of_lite_is_the_one_shown():
+    trial = Trial(100.0, lambda line: None)
+    values = {
+        "cached, graph, ms": 0.99,
+        "arranged, cached, graph, ms": 0.404,
+        "cached, fastest form": "arranged",
+        "cached, fastest form, ms": 0.404,
+        "both branches, fastest form": "folded",
+        "both branches, fastest form, ms": 2.0,
+    }
+    trial.run("model: lite", 1, lambda: (values, []))
+    made = table([record(trial, {"gpu": "GPU A"}, "command")])
+    title = "`lite`, 8 clicks: cached window / both branches"
+    assert cells(made, title)[0] == "0.40 (arranged) / 2.00 (folded) ms"
+    title = "`lite`, cached window: as built / folded / folded and compiled / arranged"
+    assert cells(made, title)[0] == "0.99 / - / - / 0.40 ms"
