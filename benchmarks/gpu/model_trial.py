@@ -4,7 +4,7 @@ Weights are random: they do not matter for the time. Frame, clicks and window ar
 
 A `lite` runs in several forms, of which each has its own rows and the quickest counts: as built;
 "folded", its norms absorbed and its memory channels last; "folded and compiled", that by
-torch.compile; "arranged", the same in few kernels (`arranged_lite`). All but the first let cuDNN
+torch.compile; "arranged", in fewer kernels (`export.arranged_lite`). All but the first let cuDNN
 try its algorithms before.
 """
 
@@ -241,7 +241,7 @@ def reformed(model: Any, form: str) -> Any:
     if form == AS_BUILT:
         return model
     if form == ARRANGED:
-        from benchmarks.gpu.arranged_lite import ArrangedLite
+        from export.arranged_lite import ArrangedLite
 
         return ArrangedLite(model)
     import torch

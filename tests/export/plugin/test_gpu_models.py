@@ -12,7 +12,6 @@ from quick_weights import quick_random_weights
 from small_backbones import shallow_backbones
 
 from benchmarks.gpu import model_trial
-from benchmarks.gpu.arranged_lite import ArrangedLite
 from benchmarks.gpu.model_trial import (
     ARRANGED,
     COMPILED,
@@ -22,6 +21,7 @@ from benchmarks.gpu.model_trial import (
     halves_of,
     time_forms,
 )
+from export.arranged_lite import ArrangedLite
 from export.plugin.tile_attention import OUTPUTS
 from training.models import build
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from small_lite import FRAME_PX, WINDOW_PX, small_lite
 
-from benchmarks.gpu.arranged_layers import Bordered, Depthwise, Inverted
-from benchmarks.gpu.arranged_lite import ArrangedLite
+from export.arranged_layers import Bordered, Depthwise, Inverted
+from export.arranged_lite import ArrangedLite
 from training.models import build
 from training.models.lite import Lite
 

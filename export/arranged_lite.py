@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.gpu.arranged_layers import Inverted, Pointwise, Stem
+from export.arranged_layers import Inverted, Pointwise, Stem
 from training.models.click_gather import ClickGather, unit
 from training.models.efficientnet_lite import EfficientNetLite0
 from training.models.folded_norms import absorb_batch_norms
