@@ -41,6 +41,11 @@ __device__ __forceinline__ uint4 load_once(void const* from) {
     return x;
 }
 
+// Asks the L2 cache for a line of 128 bytes.
+__device__ __forceinline__ void prefetch_line(void const* at) {
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(at));
+}
+
 // Until a counter that other blocks raise has come to `least`; then what they wrote before is seen.
 __device__ __forceinline__ void wait_for_count(unsigned const* counter, unsigned least) {
     for (unsigned now = 0;; __nanosleep(64)) {

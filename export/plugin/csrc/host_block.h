@@ -234,6 +234,7 @@ inline unsigned atomicMax(unsigned* at, unsigned value) {
     return old;
 }
 template <typename T> T __ldcg(T const* from) { return *from; }
+inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __ffs(unsigned x) { return __builtin_ffs(int(x)); }
 
 namespace tilefix {
@@ -247,6 +248,7 @@ inline uint4 load_once(void const* from) {
     if (reinterpret_cast<uintptr_t>(from) % 16) std::abort();
     return *static_cast<uint4 const*>(from);
 }
+inline void prefetch_line(void const*) {}
 inline void wait_for_count(unsigned const* counter, unsigned least) {
     if (*counter < least) host::fail("a block waits for one that comes after it");
 }

@@ -52,8 +52,10 @@ inline __half2 __hmax2(__half2 a, __half2 b) {
     };
     return {larger(a.x, b.x), larger(a.y, b.y)};
 }
-inline __half2 __habs2(__half2 h) {
-    return {{uint16_t(h.x.bits & 0x7fff)}, {uint16_t(h.y.bits & 0x7fff)}};
+inline __half2 __hfma2_relu(__half2 a, __half2 b, __half2 c) {
+    auto const positive = [](__half x) { return __half2float(x) <= 0.f ? __half{0} : x; };
+    __half2 const z = __hfma2(a, b, c);
+    return {positive(z.x), positive(z.y)};
 }
 inline unsigned __byte_perm(unsigned x, unsigned y, unsigned select) {
     uint64_t const both = uint64_t(y) << 32 | x;

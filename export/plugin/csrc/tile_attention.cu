@@ -16,12 +16,13 @@
 // Measured there before, when each block waited for its tile and evaluated a cell of each click
 // exactly: in a batch of 32 windows 6.2 us a window with 1 click, 10.2 with 8, 16.6 with 16; 25, 32
 // and 46 us for a lone one. lite: 12.1, 20.7 and 36.8 us; 37, 44 and 62 us.
-// Prediction, not measured: instructions of a warp (sm_90, counted in the machine code) for 16 cells
-// and 8 clicks are 108 per 16 channels of u (18 of them products, at 6 cycles of the tensor cores),
-// and some 850 besides; for 64 cells 64 per 16 channels of v. On 132 x 4 schedulers that is 0.25 us a
-// window with 1 click, 0.9 with 8, 1.6 with 16, beside 1.6 to 1.8 us of memory, and 6 us a batch for
-// launches, first and last tiles: 1.9 us a window with 1 click, 2.0 with 8, 2.2 with 16 in a batch of
-// 32; 12 to 15 us for a lone one, nearly all of it latency. lite: 1.9, 2.1 and 2.5 us; 10 to 14 us.
+// Prediction, not measured. A warp's instructions (sm_90, counted in the machine code): for 16 cells
+// and 8 clicks 76 per 16 channels of u, 18 of them products of about 6 cycles, and some 830 besides;
+// for 64 cells 64 per 16 channels of v, and some 450 besides. On 132 multiprocessors at 1.85 GHz a
+// window takes 0.5 us of instructions with 1 click, 0.8 with 8, 1.3 with 16, beside 1.7 us of memory
+// at nine tenths of a copy's speed; a batch takes 5 us more for launches, its first and last tiles.
+// In a batch of 32: 1.9 us a window with 1 click, 1.95 with 8, 2.1 with 16; a lone one 14, 15 and
+// 18 us, latency all of it. lite: 2.0, 2.4 and 3.8 us (instructions from 8 clicks on); 12 to 15 us.
 #include "tile_attention_scan.h"
 #include "tile_attention_cosines.h"
 #include "tile_attention_winner.h"

@@ -129,6 +129,13 @@ __device__ inline void cosines_of_tile(TileAttentionArguments const& a, TileWork
             query[i] = static_cast<__half const*>(a.query) + channel +
                        (size_t(window) * a.clicks + row) * a.embedding;
         }
+#ifdef TILEFIX_PREFETCH
+        if (kAligned && click == 0)  // what no register waits for yet: a line for each channel
+            for (int step = warp + kTileWarps * (kAhead + threadIdx.x % 32 / 16); step < steps;
+                 step += 2 * kTileWarps)
+                prefetch_line(static_cast<__half const*>(a.v) + min(tile * kTile, cells - 8) +
+                              (size_t(window) * a.embedding + step * kRows + threadIdx.x % 16) * cells);
+#endif
         float sum[8][4] = {};
         VStep ahead[kAhead];
 #pragma unroll

@@ -1,8 +1,8 @@
 // The head on tensor cores: a rank of each cell of a tile for each click (tile_attention_near.h).
 //
-// Per click, cell and pair of channels z = gate x + bias is one instruction, |z| another, and the
-// products take both kinds of anchors, 0..7 and the ninth; W leaky(z) is kStraight W z + kBent W |z|,
-// and W x is summed once for eight clicks.
+// W leaky(z) is kLeak W z + kBent W max(z, 0). The second part costs an instruction per click, cell
+// and two channels, and the products with anchors 0..7 and the ninth; the first is linear in the
+// gate, and W x is summed once for eight clicks.
 #ifndef TILEFIX_TILE_ATTENTION_RANKS_H_
 #define TILEFIX_TILE_ATTENTION_RANKS_H_
 
@@ -116,7 +116,7 @@ __device__ __forceinline__ void rank_clicks(TileAttentionArguments const& a,
             unsigned z[4];
 #pragma unroll
             for (int i = 0; i < 4; ++i)
-                z[i] = word_of(__habs2(__hfma2(by_cell[i % 2], pair_of(x[i]), by.bias[i / 2])));
+                z[i] = word_of(__hfma2_relu(by_cell[i % 2], pair_of(x[i]), by.bias[i / 2]));
             multiply(sum[n][0], z, w.x, w.y);
             multiply(sum[n][1], z, w.z, w.w);
         }
@@ -140,6 +140,7 @@ __device__ inline void ranks_of_tile(TileAttentionArguments const& a, TileWorksp
             rank_clicks<1>(a, work, s, head, u, window, click, tile, tiles), click += 1;
         }
     }
+    thin_out(a, work, s, window, tile, tiles);
 }
 
 }  // namespace tilefix

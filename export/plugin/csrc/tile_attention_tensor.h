@@ -25,9 +25,7 @@ constexpr int kPartRow = 80;      // floats: 64 cells, spread over banks
 #endif
 constexpr unsigned kLead = TILEFIX_LEAD;  // tiles and a window more that cosines are ahead of ranks
 
-// leaky(z) = kStraight z + kBent |z|: the first part is linear, and summed once for all clicks.
-constexpr float kStraight = (1.f + kLeak) / 2.f;
-constexpr float kBent = (1.f - kLeak) / 2.f;
+constexpr float kBent = 1.f - kLeak;  // leaky(z) = kLeak z + kBent max(z, 0)
 
 struct alignas(16) TileAffine {  // of channels 2 t and 2 t + 1, and of the next eight's
     __half2 scale[2], shift[2], bias[2], unused[2];
@@ -36,7 +34,7 @@ struct alignas(16) TileAffine {  // of channels 2 t and 2 t + 1, and of the next
 struct PackedHead {  // as `prepare` leaves it in the workspace
     uint4 fragment[kHeadSteps][32];  // a lane's kBent W: columns are anchors 0..7, then 8..15
     TileAffine affine[kHeadSteps][4];
-    float straight[kRows];           // kStraight W . bias of an anchor
+    float straight[kRows];           // kLeak W . bias of an anchor
 };
 
 struct TileWorkspace {
@@ -58,6 +56,7 @@ struct alignas(16) TileShared {
     } click[kClicks];
     float2 anchor[kRows];            // logit's constant part, tau
     float similarity[kTileWarps][kTogether][kRows];
+    unsigned near[kTileWarps][kClicks];
     Key keys[kTileWarps];
     float parts[kTileWarps][4];
     unsigned ticket;
@@ -169,7 +168,7 @@ __global__ void __launch_bounds__(kThreads) prepare(TileAttentionArguments a, Ti
         for (int c = me % 32; c < a.hidden; c += 32)
             sum = fmaf(a.confidence[size_t(anchor) * a.hidden + c], a.channels[3 * c + 2], sum);
         sum = warp_sum(sum);
-        if (me % 32 == 0) head.straight[anchor] = kStraight * sum;
+        if (me % 32 == 0) head.straight[anchor] = kLeak * sum;
     }
     unsigned const calls = a.windows * a.clicks;
     for (unsigned at = me / 32; at < calls; at += all / 32) {

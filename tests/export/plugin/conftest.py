@@ -29,6 +29,7 @@ SHAPES = {
     "for tensor cores": (20, 64, 48, (7, 8), 9, True),
     "several tiles": (18, 64, 32, (12, 16), 9, True),
     "tiles that are not aligned": (5, 80, 16, (9, 15), 9, True),
+    "rows of several tiles": (4, 16, 16, (3, 136), 9, True),
     "two chunks of channels": (3, 528, 256, (3, 8), 8, False),
     "the most clicks": (64, 8, 8, (3, 5), 2, True),
 }

@@ -91,9 +91,10 @@ def test_the_map_is_only_written_on_request(host_kernels, compare, variant):
     compare(found, case)
 
 
+@pytest.mark.parametrize("hidden", [8, 16], ids=["float32 arithmetic", "tensor cores"])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_constant_maps_and_ties_take_the_first_cell(host_kernels, compare, variant):
-    case = random_case(4, 2, 8, 8, (6, 7), settings=VARIANTS[variant])
+def test_constant_maps_and_ties_take_the_first_cell(host_kernels, compare, variant, hidden):
+    case = random_case(4, 2, 16, hidden, (12, 7), settings=VARIANTS[variant])
     case.v[:], case.u[:] = case.v[:, :1, :1], case.u[:, :1, :1]
     found = run(host_kernels, case, torch.float16)
     compare(found, case)
