@@ -48,7 +48,7 @@ __device__ __forceinline__ void prefetch_line(void const* at) {
 
 // Until a counter that other blocks raise has come to `least`; then what they wrote before is seen.
 __device__ __forceinline__ void wait_for_count(unsigned const* counter, unsigned least) {
-    for (unsigned now = 0;; __nanosleep(64)) {
+    for (unsigned now = 0;; __nanosleep(32)) {
         asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(now) : "l"(counter) : "memory");
         if (now >= least) return;
     }

@@ -89,8 +89,8 @@ __device__ inline void keep_cosines(TileAttentionArguments const& a, TileWorkspa
     __syncthreads();
     for (int n = warp; n < count; n += kTileWarps) {
         size_t const at = size_t(window) * a.clicks + first_click + n;
-        float const length = work.length[at];
-        float low = INFINITY, high = -INFINITY;
+        float const inverse_length = work.inverse_length[at];
+        float low = INFINITY;
         Key peak = 0;
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
@@ -99,15 +99,18 @@ __device__ inline void keep_cosines(TileAttentionArguments const& a, TileWorkspa
             for (int w = 0; w < kTileWarps; ++w)
                 total += part[(w * 8 + n) * kPartRow + spread(lane + 32 * i)];
             if (cell >= cells) continue;
-            float const cosine = total / length;
+            float const cosine = total * inverse_length;
             work.similarity[at * cells + cell] = cosine;
-            low = fminf(low, cosine), high = fmaxf(high, cosine);
+            low = fminf(low, cosine);
             peak = max(peak, key_of(cosine, cell));
         }
-        peak = warp_max(peak), low = warp_min(low), high = warp_max(high);
+        peak = warp_max(peak);
+        if (lane == 0) work.peak[at * tiles + tile] = peak;
+        if (!a.min_max) continue;
+        low = warp_min(low);
         if (lane != 0) continue;
-        work.peak[at * tiles + tile] = peak;
-        atomicMax(&work.range[at].x, order_of(high)), atomicMax(&work.range[at].y, ~order_of(low));
+        atomicMax(&work.range[at].x, unsigned(peak >> 32));
+        atomicMax(&work.range[at].y, ~order_of(low));
     }
     __syncthreads();  // part is free
 }

@@ -43,7 +43,7 @@ struct TileWorkspace {
     unsigned* cosines_done;  // [windows] tiles
     unsigned* ranks_done;    // [windows]
     uint2* range;            // [windows, clicks] largest rank of S, and of its complement
-    float* length;           // [windows, clicks] of the query
+    float* inverse_length;   // [windows, clicks] of the query
     float* similarity;       // [windows, clicks, cells], or the map itself where it is S
     Key* peak;               // [windows, clicks, tiles] largest S
     uint2* near;             // [windows, clicks, tiles, warps] largest rank, and the cells near it
@@ -129,7 +129,7 @@ inline size_t tile_workspace_bytes(size_t windows, size_t clicks, size_t cells,
         work->range = reinterpret_cast<uint2*>(at + range);
         work->peak = reinterpret_cast<Key*>(at + peak);
         work->near = reinterpret_cast<uint2*>(at + near);
-        work->length = reinterpret_cast<float*>(at + length);
+        work->inverse_length = reinterpret_cast<float*>(at + length);
         work->similarity = reinterpret_cast<float*>(at + similarity);
     }
     return similarity + calls * cells * sizeof(float);
@@ -177,7 +177,7 @@ __global__ void __launch_bounds__(kThreads) prepare(TileAttentionArguments a, Ti
         for (int d = me % 32; d < a.embedding; d += 32)
             square = fmaf(widen(query[d]), widen(query[d]), square);
         square = warp_sum(square);
-        if (me % 32 == 0) work.length[at] = fmaxf(sqrtf(square), kLengthFloor);
+        if (me % 32 == 0) work.inverse_length[at] = 1.f / fmaxf(sqrtf(square), kLengthFloor);
     }
 }
 
