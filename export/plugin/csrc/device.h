@@ -32,12 +32,24 @@ __device__ __forceinline__ void wait_for_copies() {
     asm volatile("cp.async.wait_group %0;" ::"n"(kOpen) : "memory");
 }
 
-// 16 bytes of global memory that nothing writes meanwhile and no other thread wants.
-__device__ __forceinline__ uint4 load_once(void const* from) {
-    uint4 x;
-    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
-                 : "l"(from));
+// 16 bytes of global memory that nothing writes meanwhile and no other thread wants; 0 where they are
+// not wanted. Without a branch: loads of several steps can be on their way, each waited for alone.
+__device__ __forceinline__ uint4 load_once(void const* from, bool wanted) {
+    uint4 x = {0, 0, 0, 0};
+    asm volatile(
+        "{.reg .pred p; setp.ne.s32 p, %5, 0;"
+        "@p ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];}"
+        : "+r"(x.x), "+r"(x.y), "+r"(x.z), "+r"(x.w)
+        : "l"(from), "r"(int(wanted)));
+    return x;
+}
+
+// The same for 8 bytes that other threads want too.
+__device__ __forceinline__ uint2 load_shared_by_many(void const* from, bool wanted) {
+    uint2 x = {0, 0};
+    asm volatile("{.reg .pred p; setp.ne.s32 p, %3, 0; @p ld.global.nc.v2.u32 {%0,%1}, [%2];}"
+                 : "+r"(x.x), "+r"(x.y)
+                 : "l"(from), "r"(int(wanted)));
     return x;
 }
 

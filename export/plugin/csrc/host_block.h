@@ -244,9 +244,13 @@ inline void copy_16_bytes(void* to, void const* from) {
     auto& b = host::block();
     b.fibers[b.current].copies.back().push_back({to, from});
 }
-inline uint4 load_once(void const* from) {
+inline uint4 load_once(void const* from, bool wanted) {
     if (reinterpret_cast<uintptr_t>(from) % 16) std::abort();
-    return *static_cast<uint4 const*>(from);
+    return wanted ? *static_cast<uint4 const*>(from) : uint4{0, 0, 0, 0};
+}
+inline uint2 load_shared_by_many(void const* from, bool wanted) {
+    if (reinterpret_cast<uintptr_t>(from) % 8) std::abort();
+    return wanted ? *static_cast<uint2 const*>(from) : uint2{0, 0};
 }
 inline void prefetch_line(void const*) {}
 inline void wait_for_count(unsigned const* counter, unsigned least) {

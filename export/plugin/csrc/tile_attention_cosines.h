@@ -13,43 +13,46 @@ namespace tilefix {
 #ifndef TILEFIX_AHEAD
 #define TILEFIX_AHEAD 3
 #endif
-constexpr int kAhead = TILEFIX_AHEAD;  // steps of 16 channels that a warp has asked for
+template <bool kAligned>
+constexpr int kAhead = kAligned ? TILEFIX_AHEAD : 1;  // steps that a warp asks for at once
 
 struct VStep {  // of one lane
     uint4 v[4];      // channels 4 t..4 t + 3 of a step, cells 8 g..8 g + 7 of a tile
     uint2 query[2];  // the same channels of clicks g and g + 8
 };
 
-template <bool kAligned>
-__device__ __forceinline__ uint4 eight_cells(__half const* row, int first, int cells) {
-    if constexpr (kAligned) {
-        return load_once(row + min(first, cells - 8));  // nobody asks for cells beyond the window
-    } else {
-        __half x[8];
+// kCount float16 from any address, or 0.
+template <typename Words, int kCount>
+__device__ __forceinline__ Words gather(__half const* row, int first, int end, bool wanted) {
+    __half x[kCount];
 #pragma unroll
-        for (int i = 0; i < 8; ++i) x[i] = row[min(first + i, cells - 1)];
-        uint4 words;
-        memcpy(&words, x, 16);
-        return words;
-    }
+    for (int i = 0; i < kCount; ++i) x[i] = wanted ? row[min(first + i, end - 1)] : zero<__half>();
+    Words words;
+    memcpy(&words, x, sizeof words);
+    return words;
 }
 
-// Reads a lane's part of a step, and sets the pointers on to the warp's next one.
+// Reads a lane's part of a step, 0 for none, and sets the pointers on to the warp's next one. What
+// lies beyond the window's cells is never kept, so that the last ones do instead.
 template <bool kAligned>
 __device__ __forceinline__ void load_step(VStep& to, __half const*& v, int first, int cells,
-                                          __half const* (&query)[2]) {
+                                          __half const* (&query)[2], bool wanted) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i)
-        to.v[i] = eight_cells<kAligned>(v + size_t(i) * cells, first, cells);
+    for (int i = 0; i < 4; ++i) {
+        __half const* const row = v + size_t(i) * cells;
+        if constexpr (kAligned) {
+            to.v[i] = load_once(row + min(first, cells - 8), wanted);
+        } else {
+            to.v[i] = gather<uint4, 8>(row, first, cells, wanted);
+        }
+    }
     v += size_t(kTileWarps * kRows) * cells;
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
         if constexpr (kAligned) {
-            to.query[i] = *reinterpret_cast<uint2 const*>(query[i]);
+            to.query[i] = load_shared_by_many(query[i], wanted);
         } else {
-            __half x[4];
-            for (int j = 0; j < 4; ++j) x[j] = query[i][j];
-            memcpy(&to.query[i], x, 8);
+            to.query[i] = gather<uint2, 4>(query[i], 0, 4, wanted);
         }
         query[i] += kTileWarps * kRows;
     }
@@ -134,25 +137,24 @@ __device__ inline void cosines_of_tile(TileAttentionArguments const& a, TileWork
         }
 #ifdef TILEFIX_PREFETCH
         if (kAligned && click == 0)  // what no register waits for yet: a line for each channel
-            for (int step = warp + kTileWarps * (kAhead + threadIdx.x % 32 / 16); step < steps;
+            for (int step = warp + kTileWarps * (kAhead<kAligned> + threadIdx.x % 32 / 16); step < steps;
                  step += 2 * kTileWarps)
                 prefetch_line(static_cast<__half const*>(a.v) + min(tile * kTile, cells - 8) +
                               (size_t(window) * a.embedding + step * kRows + threadIdx.x % 16) * cells);
 #endif
         float sum[8][4] = {};
-        VStep ahead[kAhead];
+        constexpr int kSteps = kAhead<kAligned>;
+        VStep ahead[kSteps];
 #pragma unroll
-        for (int i = 0; i < kAhead; ++i)
-            if (warp + kTileWarps * i < steps)
-                load_step<kAligned>(ahead[i], v, first, cells, query);
+        for (int i = 0; i < kSteps; ++i)
+            load_step<kAligned>(ahead[i], v, first, cells, query, warp + kTileWarps * i < steps);
 #pragma unroll 1
-        for (int base = warp; base < steps; base += kTileWarps * kAhead) {
+        for (int base = warp; base < steps; base += kTileWarps * kSteps) {
 #pragma unroll
-            for (int i = 0; i < kAhead; ++i) {
-                int const step = base + kTileWarps * i, next = step + kTileWarps * kAhead;
-                if (step >= steps) break;
+            for (int i = 0; i < kSteps; ++i) {
                 multiply_step(ahead[i], sum);
-                if (next < steps) load_step<kAligned>(ahead[i], v, first, cells, query);
+                load_step<kAligned>(ahead[i], v, first, cells, query,
+                                    base + kTileWarps * (i + kSteps) < steps);
             }
         }
         keep_cosines(a, work, part, sum, 0, window, click, tile, tiles);
