@@ -18,7 +18,7 @@ from edge.localizer import Localizer
 from edge.manifest import Manifest
 from export.acceptance import PreparedSample, collect, prepare
 from export.bundle_manifest import ALIGNMENT, manifest_of
-from export.centre_fit import fit_centre
+from export.centre_fit import fit_centre, without_blending
 from export.graphs import PRECISIONS, export_precisions
 from export.localizer_parts import FOR_CPU, localizer_parts
 from export.radius_fit import fit_radius_factor
@@ -72,6 +72,7 @@ def make_bundle(
     model, record = load_weights(checkpoint)
     if fit_on:
         check_fit(model, checkpoint, with_alignment=alignment is not None)
+        model.options = without_blending(model.options)  # of the bundle that training began with
     files: dict[str, bytes | Path] = {}
     if alignment is not None:
         files[ALIGNMENT_GRAPH] = alignment

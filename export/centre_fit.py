@@ -17,6 +17,11 @@ LEAST_FLOOR_PX2 = 1.0
 TRIMMED_SHARE = 0.05  # of the largest errors: a few boxes of a neighbour would rule the squares
 
 
+def without_blending(options: LiteOptions) -> LiteOptions:
+    """The options of a model whose centres are its own, to be fitted anew."""
+    return dataclasses.replace(options, click_var=0.0, centre_var=0.0, floor_var_px2=0.0)
+
+
 def fit_centre(evidence: Evidence, options: LiteOptions) -> LiteOptions:
     """Least squares of squared errors on box area, per axis, over clicks with a prior.
 
@@ -38,7 +43,7 @@ def fit_centre(evidence: Evidence, options: LiteOptions) -> LiteOptions:
             "the centre variances cannot be fitted",
             expected="evidence of a model that does not blend",
             found=f"centre_var {options.centre_var}, floor_var_px2 {options.floor_var_px2}",
-            do="collect it with all three variances at zero",
+            do="collect it with `without_blending` of its options",
         )
     usable = evidence.with_prior & evidence.present & (evidence.iou > FOUND_IOU)
     usable &= np.isfinite(evidence.prior_error_px).all(1)

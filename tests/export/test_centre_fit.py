@@ -3,7 +3,7 @@ import pytest
 
 from edge.errors import DataError
 from export.acceptance import Evidence
-from export.centre_fit import fit_centre
+from export.centre_fit import fit_centre, without_blending
 from training.models.lite import LiteOptions
 
 
@@ -32,3 +32,8 @@ def test_too_few_clicks_and_a_blending_model_are_refused() -> None:
         fit_centre(made_up(20), LiteOptions())
     with pytest.raises(DataError, match="does not blend"):
         fit_centre(made_up(), LiteOptions(centre_var=0.1))
+
+
+def test_a_model_that_went_on_from_a_fitted_one_is_fitted_anew() -> None:
+    fitted = fit_centre(made_up(), LiteOptions())
+    assert fit_centre(made_up(), without_blending(fitted)) == fitted
