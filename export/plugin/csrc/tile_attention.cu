@@ -31,7 +31,7 @@ namespace tilefix {
 inline namespace kernels {  // with a name: that of none is made from the path of the file
 
 template <bool kAligned>
-__global__ void __launch_bounds__(kTileThreads, kTileBlocks)
+__global__ void __launch_bounds__(kTileThreads, kAligned ? kTileBlocks : 2)
     tile_attention(TileAttentionArguments a, TileWorkspace work, int tiles) {
     TILEFIX_DYNAMIC_SHARED(memory);
     TileShared& s = *reinterpret_cast<TileShared*>(memory);

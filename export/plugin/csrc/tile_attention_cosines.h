@@ -148,8 +148,9 @@ __device__ inline void cosines_of_tile(TileAttentionArguments const& a, TileWork
 #pragma unroll
         for (int i = 0; i < kSteps; ++i)
             load_step<kAligned>(ahead[i], v, first, cells, query, warp + kTileWarps * i < steps);
+        int base = warp;
 #pragma unroll 1
-        for (int base = warp; base < steps; base += kTileWarps * kSteps) {
+        for (; base + kTileWarps * kSteps < steps; base += kTileWarps * kSteps) {
 #pragma unroll
             for (int i = 0; i < kSteps; ++i) {
                 multiply_step(ahead[i], sum);
@@ -157,6 +158,8 @@ __device__ inline void cosines_of_tile(TileAttentionArguments const& a, TileWork
                                     base + kTileWarps * (i + kSteps) < steps);
             }
         }
+#pragma unroll
+        for (int i = 0; i < kSteps; ++i) multiply_step(ahead[i], sum);
         keep_cosines(a, work, part, sum, 0, window, click, tile, tiles);
         if (click + 8 < a.clicks) keep_cosines(a, work, part, sum, 1, window, click + 8, tile, tiles);
     }

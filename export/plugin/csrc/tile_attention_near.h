@@ -26,7 +26,7 @@ __device__ inline Key exact_best(TileAttentionArguments const& a, __half const* 
     int const lane = threadIdx.x % 32;
     size_t const cells = size_t(a.rows) * a.columns;
     float sum[kAnchors] = {};
-#pragma unroll 4
+#pragma unroll 2
     for (int c = lane; c < a.hidden; c += 32) {
         float const* const channel = a.channels + size_t(c) * 3;
         float const x = fmaf(widen(u[c * cells + cell]), channel[0], channel[1]);

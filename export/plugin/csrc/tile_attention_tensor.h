@@ -14,7 +14,13 @@ namespace tilefix {
 constexpr int kTile = 64;         // cells of a block; a row of a tile is one line of 128 bytes
 constexpr int kTileThreads = 128;
 constexpr int kTileWarps = kTileThreads / 32;
-constexpr int kTileBlocks = 4;    // of a multiprocessor at once
+// Blocks of a multiprocessor at once that registers are shared out for; shared memory holds as many
+// with 256 channels of u (on sm_86, 89 and 120 two).
+#if defined(__CUDA_ARCH__) && (__CUDA_ARCH__ < 900 || __CUDA_ARCH__ >= 1200)
+constexpr int kTileBlocks = 3;
+#else
+constexpr int kTileBlocks = 4;
+#endif
 constexpr int kRows = 16;         // channels of one product, and clicks
 constexpr int kHeadRows = 256;    // channels of u at most
 constexpr int kHeadSteps = kHeadRows / kRows;
