@@ -70,9 +70,10 @@ def make_bundle(
     """
     check_precisions(precisions)
     model, record = load_weights(checkpoint)
+    lite = None
     if fit_on:
-        check_fit(model, checkpoint, with_alignment=alignment is not None)
-        model.options = without_blending(model.options)  # of the bundle that training began with
+        lite = check_fit(model, checkpoint, with_alignment=alignment is not None)
+        lite.options = without_blending(lite.options)  # of the bundle that training began with
     files: dict[str, bytes | Path] = {}
     if alignment is not None:
         files[ALIGNMENT_GRAPH] = alignment
@@ -84,35 +85,57 @@ def make_bundle(
         alignment=dict(ALIGNMENT) if alignment is not None else {},
         scores={"validation": record.get("scores", {}), **scores},
     )
-    if not fit_on:
+    if lite is None:
         return write_model(model, manifest, files, out, precisions, attention_plugin)
-    bundle = write_model(model, manifest, files, out, ("fp32",))
+    manifest = fit(lite, manifest, files, fit_on, held_out, progress)
+    return write_model(model, manifest, files, out, precisions)
 
-    def ready(paths: list[Path]) -> list[PreparedSample]:
-        folders = [PairFolder.open(p) for p in paths]
-        return prepare(Localizer.open(bundle), Aligner.open(bundle), folders, progress=progress)
 
-    to_fit, to_judge = ready(fit_on), ready(held_out)
-    model.options = fit_centre(collect(Localizer.open(bundle), to_fit), model.options)
-    blending = Localizer.open(write_model(model, manifest, files, out, ("fp32",)))
-    fitting, judging = collect(blending, to_fit), collect(blending, to_judge)
-    fit = calibrate_acceptance(
+def fit(
+    model: Lite,
+    manifest: Manifest,
+    files: dict[str, bytes | Path],
+    fit_on: list[Path],
+    held_out: list[Path],
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> Manifest:
+    """Fit the blend of a model, which is set in it, and what accepts its fixes.
+
+    Its bundle is written elsewhere meanwhile: where this breaks off, no bundle without a fitted
+    acceptance is left to be taken for a whole one.
+
+    Returns:
+        The manifest with acceptance, radius and scores.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / "draft"
+        bundle = write_model(model, manifest, files, draft, ("fp32",))
+        aligner = Aligner.open(bundle)
+
+        def ready(paths: list[Path]) -> list[PreparedSample]:
+            folders = [PairFolder.open(p) for p in paths]
+            return prepare(Localizer.open(bundle), aligner, folders, progress=progress)
+
+        to_fit, to_judge = ready(fit_on), ready(held_out)
+        model.options = fit_centre(collect(Localizer.open(bundle), to_fit), model.options)
+        blending = Localizer.open(write_model(model, manifest, files, draft, ("fp32",)))
+        fitting, judging = collect(blending, to_fit), collect(blending, to_judge)
+    found = calibrate_acceptance(
         fitting.features, fitting.right, judging.features, judging.right, WRONG_RATE_TARGET
     )
     held_out_scores = {
         **judging.scores(),
-        "accepted_share": round(fit.accepted_share, 4),
-        "wrong_rate": round(fit.wrong_rate, 4),
+        "accepted_share": round(found.accepted_share, 4),
+        "wrong_rate": round(found.wrong_rate, 4),
         "data": _names(held_out),
     }
-    factor = fit_radius_factor(judging, fit.model, model.options)
-    manifest = msgspec.structs.replace(
+    factor = fit_radius_factor(judging, found.model, model.options)
+    return msgspec.structs.replace(
         manifest,
         head=msgspec.structs.replace(manifest.head, radius_factor=factor),
-        acceptance=fit.to_spec(f"{_names(fit_on)}; threshold on {_names(held_out)}"),
+        acceptance=found.to_spec(f"{_names(fit_on)}; threshold on {_names(held_out)}"),
         scores={**manifest.scores, "rendered_held_out": held_out_scores},
     )
-    return write_model(model, manifest, files, out, precisions)
 
 
 def check_precisions(precisions: Sequence[str]) -> None:
@@ -130,7 +153,7 @@ def check_precisions(precisions: Sequence[str]) -> None:
         )
 
 
-def check_fit(model: Model, checkpoint: Path, *, with_alignment: bool) -> None:
+def check_fit(model: Model, checkpoint: Path, *, with_alignment: bool) -> Lite:
     """Refuse an acceptance that cannot be fitted.
 
     Raises:
@@ -150,6 +173,7 @@ def check_fit(model: Model, checkpoint: Path, *, with_alignment: bool) -> None:
             found="--no-alignment together with --fit-on",
             do="leave one of the two out",
         )
+    return model
 
 
 def write_model(
