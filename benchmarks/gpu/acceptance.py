@@ -76,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         requirements += cross.check(cross_kernels, 1, sizes=given.check_only)[1]
         return int(not all(r.met for r in requirements))
     environment = machine() | gpu() | ({"git_commit": given.commit} if given.commit else {})
-    command = "python -m benchmarks.gpu_acceptance " + " ".join(arguments or sys.argv[1:])
+    typed = " ".join(arguments or sys.argv[1:]).replace(str(given.out), "DIR")
+    command = f"python -m benchmarks.gpu_acceptance {typed}"
 
     def say(line: str) -> None:
         """Show the line and write what there is: a run that is cut off leaves a record."""

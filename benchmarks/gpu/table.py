@@ -4,14 +4,14 @@
     python -m benchmarks.gpu.table --write    puts it between the two markers in README.md, and
                                               CrossAttention's in export/plugin/README.md
 
-One column for each GPU, of its newest record in benchmarks/results. What no record holds is "not
-measured"; where there is no record at all, only what is asked for is listed.
+One column for each GPU, of its newest record in benchmarks/results (`benchmarks.gpu.results`). What
+no record holds is "not measured", what is not what was asked for "not reached"; where there is no
+record at all, only what is asked for is listed.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,24 +23,20 @@ from benchmarks.gpu.dequantise_trial import DIFFERING, SHARE
 from benchmarks.gpu.model_trial import (
     ARRANGED,
     AS_BUILT,
-    ATTENDING,
     COMPILED,
     FOLDED,
     MODELS,
     PATHS,
     row_of,
 )
+from benchmarks.gpu.results import NOT_REACHED, Record, missed, newest, part_of, read_records
 from benchmarks.readme_table import Marks
 
-ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "benchmarks" / "results"
-README = ROOT / "README.md"
+README = Path(__file__).resolve().parents[2] / "README.md"
 BEGIN = "<!-- table of benchmarks.gpu.table -->"
 END = "<!-- end of the table of benchmarks.gpu.table -->"
 MARKS = Marks(BEGIN, END, "the table of GPUs")
-KIND = "gpu_acceptance"
 NOT_MEASURED = "not measured"
-Record = dict[str, Any]  # as benchmarks.acceptance_record writes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,7 @@ def requirement(part: str, name: str, form: str) -> Callable[[Record], str | Non
     def cell(record: Record) -> str | None:
         for each in part_of(record, part).get("requirements", ()):
             if each["name"] == name:
-                return form.format(each["value"])
+                return form.format(each["value"]) + NOT_REACHED * missed(each)
         return None
 
     return cell
@@ -69,8 +65,11 @@ def extreme(part: str, ending: str, pick: Callable[..., float], form: str) -> Ca
 
     def cell(record: Record) -> str | None:
         all_of_them = part_of(record, part).get("requirements", ())
-        values = [each["value"] for each in all_of_them if each["name"].endswith(ending)]
-        return form.format(pick(values)) if values else None
+        chosen = [each for each in all_of_them if each["name"].endswith(ending)]
+        if not chosen:
+            return None
+        value = pick(each["value"] for each in chosen)
+        return form.format(value) + NOT_REACHED * any(map(missed, chosen))
 
     return cell
 
@@ -91,13 +90,15 @@ def fastest_ms(name: str) -> Callable[[Record], str | None]:
     """Times of a model's two paths in the quickest of its forms, each named."""
 
     def cell(record: Record) -> str | None:
-        values = part_of(record, f"model: {name}").get("values", {})
+        part = part_of(record, f"model: {name}")
+        values, late = part.get("values", {}), any(map(missed, part.get("requirements", ())))
         found = [
             f"{values[f'{path}, fastest form, ms']:.2f} ({values[f'{path}, fastest form']})"
             for path in PATHS
             if f"{path}, fastest form" in values
         ]
-        return " / ".join(found) + " ms" if found else plain(record)
+        text = " / ".join(found) + " ms" if found else plain(record)
+        return text and text + NOT_REACHED * late
 
     plain = model_ms(name, *(row_of(AS_BUILT, path) for path in PATHS))
     return cell
@@ -113,18 +114,6 @@ def forms_ms(name: str) -> Callable[[Record], str | None]:
             return None
         times = (f"{values[row]:.2f}" if row in values else "-" for row in rows)
         return " / ".join(times) + " ms"
-
-    return cell
-
-
-def cross_us(size: str) -> Callable[[Record], str | None]:
-    """The kernel of CrossAttention and torch's at one size."""
-
-    def cell(record: Record) -> str | None:
-        for row in part_of(record, "cross attention: time").get("values", {}).get("table", ()):
-            if row["size"] == size:
-                return f"{row['kernel_warm_us']:.1f} / {row['sdpa_warm_us']:.1f} us"
-        return None
 
     return cell
 
@@ -151,8 +140,6 @@ MODEL_ASKED = {"lite": "at most 0.6 ms cached", "ocgnet": "at most 1.2 ms cached
 
 def rows() -> tuple[Row, ...]:
     """Lines of the table, from top to bottom."""
-    from export.plugin.cross_attention_cases import MODEL_SIZES
-
     return (
         Row("copy bandwidth", "", copy_bandwidth),
         Row(
@@ -194,48 +181,12 @@ def rows() -> tuple[Row, ...]:
             for name in MODELS
         ),
         Row(f"`lite`, cached window: {' / '.join(FORMS)}", "", forms_ms("lite")),
-        *(
-            Row(
-                f"`{name}`, cached window: CrossAttention / torch's attention",
-                "",
-                model_ms(name, "CrossAttention, cached, graph, ms", "cached, graph, ms"),
-            )
-            for name in ATTENDING
-        ),
         Row(
             "CrossAttention: error against float64",
             "at most 0.002",
             requirement("cross attention: right", "float16: relative error", "{:.1e}"),
         ),
-        *(
-            Row(f"CrossAttention / torch's SDPA, {size}", "", cross_us(size))
-            for size in MODEL_SIZES
-        ),
     )
-
-
-def part_of(record: Record, name: str) -> dict[str, Any]:
-    """A part by its name; empty where the record has none."""
-    return next((part for part in record["parts"] if part["name"] == name), {})
-
-
-def read_records(folder: Path = RESULTS) -> list[Record]:
-    """The newest record of each GPU, by the GPUs' names."""
-    newest: dict[str, Record] = {}
-    for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record.get("kind") != KIND:
-            continue
-        gpu = record["environment"]["gpu"]
-        before = newest.get(gpu)
-        if before is None or before["finished_utc"] < record["finished_utc"]:
-            newest[gpu] = record
-    return [newest[gpu] for gpu in sorted(newest)]
-
-
-def newest(records: Sequence[Record]) -> Record | None:
-    """The record that was finished last."""
-    return max(records, key=lambda record: record["finished_utc"], default=None)
 
 
 def table(records: Sequence[Record]) -> str:

@@ -12,7 +12,8 @@ from benchmarks.gpu import cross_attention_table as cross
 from benchmarks.gpu import table as gpu_table
 from benchmarks.gpu.cross_attention_table import compared, cross_attention_table
 from benchmarks.gpu.dequantise_trial import DIFFERING, SHARE
-from benchmarks.gpu.table import BEGIN, END, NOT_MEASURED, newest, read_records, rows, table
+from benchmarks.gpu.results import newest, part_of, read_records
+from benchmarks.gpu.table import BEGIN, END, NOT_MEASURED, rows, table
 from edge.errors import OutputError
 
 ROOT = Path(__file__).resolve().parents[3]  # of the checkout, whatever is installed
@@ -66,6 +67,34 @@ def test_without_records_what_is_asked_for_is_not_measured(tmp_path):
     assert cells(made, "TileAttention, 8 clicks, against torch eager")[1] == "at least 3x"
 
 
+def test_what_misses_is_called_not_reached(tmp_path):
+    write_record(made_record("GPU", 3, ratio=2.5), tmp_path, "a.json")
+    made = table(read_records(tmp_path))
+    title = "TileAttention, 8 clicks, against torch eager"
+    assert cells(made, title)[0] == "2.5x (**not reached**)"
+    assert made.count("not reached") == 1
+
+
+def test_a_part_left_out_comes_from_a_record_of_the_same_commit_alone(tmp_path):
+    def of(commit, day, name, without=None):
+        values = made_record("GPU", day, ratio=day)
+        values["environment"]["git_commit"] = commit
+        for part in values["parts"]:
+            if part["name"] == without:
+                part["verdict"] = "skipped"
+        write_record(values, tmp_path, name)
+
+    rivals = "tile attention: rivals"
+    of("new", 9, "newest.json", without=rivals)
+    of("old", 5, "old.json")
+    (found,) = read_records(tmp_path)
+    assert part_of(found, rivals)["verdict"] == "skipped", "not of another commit"
+    of("new", 7, "same.json")
+    (found,) = read_records(tmp_path)
+    assert part_of(found, rivals)["requirements"][0]["value"] == 7
+    assert found["finished_utc"].startswith("2026-12-09")
+
+
 def test_records_become_columns(tmp_path):
     write_record(made_record("GPU B", 3, ratio=5.5), tmp_path, "b_new.json")
     write_record(made_record("GPU B", 1), tmp_path, "z_old.json")
@@ -76,9 +105,8 @@ def test_records_become_columns(tmp_path):
     assert cells(made, "TileAttention, 8 clicks, against torch eager")[:2] == ["4.0x", "5.5x"]
     assert cells(made, "TileAttention: error against float64")[0] == "3.0e-04"
     assert cells(made, next(row.title for row in rows() if "INT8" in row.title))[0] == "0 / 0.56x"
-    assert cells(made, "CrossAttention / torch's SDPA, trogeo")[0] == "9.3 / 12.0 us"
     assert cells(made, "`lite`, 8 clicks: cached window / both branches")[0] == "0.46 / 3.00 ms"
-    for absent in ("copy bandwidth", "`trogeo`, cached window: CrossAttention / torch's attention"):
+    for absent in ("copy bandwidth", "`trogeo`, 8 clicks: cached window / both branches"):
         assert cells(made, absent)[:2] == [NOT_MEASURED] * 2
 
 
