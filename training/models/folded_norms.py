@@ -92,8 +92,8 @@ def folded_norms(model: nn.Module) -> Iterator[nn.BatchNorm2d]:
 class FoldedNorm(nn.BatchNorm2d):
     """A folded batch norm that adds its bias, and no more.
 
-    PyTorch's own, in evaluation mode, costs a GPU half of a training step: its gradient is computed
-    and laid out anew for each of them, where that of a sum is there already.
+    The gradient of a sum is there already, where that of PyTorch's own, in evaluation mode, is
+    computed, and on a GPU comes back in another layout that the convolution then has to undo.
     """
 
     def forward(self, x: Tensor) -> Tensor:
