@@ -1,10 +1,10 @@
 // What a kernel needs of CUDA, or of the host's imitation of it: under nvcc the real thing, under
-// g++ -DTILEFIX_HOST the same names from host_block.h, so that one source is tested on any machine.
+// g++ -DTILEFIX_HOST the same names from host_device.h, so that one source is tested on any machine.
 #ifndef TILEFIX_DEVICE_H_
 #define TILEFIX_DEVICE_H_
 
 #ifdef TILEFIX_HOST
-#include "host_block.h"
+#include "host_device.h"
 #else
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
@@ -53,10 +53,8 @@ __device__ __forceinline__ uint2 load_shared_by_many(void const* from, bool want
     return x;
 }
 
-// Asks the L2 cache for a line of 128 bytes.
-__device__ __forceinline__ void prefetch_line(void const* at) {
-    asm volatile("prefetch.global.L2 [%0];" ::"l"(at));
-}
+// The host's imitation counts a block's costly steps; a GPU does not.
+__device__ __forceinline__ void count_work() {}
 
 // Until a counter that other blocks raise has come to `least`; then what they wrote before is seen.
 __device__ __forceinline__ void wait_for_count(unsigned const* counter, unsigned least) {

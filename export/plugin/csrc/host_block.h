@@ -37,6 +37,12 @@ struct dim3 {
 using cudaStream_t = void*;
 using cudaError_t = int;
 enum { cudaSuccess = 0, cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+enum { cudaDevAttrMultiProcessorCount = 16 };
+inline cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
+inline cudaError_t cudaDeviceGetAttribute(int* value, int, int) {  // a test says how many
+    char const* const said = std::getenv("TILEFIX_HOST_MULTIPROCESSORS");
+    return *value = said ? std::atoi(said) : 1, cudaSuccess;
+}
 template <typename Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel, int, int) { return cudaSuccess; }
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
@@ -79,6 +85,15 @@ struct Block {
     unsigned current = 0;
     std::function<void()> body;
 };
+
+struct Work {  // what blocks counted since it was last asked
+    unsigned block = 0, busiest = 0, all = 0;
+};
+
+inline Work& work() {
+    static Work only;
+    return only;
+}
 
 inline Block& block() {
     static Block only;
@@ -170,13 +185,21 @@ inline void launch(dim3 grid, unsigned threads, size_t shared_bytes, cudaStream_
             for (unsigned x = 0; x < grid.x; ++x) {
                 b.shared.assign(shared_bytes + kBehind, 0xff);
                 b.block_index = dim3(x, y, z);
+                work().block = 0;
                 run_block();
+                work().all += work().block, work().busiest = max(work().busiest, work().block);
                 for (size_t i = 0; i < kBehind; ++i)
                     if (b.shared[shared_bytes + i] != 0xff) fail("written behind shared memory");
             }
 }
 
 }  // namespace tilefix::host
+
+// Counts since the last call: of the block that counted most, and of all.
+extern "C" __attribute__((used, visibility("default"))) inline void tilefix_host_work(unsigned* to) {
+    auto& work = tilefix::host::work();
+    to[0] = work.busiest, to[1] = work.all, work = {};
+}
 
 #define threadIdx (tilefix::host::block().thread_index)
 #define blockIdx (tilefix::host::block().block_index)
@@ -228,8 +251,8 @@ inline void __syncwarp() {
 }
 // Blocks run one after another and threads by turns, so that plain arithmetic is atomic.
 inline unsigned atomicAdd(unsigned* at, unsigned more) { return (*at += more) - more; }
-inline unsigned atomicMax(unsigned* at, unsigned value) {
-    unsigned const old = *at;
+template <typename T> T atomicMax(T* at, T value) {
+    T const old = *at;
     *at = max(old, value);
     return old;
 }
@@ -237,66 +260,4 @@ template <typename T> T __ldcg(T const* from) { return *from; }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __ffs(unsigned x) { return __builtin_ffs(int(x)); }
 
-namespace tilefix {
-
-inline void copy_16_bytes(void* to, void const* from) {
-    if ((reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from)) % 16) std::abort();
-    auto& b = host::block();
-    b.fibers[b.current].copies.back().push_back({to, from});
-}
-inline uint4 load_once(void const* from, bool wanted) {
-    if (reinterpret_cast<uintptr_t>(from) % 16) std::abort();
-    return wanted ? *static_cast<uint4 const*>(from) : uint4{0, 0, 0, 0};
-}
-inline uint2 load_shared_by_many(void const* from, bool wanted) {
-    if (reinterpret_cast<uintptr_t>(from) % 8) std::abort();
-    return wanted ? *static_cast<uint2 const*>(from) : uint2{0, 0};
-}
-inline void prefetch_line(void const*) {}
-inline void wait_for_count(unsigned const* counter, unsigned least) {
-    if (*counter < least) host::fail("a block waits for one that comes after it");
-}
-inline void count_up(unsigned* counter) { ++*counter; }
-inline void multiply(float (&d)[4], unsigned const (&a)[4], unsigned b0, unsigned b1) {
-    auto& b = host::block();
-    auto const* const lanes = host::share(b.fragments, {a[0], a[1], a[2], a[3], b0, b1});
-    int const g = b.current % 32 / 4, t = b.current % 4;
-    auto const element = [&](int lane, int word, int upper) {
-        return __half2float({uint16_t(lanes[lane][word] >> 16 * upper)});
-    };
-    for (int i = 0; i < 4; ++i) {
-        int const below = i / 2, column = 2 * t + i % 2;  // of rows g and g + 8
-        for (int k = 0; k < 16; ++k)
-            d[i] += element(4 * g + k % 8 / 2, below + 2 * (k / 8), k % 2) *
-                    element(4 * column + k % 8 / 2, 4 + k / 8, k % 2);
-    }
-}
-inline void load_matrices(unsigned (&out)[4], void const* row, bool transposed) {
-    if (reinterpret_cast<uintptr_t>(row) % 16) std::abort();
-    auto& b = host::block();
-    auto const* const rows = host::share(b.pointers, row);
-    int const g = b.current % 32 / 4, t = b.current % 4;
-    for (int m = 0; m < 4; ++m) {
-        auto const element = [&](int i) -> unsigned {
-            int const at = transposed ? i : g, column = transposed ? g : i;
-            return static_cast<__half const*>(rows[8 * m + at])[column].bits;
-        };
-        out[m] = element(2 * t) | element(2 * t + 1) << 16;
-    }
-}
-inline void load_transposed(unsigned (&out)[4], void const* row) { load_matrices(out, row, true); }
-inline void load_rows(unsigned (&out)[4], void const* row) { load_matrices(out, row, false); }
-inline void close_copy_group() {
-    auto& b = host::block();
-    b.fibers[b.current].copies.emplace_back();
-}
-template <int kOpen>
-void wait_for_copies() {
-    auto& b = host::block();
-    auto& groups = b.fibers[b.current].copies;
-    for (; groups.size() > kOpen + 1; groups.erase(groups.begin()))
-        for (auto const& copy : groups.front()) std::memcpy(copy.to, copy.from, 16);
-}
-
-}  // namespace tilefix
 #endif

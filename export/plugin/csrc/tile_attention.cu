@@ -25,48 +25,64 @@
 // 18 us, latency all of it. lite: 2.0, 2.4 and 3.8 us (instructions from 8 clicks on); 12 to 15 us.
 #include "tile_attention_scan.h"
 #include "tile_attention_cosines.h"
+#include "tile_attention_ranks.h"
 #include "tile_attention_winner.h"
 
 namespace tilefix {
 inline namespace kernels {  // with a name: that of none is made from the path of the file
 
+__host__ __device__ inline int parts_of(int clicks, int share_clicks) {
+    return (clicks + share_clicks - 1) / share_clicks;
+}
+
+// What a block has to do, to shared memory.
+__device__ inline void draw_work(TileAttentionArguments const& a, TileWorkspace const& work,
+                                 TileShared& s, int tiles, int share_clicks) {
+    int const parts = parts_of(a.clicks, share_clicks);
+    Item const item =
+        item_of(atomicAdd(work.ticket, 1u), a.min_max, a.windows, tiles * parts, a.clicks);
+    int const first = item.work == kAnswer ? item.index : item.index % parts * share_clicks;
+    s.items = 0, s.work = item.work;
+    s.by = {item.window, item.index / parts, tiles, first, min(first + share_clicks, a.clicks)};
+}
+
 template <bool kAligned>
 __global__ void __launch_bounds__(kTileThreads, kAligned ? kTileBlocks : 2)
-    tile_attention(TileAttentionArguments a, TileWorkspace work, int tiles) {
+    tile_attention(TileAttentionArguments a, TileWorkspace work, int tiles, int share_clicks) {
     TILEFIX_DYNAMIC_SHARED(memory);
     TileShared& s = *reinterpret_cast<TileShared*>(memory);
     unsigned char* const middle = memory + sizeof(TileShared);
     __half* const u_tile = reinterpret_cast<__half*>(middle + middle_bytes(a.hidden));
-    if (threadIdx.x == 0) s.ticket = atomicAdd(work.ticket, 1u);
+    if (threadIdx.x == 0) draw_work(a, work, s, tiles, share_clicks);
     __syncthreads();
-    Item const item = item_of(s.ticket, a.min_max, a.windows, tiles, a.clicks);
-    int const window = item.window, cells = a.rows * a.columns;
-    if (item.work == kAnswer) {
-        if (threadIdx.x == 0) wait_for_count(&work.ranks_done[window], tiles);
+    Share const& by = s.by;
+    int const cells = a.rows * a.columns, shares = tiles * parts_of(a.clicks, share_clicks);
+    if (s.work == kAnswer) {
+        if (threadIdx.x == 0) wait_for_count(&work.ranks_done[by.window], shares);
         __syncthreads();
-        answer_click(a, work, s, window, item.index, tiles);
+        answer_click(a, work, s, by.window, by.first_click, tiles);
         return;
     }
-    if (item.work & kRanks)  // asked for before all waiting
-        stage_u(u_tile, static_cast<__half const*>(a.u) + size_t(window) * a.hidden * cells, a.hidden,
-                cells, item.index * kTile, kAligned);
-    if (item.work & kCosines)
-        cosines_of_tile<kAligned>(a, work, reinterpret_cast<float*>(middle), window, item.index,
-                                  tiles);
-    if (item.work & kRanks) {
+    if (s.work & kRanks)  // asked for before all waiting
+        stage_u(u_tile, static_cast<__half const*>(a.u) + size_t(by.window) * a.hidden * cells, a.hidden,
+                cells, by.tile * kTile, kAligned);
+    if (s.work & kCosines)
+        cosines_of_tile<kAligned>(a, work, reinterpret_cast<float*>(middle), by);
+    if (s.work & kRanks) {
         stage_head(work, middle, a.hidden / kRows);
         close_copy_group();
-        if (item.work == kRanks && threadIdx.x == 0)
-            wait_for_count(&work.cosines_done[window], tiles);
+        if (s.work == kRanks && threadIdx.x == 0)
+            wait_for_count(&work.cosines_done[by.window], shares);
         __syncthreads();
-        stage_clicks(a, work, s, window);
+        stage_clicks(a, work, s, by.window);
         wait_for_copies<0>();
         __syncthreads();
-        ranks_of_tile(a, work, s, middle, u_tile, window, item.index, tiles);
+        ranks_of_tile(a, work, s, middle, u_tile, by);
+        exact_of_tile(a, work, s, reinterpret_cast<uint16_t*>(middle), u_tile, by);
     }
     __syncthreads();
     if (threadIdx.x == 0)
-        count_up(item.work & kRanks ? &work.ranks_done[window] : &work.cosines_done[window]);
+        count_up(s.work & kRanks ? &work.ranks_done[by.window] : &work.cosines_done[by.window]);
 }
 
 }  // namespace kernels
@@ -74,6 +90,12 @@ __global__ void __launch_bounds__(kTileThreads, kAligned ? kTileBlocks : 2)
 // Whether tensor cores take a call; float32 arithmetic takes everything.
 inline bool suits_tensors(TileAttentionArguments const& a) {
     return a.half && a.embedding % kRows == 0 && a.hidden % kRows == 0 && a.hidden <= kHeadRows;
+}
+
+inline int multiprocessors() {
+    int device = 0, count = 0;
+    cudaGetDevice(&device), cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
+    return count;
 }
 
 inline bool is_aligned(void const* pointer) { return reinterpret_cast<uintptr_t>(pointer) % 16 == 0; }
@@ -84,7 +106,9 @@ inline int32_t run_on_tensors(TileAttentionArguments const& a, cudaStream_t stre
     tile_workspace_bytes(a.windows, a.clicks, cells, a.workspace, &work);
     if (a.attention && !a.min_max) work.similarity = a.attention;
     int64_t const calls = int64_t(a.windows) * a.clicks, all = int64_t(a.windows) * tiles;
-    int64_t const items = all * (a.min_max ? 2 : 1) + calls;
+    int const each = clicks_of_share(a.clicks, all, multiprocessors());
+    int64_t const shares = all * parts_of(a.clicks, each);
+    int64_t const items = shares * (a.min_max ? 2 : 1) + calls;
     if (items > INT32_MAX) return TILEFIX_BAD_SIZE;
     size_t const bytes =
         sizeof(TileShared) + middle_bytes(a.hidden) + size_t(a.hidden) * kTile * sizeof(__half);
@@ -94,7 +118,8 @@ inline int32_t run_on_tensors(TileAttentionArguments const& a, cudaStream_t stre
         cudaError_t const refused = cudaFuncSetAttribute(
             kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
         if (refused != cudaSuccess) return refused;
-        TILEFIX_LAUNCH(kernel, dim3(unsigned(items)), kTileThreads, bytes, stream, a, work, tiles);
+        TILEFIX_LAUNCH(kernel, dim3(unsigned(items)), kTileThreads, bytes, stream, a, work, tiles,
+                       each);
         return cudaGetLastError();
     };
     bool const aligned = cells % 8 == 0 && is_aligned(a.v) && is_aligned(a.u) && is_aligned(a.query);

@@ -10,11 +10,8 @@
 
 namespace tilefix {
 
-#ifndef TILEFIX_AHEAD
-#define TILEFIX_AHEAD 3
-#endif
 template <bool kAligned>
-constexpr int kAhead = kAligned ? TILEFIX_AHEAD : 1;  // steps that a warp asks for at once
+constexpr int kAhead = kAligned ? 2 : 1;  // steps that a warp asks for at once
 
 struct VStep {  // of one lane
     uint4 v[4];      // channels 4 t..4 t + 3 of a step, cells 8 g..8 g + 7 of a tile
@@ -78,9 +75,9 @@ __device__ __forceinline__ int spread(int cell) { return cell + cell / 16 * 4; }
 // Adds the warps' sums of up to eight clicks (rows g of sum's half `upper`), and keeps S.
 __device__ inline void keep_cosines(TileAttentionArguments const& a, TileWorkspace const& work,
                                     float* part, float const (&sum)[8][4], int upper,
-                                    int window, int first_click, int tile, int tiles) {
+                                    Share const& by, int first_click) {
     int const warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    int const cells = a.rows * a.columns, count = min(8, a.clicks - first_click);
+    int const cells = a.rows * a.columns, count = min(8, by.end_click - first_click);
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
         float* const to = part + (warp * 8 + g) * kPartRow + spread(16 * t) + 8 * i;
@@ -91,16 +88,16 @@ __device__ inline void keep_cosines(TileAttentionArguments const& a, TileWorkspa
     }
     __syncthreads();
     for (int n = warp; n < count; n += kTileWarps) {
-        size_t const at = size_t(window) * a.clicks + first_click + n;
+        size_t const at = size_t(by.window) * a.clicks + first_click + n;
         float const inverse_length = work.inverse_length[at];
         float low = INFINITY;
         Key peak = 0;
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
-            int const cell = tile * kTile + lane + 32 * i;
+            int const cell = by.tile * kTile + lane + 32 * i;
             float total = 0.f;
             for (int w = 0; w < kTileWarps; ++w)
-                total += part[(w * 8 + n) * kPartRow + spread(lane + 32 * i)];
+                total += part[(w * 8 + n) * kPartRow + spread(lane) + spread(32 * i)];
             if (cell >= cells) continue;
             float const cosine = total * inverse_length;
             work.similarity[at * cells + cell] = cosine;
@@ -108,7 +105,7 @@ __device__ inline void keep_cosines(TileAttentionArguments const& a, TileWorkspa
             peak = max(peak, key_of(cosine, cell));
         }
         peak = warp_max(peak);
-        if (lane == 0) work.peak[at * tiles + tile] = peak;
+        if (lane == 0) work.peak[at * by.tiles + by.tile] = peak;
         if (!a.min_max) continue;
         low = warp_min(low);
         if (lane != 0) continue;
@@ -118,30 +115,23 @@ __device__ inline void keep_cosines(TileAttentionArguments const& a, TileWorkspa
     __syncthreads();  // part is free
 }
 
-// S of all clicks in a tile, to the workspace. embedding is a multiple of 16.
+// S of a share, to the workspace. embedding is a multiple of 16.
 template <bool kAligned>
 __device__ inline void cosines_of_tile(TileAttentionArguments const& a, TileWorkspace const& work,
-                                       float* part, int window, int tile, int tiles) {
+                                       float* part, Share const& by) {
     int const warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
-    int const cells = a.rows * a.columns, first = tile * kTile + 8 * g, steps = a.embedding / kRows;
+    int const cells = a.rows * a.columns, first = by.tile * kTile + 8 * g, steps = a.embedding / kRows;
     size_t const channel = warp * kRows + 4 * t;
-    for (int click = 0; click < a.clicks; click += kRows) {
+    for (int click = by.first_click; click < by.end_click; click += kRows) {
         __half const* v = static_cast<__half const*>(a.v) +
-                          (size_t(window) * a.embedding + channel) * cells;
+                          (size_t(by.window) * a.embedding + channel) * cells;
         __half const* query[2];
 #pragma unroll
         for (int i = 0; i < 2; ++i) {  // beyond the last click it is that one again, and not kept
-            size_t const row = min(click + g + 8 * i, a.clicks - 1);
+            size_t const row = min(click + g + 8 * i, by.end_click - 1);
             query[i] = static_cast<__half const*>(a.query) + channel +
-                       (size_t(window) * a.clicks + row) * a.embedding;
+                       (size_t(by.window) * a.clicks + row) * a.embedding;
         }
-#ifdef TILEFIX_PREFETCH
-        if (kAligned && click == 0)  // what no register waits for yet: a line for each channel
-            for (int step = warp + kTileWarps * (kAhead<kAligned> + threadIdx.x % 32 / 16); step < steps;
-                 step += 2 * kTileWarps)
-                prefetch_line(static_cast<__half const*>(a.v) + min(tile * kTile, cells - 8) +
-                              (size_t(window) * a.embedding + step * kRows + threadIdx.x % 16) * cells);
-#endif
         float sum[8][4] = {};
         constexpr int kSteps = kAhead<kAligned>;
         VStep ahead[kSteps];
@@ -160,8 +150,8 @@ __device__ inline void cosines_of_tile(TileAttentionArguments const& a, TileWork
         }
 #pragma unroll
         for (int i = 0; i < kSteps; ++i) multiply_step(ahead[i], sum);
-        keep_cosines(a, work, part, sum, 0, window, click, tile, tiles);
-        if (click + 8 < a.clicks) keep_cosines(a, work, part, sum, 1, window, click + 8, tile, tiles);
+        keep_cosines(a, work, part, sum, 0, by, click);
+        if (click + 8 < by.end_click) keep_cosines(a, work, part, sum, 1, by, click + 8);
     }
 }
 

@@ -1,7 +1,7 @@
 // What is kept of the ranks, which are float16's and decide nothing.
 //
-// Each warp keeps, of its 16 cells, the largest rank and which cells come near it; those near the
-// window's largest are evaluated again in float32 (tile_attention_winner.h), and one of these wins.
+// Each warp keeps, of its 16 cells, the largest rank and which cells come near it; those that can
+// win are evaluated again in float32 (tile_attention_exact.h), and one of these wins.
 // "Near" is kMargin: at C = 64 to 256 and logits that spread by 1 the largest error of 36,864 ranks
 // was seen to be 1/34 of it, about that of leaky in one piece.
 #ifndef TILEFIX_TILE_ATTENTION_NEAR_H_
@@ -12,40 +12,12 @@
 namespace tilefix {
 
 constexpr float kMargin = 0.02f;    // relative to 1 + |rank|
-constexpr int kMany = 4;            // near cells of a warp's 16 that it leaves to the answer
 constexpr float kNoAnchor = -1e29f;
 constexpr float kBroken = 1e30f;    // beyond float16: then every cell is evaluated exactly
 
 __device__ __forceinline__ int cell_of_bit(int bit) { return bit / 4 + bit % 4 * 8; }
 
 __device__ __forceinline__ float near_from(float top) { return top - kMargin * (1.f + fabsf(top)); }
-
-// Exact logits of a click in one cell, by a whole warp; the best of them. u is the window's.
-__device__ inline Key exact_best(TileAttentionArguments const& a, __half const* u, size_t at,
-                                 int cell, float cosine, float gate) {
-    int const lane = threadIdx.x % 32;
-    size_t const cells = size_t(a.rows) * a.columns;
-    float sum[kAnchors] = {};
-#pragma unroll 2
-    for (int c = lane; c < a.hidden; c += 32) {
-        float const* const channel = a.channels + size_t(c) * 3;
-        float const x = fmaf(widen(u[c * cells + cell]), channel[0], channel[1]);
-        float const h = leaky(fmaf(gate, x, channel[2]));
-#pragma unroll
-        for (int k = 0; k < kAnchors; ++k)
-            if (k < a.anchor_count) sum[k] = fmaf(a.confidence[size_t(k) * a.hidden + c], h, sum[k]);
-    }
-    float const prior = log_prior(a, at, cell);
-    Key best = 0;
-#pragma unroll
-    for (int k = 0; k < kAnchors; ++k) {
-        float const logit = warp_sum(sum[k]);
-        if (k < a.anchor_count)
-            best = max(best, key_of(logit + a.anchors[8 * k] + a.anchors[8 * k + 1] * cosine + prior,
-                                    unsigned(k * cells) + cell));
-    }
-    return best;
-}
 
 // A cell's largest rank over a lane's anchors: 2 t, 2 t + 1 and, at t = 0, the ninth. sum has the
 // bent part and the constant one, line the straight one.
@@ -102,16 +74,14 @@ __device__ __forceinline__ uint2 near_cells(TileAttentionArguments const& a, Til
     return uint2{__float_as_uint(top), mask};
 }
 
-// Ends `rank_clicks`: from the products' sums to the workspace.
+// Ends `rank_clicks`: from the products' sums to shared memory.
 template <int kCount>
-__device__ __forceinline__ void keep_near(TileAttentionArguments const& a, TileWorkspace const& work,
-                                          TileShared& s, __half2 const (&gate)[kCount],
+__device__ __forceinline__ void keep_near(TileAttentionArguments const& a, TileShared& s,
+                                          __half2 const (&gate)[kCount],
                                           float const (&sum)[kCount][2][4],
-                                          float const (&line)[2][4], int window, int click, int tile,
-                                          int tiles) {
+                                          float const (&line)[2][4], int click, int first_cell) {
     constexpr int kPadded = kCount < 4 ? 4 : kCount, kEach = kPadded / 4;
     int const warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
-    int const first_cell = tile * kTile + warp * kRows;
     float const tau[3] = {s.anchor[2 * t].y, s.anchor[2 * t + 1].y, s.anchor[8 + 2 * t].y};
     float rank[kPadded][2], x_px[2], y_px[2];
 #pragma unroll
@@ -138,38 +108,8 @@ __device__ __forceinline__ void keep_near(TileAttentionArguments const& a, TileW
         int const mine = t * kEach + n, last = click + kCount - 1;
         uint2 const near =
             near_cells(a, s, min(click + mine, last), first_cell, x_px, y_px, rank[n]);
-        size_t const at = size_t(window) * a.clicks + click + mine;
         if (g != 0 || mine >= kCount) continue;
-        work.near[(at * tiles + tile) * kTileWarps + warp] = near;
-        s.near[warp][click + mine] = near.y;
-    }
-}
-
-// Where many of a warp's cells are near, as on a flat map, finds the one among them that can win, so
-// that the answer has few left.
-__device__ inline void thin_out(TileAttentionArguments const& a, TileWorkspace const& work,
-                                TileShared& s, int window, int tile, int tiles) {
-    int const warp = threadIdx.x / 32, lane = threadIdx.x % 32, cells = a.rows * a.columns;
-    int const first_cell = tile * kTile + warp * kRows;
-    auto const* const u = static_cast<__half const*>(a.u) + size_t(window) * a.hidden * cells;
-    __syncwarp();
-    for (int base = 0; base < a.clicks; base += 32) {
-        bool const many = base + lane < a.clicks && __popc(s.near[warp][base + lane]) > kMany;
-        for (unsigned left = __ballot_sync(~0u, many); left; left &= left - 1) {
-            int const click = base + __ffs(left) - 1;
-            size_t const at = size_t(window) * a.clicks + click;
-            Key best = 0;
-            for (unsigned mask = s.near[warp][click]; mask; mask &= mask - 1) {
-                int const cell = first_cell + cell_of_bit(__ffs(mask) - 1);
-                float const cosine = __ldcg(&work.similarity[at * cells + cell]);
-                float const stretched = (cosine - s.click[click].low) * s.click[click].inverse;
-                float const gate = fmaf(a.gate_slope, stretched, a.gate_offset);
-                best = max(best, exact_best(a, u, at, cell, cosine, gate));
-            }
-            int const cell = int(index_of(best) % unsigned(cells)) - first_cell;
-            if (lane == 0)
-                work.near[(at * tiles + tile) * kTileWarps + warp].y = 1u << (cell % 8 * 4 + cell / 8);
-        }
+        s.top[warp][click + mine] = __uint_as_float(near.x), s.near[warp][click + mine] = near.y;
     }
 }
 

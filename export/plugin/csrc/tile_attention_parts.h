@@ -163,9 +163,9 @@ __device__ __forceinline__ float prior_weight(TileAttentionArguments const& a, s
 // The prior's log-density at a cell, up to its constant.
 __device__ __forceinline__ float log_prior(TileAttentionArguments const& a, size_t click, int cell) {
     float const stride = a.stride_px;
-    float const dx = (float(cell % a.columns) + 0.5f) * stride - a.prior_xy_px[2 * click];
-    float const dy = (float(cell / a.columns) + 0.5f) * stride - a.prior_xy_px[2 * click + 1];
-    return -0.5f * prior_weight(a, click) * (dx * dx + dy * dy);
+    float const dx = fmaf(float(cell % a.columns) + 0.5f, stride, -a.prior_xy_px[2 * click]);
+    float const dy = fmaf(float(cell / a.columns) + 0.5f, stride, -a.prior_xy_px[2 * click + 1]);
+    return -0.5f * prior_weight(a, click) * fmaf(dx, dx, dy * dy);
 }
 
 }  // namespace tilefix

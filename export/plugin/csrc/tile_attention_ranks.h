@@ -24,10 +24,12 @@ __device__ inline void stage_clicks(TileAttentionArguments const& a, TileWorkspa
         s.click[i] = {low, inverse, prior_weight(a, at), a.prior_xy_px[2 * at],
                       a.prior_xy_px[2 * at + 1]};
     }
-    if (i < kRows)
-        s.anchor[i] = i < a.anchor_count ? float2{a.anchors[8 * i] + work.head->straight[i],
-                                                  a.anchors[8 * i + 1]}
-                                         : float2{kNoAnchor, 0.f};
+    if (i < a.anchor_count) {
+        s.constant[i] = a.anchors[8 * i];
+        s.anchor[i] = {s.constant[i] + work.head->straight[i], a.anchors[8 * i + 1]};
+    } else if (i < kRows) {
+        s.anchor[i] = {kNoAnchor, 0.f};
+    }
 }
 
 // The head's weights from the workspace to shared memory, in the background.
@@ -73,13 +75,13 @@ __device__ __forceinline__ void stage_similarity(TileAttentionArguments const& a
 template <int kCount>
 __device__ __forceinline__ void rank_clicks(TileAttentionArguments const& a,
                                             TileWorkspace const& work, TileShared& s,
-                                            unsigned char const* head, __half const* u, int window,
-                                            int click, int tile, int tiles) {
+                                            unsigned char const* head, __half const* u,
+                                            Share const& by, int click) {
     int const warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    int const steps = a.hidden / kRows, first_cell = tile * kTile + warp * kRows;
+    int const steps = a.hidden / kRows, first_cell = by.tile * kTile + warp * kRows;
     auto const* const fragment = reinterpret_cast<uint4 const*>(head);
     auto const* const affine = reinterpret_cast<TileAffine const*>(fragment + steps * 32);
-    stage_similarity<kCount>(a, work, s, window, click, first_cell);
+    stage_similarity<kCount>(a, work, s, by.window, click, first_cell);
     __half2 gate[kCount];  // of cells g and g + 8
 #pragma unroll
     for (int n = 0; n < kCount; ++n) {
@@ -103,11 +105,11 @@ __device__ __forceinline__ void rank_clicks(TileAttentionArguments const& a,
         unsigned words[4], x[4];
         int const row = step * kRows + lane % 8 + lane / 16 * 8;
         load_transposed(words, u + piece_at(row, warp * kRows + lane / 8 % 2 * 8));
-        TileAffine const by = affine[step * 4 + t];
+        TileAffine const to = affine[step * 4 + t];
         uint4 const w = fragment[step * 32 + lane];
 #pragma unroll
         for (int i = 0; i < 4; ++i)
-            x[i] = word_of(__hfma2(pair_of(words[i]), by.scale[i / 2], by.shift[i / 2]));
+            x[i] = word_of(__hfma2(pair_of(words[i]), to.scale[i / 2], to.shift[i / 2]));
         multiply(line[0], x, w.x, w.y);
         multiply(line[1], x, w.z, w.w);
 #pragma unroll
@@ -116,31 +118,30 @@ __device__ __forceinline__ void rank_clicks(TileAttentionArguments const& a,
             unsigned z[4];
 #pragma unroll
             for (int i = 0; i < 4; ++i)
-                z[i] = word_of(__hfma2_relu(by_cell[i % 2], pair_of(x[i]), by.bias[i / 2]));
+                z[i] = word_of(__hfma2_relu(by_cell[i % 2], pair_of(x[i]), to.bias[i / 2]));
             multiply(sum[n][0], z, w.x, w.y);
             multiply(sum[n][1], z, w.z, w.w);
         }
     }
-    keep_near<kCount>(a, work, s, gate, sum, line, window, click, tile, tiles);
+    keep_near<kCount>(a, s, gate, sum, line, click, first_cell);
 }
 
-// Ranks of all clicks in a tile. hidden is a multiple of 16, at most kHeadRows.
+// Ranks of a share. hidden is a multiple of 16, at most kHeadRows.
 __device__ inline void ranks_of_tile(TileAttentionArguments const& a, TileWorkspace const& work,
                                      TileShared& s, unsigned char const* head, __half const* u,
-                                     int window, int tile, int tiles) {
-    for (int click = 0; click < a.clicks;) {
-        int const left = a.clicks - click;
+                                     Share const& by) {
+    for (int click = by.first_click; click < by.end_click;) {
+        int const left = by.end_click - click;
         if (left >= 8) {
-            rank_clicks<8>(a, work, s, head, u, window, click, tile, tiles), click += 8;
+            rank_clicks<8>(a, work, s, head, u, by, click), click += 8;
         } else if (left >= 4) {
-            rank_clicks<4>(a, work, s, head, u, window, click, tile, tiles), click += 4;
+            rank_clicks<4>(a, work, s, head, u, by, click), click += 4;
         } else if (left >= 2) {
-            rank_clicks<2>(a, work, s, head, u, window, click, tile, tiles), click += 2;
+            rank_clicks<2>(a, work, s, head, u, by, click), click += 2;
         } else {
-            rank_clicks<1>(a, work, s, head, u, window, click, tile, tiles), click += 1;
+            rank_clicks<1>(a, work, s, head, u, by, click), click += 1;
         }
     }
-    thin_out(a, work, s, window, tile, tiles);
 }
 
 }  // namespace tilefix

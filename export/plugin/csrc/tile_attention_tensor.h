@@ -26,10 +26,10 @@ constexpr int kHeadRows = 256;    // channels of u at most
 constexpr int kHeadSteps = kHeadRows / kRows;
 constexpr int kTogether = 8;      // clicks that are ranked together
 constexpr int kPartRow = 80;      // floats: 64 cells, spread over banks
-#ifndef TILEFIX_LEAD
-#define TILEFIX_LEAD 320
-#endif
-constexpr unsigned kLead = TILEFIX_LEAD;  // tiles and a window more that cosines are ahead of ranks
+constexpr unsigned kLead = 320;   // tiles and a window more that cosines are ahead of ranks
+
+constexpr int kExactRows = 3 + kAnchors;   // scale, shift, bias, then the anchors' weights
+constexpr int kSlice = 8;         // lanes that share a cell's channels in float32
 
 constexpr float kBent = 1.f - kLeak;  // leaky(z) = kLeak z + kBent max(z, 0)
 
@@ -41,18 +41,25 @@ struct PackedHead {  // as `prepare` leaves it in the workspace
     uint4 fragment[kHeadSteps][32];  // a lane's kBent W: columns are anchors 0..7, then 8..15
     TileAffine affine[kHeadSteps][4];
     float straight[kRows];           // kLeak W . bias of an anchor
+    float4 exact[kExactRows][kHeadRows / 4];  // element 8 g + s: channels 32 g + s, + 8, + 16, + 24
 };
 
 struct TileWorkspace {
     PackedHead* head;
-    unsigned* ticket;        // and one unused; from here to the end of range it begins as 0
+    unsigned* ticket;        // and one unused; from here to the end of best_rank it begins as 0
     unsigned* cosines_done;  // [windows] tiles
     unsigned* ranks_done;    // [windows]
     uint2* range;            // [windows, clicks] largest rank of S, and of its complement
+    unsigned* best_rank;     // [windows, clicks] order of the largest rank so far
     float* inverse_length;   // [windows, clicks] of the query
     float* similarity;       // [windows, clicks, cells], or the map itself where it is S
     Key* peak;               // [windows, clicks, tiles] largest S
-    uint2* near;             // [windows, clicks, tiles, warps] largest rank, and the cells near it
+    Key* exact;              // [windows, clicks, tiles] best logit of the cells evaluated in float32
+    float* top;              // [windows, clicks, tiles] largest rank
+};
+
+struct Share {  // a block's: some clicks of a tile of a window
+    int window, tile, tiles, first_click, end_click;
 };
 
 struct alignas(16) TileShared {
@@ -60,13 +67,19 @@ struct alignas(16) TileShared {
         float low, inverse;          // the gate is affine in (S - low) inverse
         float blurred, x_px, y_px;   // of the prior
     } click[kClicks];
-    float2 anchor[kRows];            // logit's constant part, tau
+    float2 anchor[kRows];            // a rank's constant part, tau
+    float constant[kRows];           // a logit's
     float similarity[kTileWarps][kTogether][kRows];
-    unsigned near[kTileWarps][kClicks];
+    float top[kTileWarps][kClicks];      // of a warp's cells the largest rank,
+    unsigned near[kTileWarps][kClicks];  // and which come near it
+    Key exact[kClicks];
     Key keys[kTileWarps];
     float parts[kTileWarps][4];
-    unsigned ticket;
-    // behind it: fragments and affine of the head, or the cosines' parts; then u [hidden][kTile]
+    unsigned items;
+    int work;
+    Share by;
+    // behind it: fragments and affine of the head, before them the cosines' parts, after them the
+    // cells to evaluate; then u [hidden][kTile]
 };
 constexpr size_t kStepBytes = 32 * sizeof(uint4) + 4 * sizeof(TileAffine);
 constexpr size_t kPartBytes = size_t(kTileWarps) * 8 * kPartRow * sizeof(float);
@@ -75,6 +88,7 @@ __host__ __device__ inline size_t middle_bytes(int hidden) {
     size_t const head = size_t(hidden / kRows) * kStepBytes;
     return head > kPartBytes ? head : kPartBytes;
 }
+static_assert(kPartBytes >= kClicks * kTile * sizeof(uint16_t), "all cells of all clicks fit");
 static_assert(2 * (sizeof(TileShared) + kHeadSteps * kStepBytes + kHeadRows * kTile * 2 + 1024) <=
                   100 * 1024, "two blocks fit a multiprocessor of sm_86 to sm_120");
 
@@ -86,12 +100,22 @@ enum Work { kCosines = 1, kRanks = 2, kAnswer = 4 };
 
 struct Item {
     int work;
-    int window, index;  // of a tile or of a click
+    int window, index;  // of a block's share or of a click
 };
+
+// Clicks of a share. Fewer than all where multiprocessors would have nothing to do, as in a lone
+// window: v and u are read again for each share, but at once, and out of the L2 cache.
+inline int clicks_of_share(int clicks, int64_t tiles, int multiprocessors) {
+    int const fewest = clicks <= 8 ? 4 : clicks <= kRows ? 8 : kRows;
+    int64_t const wanted = int64_t(clicks > kRows ? 4 : 2) * multiprocessors / tiles;
+    int64_t const parts = max(wanted, int64_t{1}), each = (clicks + parts - 1) / parts;
+    return int(min((each + fewest - 1) / fewest * fewest, int64_t(clicks)));
+}
 
 // With a min-max gate the cosines of the first windows come first; then cosines and ranks take turns,
 // so that v is read while ranks are computed; the ranks of the last windows take turns with the
-// answers of those before. Without, the cosines and ranks of a tile are one item.
+// answers of those before. Without, the cosines and ranks of a share are one item. Each window has
+// `tiles` shares.
 __host__ __device__ inline Item item_of(unsigned ticket, bool min_max, unsigned windows,
                                         unsigned tiles, unsigned clicks) {
     unsigned const ahead = min(windows, 1 + (kLead + tiles - 1) / tiles), lead = ahead * tiles;
@@ -123,8 +147,9 @@ inline size_t tile_workspace_bytes(size_t windows, size_t clicks, size_t cells,
                                    void* base = nullptr, TileWorkspace* work = nullptr) {
     size_t const calls = windows * clicks, tiles = (cells + kTile - 1) / kTile;
     size_t const counters = sizeof(PackedHead), range = counters + (2 + 2 * windows) * 4;
-    size_t const peak = range + calls * sizeof(uint2), near = peak + calls * tiles * sizeof(Key);
-    size_t const length = near + calls * tiles * kTileWarps * sizeof(uint2);
+    size_t const best_rank = range + calls * sizeof(uint2), peak = best_rank + (calls + 1) / 2 * 8;
+    size_t const exact = peak + calls * tiles * sizeof(Key), top = exact + calls * tiles * sizeof(Key);
+    size_t const length = top + calls * tiles * sizeof(float);
     size_t const similarity = length + calls * sizeof(float);
     if (work) {
         auto* const at = static_cast<unsigned char*>(base);
@@ -134,17 +159,37 @@ inline size_t tile_workspace_bytes(size_t windows, size_t clicks, size_t cells,
         work->ranks_done = work->cosines_done + windows;
         work->range = reinterpret_cast<uint2*>(at + range);
         work->peak = reinterpret_cast<Key*>(at + peak);
-        work->near = reinterpret_cast<uint2*>(at + near);
+        work->best_rank = reinterpret_cast<unsigned*>(at + best_rank);
+        work->exact = reinterpret_cast<Key*>(at + exact);
+        work->top = reinterpret_cast<float*>(at + top);
         work->inverse_length = reinterpret_cast<float*>(at + length);
         work->similarity = reinterpret_cast<float*>(at + similarity);
     }
     return similarity + calls * cells * sizeof(float);
 }
 
+// The head in float32, as eight lanes read it that share a cell's channels; 0 beyond channels and anchors.
+__device__ inline void pack_exact(TileAttentionArguments const& a, PackedHead& head, unsigned me,
+                                  unsigned all) {
+    unsigned const each = unsigned(a.hidden + 31) / 32 * kSlice;
+    for (unsigned i = me; i < kExactRows * each; i += all) {
+        int const row = i / each, place = i % each, first = place / kSlice * 32 + place % kSlice;
+        float x[4];
+        for (int j = 0; j < 4; ++j) {
+            int const c = first + 8 * j;
+            bool const there = c < a.hidden && row < 3 + a.anchor_count;
+            x[j] = !there    ? 0.f
+                   : row < 3 ? a.channels[3 * c + row]
+                             : a.confidence[size_t(row - 3) * a.hidden + c];
+        }
+        head.exact[row][place] = float4{x[0], x[1], x[2], x[3]};
+    }
+}
+
 // Clears the counters, packs the head and measures the queries, for the kernel that follows.
 __global__ void __launch_bounds__(kThreads) prepare(TileAttentionArguments a, TileWorkspace work) {
     unsigned const me = blockIdx.x * kThreads + threadIdx.x, all = gridDim.x * kThreads;
-    unsigned const counters = 2 + 2 * a.windows * (1 + a.clicks);  // as the workspace has them
+    unsigned const counters = 2 + a.windows * (2 + 3 * a.clicks);  // as the workspace has them
     for (unsigned i = me; i < counters; i += all) work.ticket[i] = 0;
     PackedHead& head = *work.head;
     auto const pair = [&](int anchor, int c) {
@@ -168,6 +213,7 @@ __global__ void __launch_bounds__(kThreads) prepare(TileAttentionArguments a, Ti
         }
         head.affine[i / 4][i % 4] = affine;
     }
+    pack_exact(a, head, me, all);
     unsigned const anchor = me / 32;  // a warp's
     if (anchor < unsigned(a.anchor_count)) {
         float sum = 0.f;
