@@ -3,28 +3,43 @@
 // float16 inputs go by tensor cores where channel counts are multiples of 16, v's of any number, u's
 // up to 256: `prepare` packs the head, then one kernel does everything, its blocks by turns reading v
 // for S (tile_attention_cosines.h), reading u and ranking cells by the head (tile_attention_ranks.h),
-// and answering clicks in float32 (tile_attention_winner.h), so that memory is busy while the head is
-// computed. tile_attention_tensor.h has the order of the work. Everything else goes by float32
-// arithmetic (tile_attention_scan.h). The answers are float32's either way. Every sum has a fixed
-// order, so equal calls give equal bits.
+// evaluating in float32 the cells that can win (tile_attention_exact.h), and answering clicks
+// (tile_attention_winner.h), so that memory is busy while the head is computed.
+// tile_attention_tensor.h has the order of the work. Everything else goes by float32 arithmetic
+// (tile_attention_scan.h). The answers are float32's either way. Every sum has a fixed order, so
+// equal calls give equal bits.
 //
 // Compulsory bytes: (D + C) cells 2 for v and u in float16; all else is a few percent (S, 4 N cells
 // bytes, is written once and read once, out of the L2 cache). 64 x 64 x (512 + 256) cells: 6.3 MB a
-// window; lite's 128 x 128 x (128 + 64): 6.3 MB. At the H200's measured copy bandwidth, 4.07 TB/s,
-// these take 1.55 us.
+// window; lite's 128 x 128 x (128 + 64): 6.3 MB. At the H200's measured copy bandwidth, 4.10 TB/s,
+// these take 1.53 us.
 //
-// Measured there before, when each block waited for its tile and evaluated a cell of each click
-// exactly: in a batch of 32 windows 6.2 us a window with 1 click, 10.2 with 8, 16.6 with 16; 25, 32
-// and 46 us for a lone one. lite: 12.1, 20.7 and 36.8 us; 37, 44 and 62 us.
-// Prediction, not measured. A warp's instructions (sm_90, counted in the machine code): for 16 cells
-// and 8 clicks 76 per 16 channels of u, 18 of them products of about 6 cycles, and some 830 besides;
-// for 64 cells 64 per 16 channels of v, and some 450 besides. On 132 multiprocessors at 1.85 GHz a
-// window takes 0.5 us of instructions with 1 click, 0.8 with 8, 1.3 with 16, beside 1.7 us of memory
-// at nine tenths of a copy's speed; a batch takes 5 us more for launches, its first and last tiles.
-// In a batch of 32: 1.9 us a window with 1 click, 1.95 with 8, 2.1 with 16; a lone one 14, 15 and
-// 18 us, latency all of it. lite: 2.0, 2.4 and 3.8 us (instructions from 8 clicks on); 12 to 15 us.
+// Measured on an H200, in us a window; first: when each block waited for its tile and evaluated a
+// cell of each click exactly; then: as one kernel whose answers evaluated all near cells (aab0429,
+// random inputs of DetGeo's variant and of lite's):
+//   clicks                   1          2          4          8          16         64
+//   batch of 32         6.2, 3.2   6.7, 3.0   8.0, 3.7   10, 4.3    17, 8.4    58, 16
+//   lone window         25, 35     26, 28     28, 40     32, 42     46, 87     118, 117
+//   lite, its batch     12, 4.0    14, 4.5    17, 5.0    21, 5.5    37, 8.7    142, 29
+//   lite, lone          37, 30     39, 34     43, 36     44, 33     62, 49     181, 92
+// MOGeo's variant (aab0429): in a batch 4.5, 24 and 21.5 with 1, 8 and 16 clicks, lone 43, 171 and
+// 143; models with random weights, whose maps are flat, lost half a millisecond: an answer, one
+// block, evaluated nearly all cells of the window.
+//
+// Prediction, not measured, of what is here now. A share of n clicks evaluates 64 n cells at most; a
+// warp does that for 16 cells in 271 instructions per 32 channels, and some 550 besides (sm_90,
+// counted in the machine code). Where few cells are near, as many as 16 of a block take 83 per 32
+// channels and some 400 besides, about 1 us in the chain of a lone window; for that the answer is
+// left with three trips to the L2 cache. A lone window: launches 5 us, v 4, S and its range 2, ranks
+// and logits 4, answer 3: 18 us with up to 8 clicks, 20 with 16 and 30 with 64; lite: 13, 16 and 40.
+// A flat map costs a lone window 9 us more with 8 clicks, 18 with 16 and 45 with 64; lite 10, 20 and
+// 80; no map costs more than a flat one. In a batch a window has some 2100 cycles of instructions
+// with 8 clicks, 1.1 us; the counts of aab0429 promised 1.9 us there and 4.3 were measured, since
+// blocks wait more than is counted; so 2.9 us with 1 click, 3.8 with 8, 5.5 with 16, and as much for
+// MOGeo's variant; lite 3.8, 5, 8 and, with 64, 27.
 #include "tile_attention_scan.h"
 #include "tile_attention_cosines.h"
+#include "tile_attention_prepare.h"
 #include "tile_attention_ranks.h"
 #include "tile_attention_winner.h"
 
@@ -112,8 +127,8 @@ inline int32_t run_on_tensors(TileAttentionArguments const& a, cudaStream_t stre
     if (items > INT32_MAX) return TILEFIX_BAD_SIZE;
     size_t const bytes =
         sizeof(TileShared) + middle_bytes(a.hidden) + size_t(a.hidden) * kTile * sizeof(__half);
-    unsigned const packers = unsigned(min(calls / kWarps + 8, int64_t{1024}));
-    TILEFIX_LAUNCH(prepare, dim3(packers), kThreads, 0, stream, a, work);
+    unsigned const packers = unsigned(min(calls / kWarps + 8, int64_t{1024}));  // of each kind
+    TILEFIX_LAUNCH(prepare, dim3(kPackers * packers), kThreads, 0, stream, a, work);
     auto const launch = [&](auto kernel) -> int32_t {
         cudaError_t const refused = cudaFuncSetAttribute(
             kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));

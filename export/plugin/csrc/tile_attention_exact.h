@@ -36,7 +36,7 @@ __device__ inline void list_click(TileAttentionArguments const& a, TileWorkspace
         unsigned const mine = order_of(top), before = atomicMax(&work.best_rank[at], mine);
         if (top < near_from(value_of_order(max(mine, before)))) return;
     }
-    float const from = near_from(top);  // not a number where top is infinite: then all are near
+    float const from = near_from(top);
     unsigned mask[kTileWarps], count = 0;
 #pragma unroll
     for (int w = 0; w < kTileWarps; ++w) {

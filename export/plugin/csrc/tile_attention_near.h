@@ -17,7 +17,10 @@ constexpr float kBroken = 1e30f;    // beyond float16: then every cell is evalua
 
 __device__ __forceinline__ int cell_of_bit(int bit) { return bit / 4 + bit % 4 * 8; }
 
-__device__ __forceinline__ float near_from(float top) { return top - kMargin * (1.f + fabsf(top)); }
+// The least rank near a largest one. Rounded once, hence monotonic; beyond float16 all are near.
+__device__ __forceinline__ float near_from(float top) {
+    return top < INFINITY ? fmaf(top, top > 0.f ? 1.f - kMargin : 1.f + kMargin, -kMargin) : -INFINITY;
+}
 
 // A cell's largest rank over a lane's anchors: 2 t, 2 t + 1 and, at t = 0, the ninth. sum has the
 // bent part and the constant one, line the straight one.
