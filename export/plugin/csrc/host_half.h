@@ -32,7 +32,6 @@ inline __half __float2half(float x) {  // to the nearest, ties to even
 }
 inline float2 __half22float2(__half2 h) { return {__half2float(h.x), __half2float(h.y)}; }
 inline __half2 __floats2half2_rn(float x, float y) { return {__float2half(x), __float2half(y)}; }
-inline __half2 __half2half2(__half x) { return {x, x}; }
 inline __half2 __low2half2(__half2 h) { return {h.x, h.x}; }
 inline __half2 __high2half2(__half2 h) { return {h.y, h.y}; }
 // One rounding, as the device's: a float holds the product of two halves, and a double the sum.
@@ -44,13 +43,6 @@ inline __half2 __hfma2(__half2 a, __half2 b, __half2 c) {
 }
 inline __half2 __hadd2(__half2 a, __half2 b) {  // a sum of two halves rounds once, as by __hfma
     return {__hfma(a.x, {0x3c00}, b.x), __hfma(a.y, {0x3c00}, b.y)};
-}
-inline __half2 __hmul2(__half2 a, __half2 b) { return __hfma2(a, b, {{0}, {0}}); }
-inline __half2 __hmax2(__half2 a, __half2 b) {
-    auto const larger = [](__half x, __half y) {
-        return __half2float(x) >= __half2float(y) ? x : y;
-    };
-    return {larger(a.x, b.x), larger(a.y, b.y)};
 }
 inline __half2 __hfma2_relu(__half2 a, __half2 b, __half2 c) {
     auto const positive = [](__half x) { return __half2float(x) <= 0.f ? __half{0} : x; };

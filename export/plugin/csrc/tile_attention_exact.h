@@ -78,12 +78,13 @@ __device__ __forceinline__ Key best_anchor(TileAttentionArguments const& a, Tile
     auto const& on = s.click[click];
     float const dx = fmaf(float(cell % a.columns) + 0.5f, a.stride_px, -on.x_px);
     float const dy = fmaf(float(cell / a.columns) + 0.5f, a.stride_px, -on.y_px);
-    float const prior = -0.5f * on.blurred * fmaf(dx, dx, dy * dy);
+    float const weight = -0.5f * on.blurred, square = fmaf(dx, dx, dy * dy);
     Key best = 0;
 #pragma unroll
     for (int k = 0; k < kAnchors; ++k)
         if (k < a.anchor_count)
-            best = max(best, key_of(fmaf(s.anchor[k].y, cosine, sum[k] + s.constant[k]) + prior,
+            best = max(best, key_of(fmaf(weight, square,  // contracted alike wherever it is inlined
+                                         fmaf(s.anchor[k].y, cosine, sum[k] + s.constant[k])),
                                     unsigned(k * a.rows * a.columns) + cell));
     return best;
 }

@@ -62,6 +62,7 @@ __device__ __forceinline__ uint2 near_cells(TileAttentionArguments const& a, Til
     for (int i = 0; i < 2; ++i) {
         float const dx = x_px[i] - on.x_px, dy = y_px[i] - on.y_px;
         rank[i] -= 0.5f * on.blurred * (dx * dx + dy * dy);
+        if (!(fabsf(rank[i]) < INFINITY)) rank[i] = INFINITY;  // no rank: evaluated, whatever it is
         if (first_cell + g + 8 * i >= a.rows * a.columns) rank[i] = -INFINITY;
     }
     float top = fmaxf(rank[0], rank[1]);

@@ -160,12 +160,13 @@ __device__ __forceinline__ float prior_weight(TileAttentionArguments const& a, s
     return inv_var / (1.f + inv_var * (a.stride_px * a.stride_px / 12.f));
 }
 
-// The prior's log-density at a cell, up to its constant.
+// The prior's log-density at a cell, up to its constant. None has no place: that is not looked at.
 __device__ __forceinline__ float log_prior(TileAttentionArguments const& a, size_t click, int cell) {
     float const stride = a.stride_px;
     float const dx = fmaf(float(cell % a.columns) + 0.5f, stride, -a.prior_xy_px[2 * click]);
     float const dy = fmaf(float(cell / a.columns) + 0.5f, stride, -a.prior_xy_px[2 * click + 1]);
-    return -0.5f * prior_weight(a, click) * fmaf(dx, dx, dy * dy);
+    float const weight = prior_weight(a, click);
+    return weight == 0.f ? 0.f : -0.5f * weight * fmaf(dx, dx, dy * dy);
 }
 
 }  // namespace tilefix

@@ -21,8 +21,10 @@ __device__ inline void stage_clicks(TileAttentionArguments const& a, TileWorkspa
             uint2 const range = __ldcg(&work.range[at]);
             low = value_of_order(~range.y), inverse = inverse_range(low, value_of_order(range.x));
         }
-        s.click[i] = {low, inverse, prior_weight(a, at), a.prior_xy_px[2 * at],
-                      a.prior_xy_px[2 * at + 1]};
+        float const weight = prior_weight(a, at);
+        bool const given = weight != 0.f;  // none has no place: that is not looked at
+        s.click[i] = {low, inverse, weight, given ? a.prior_xy_px[2 * at] : 0.f,
+                      given ? a.prior_xy_px[2 * at + 1] : 0.f};
     }
     if (i < a.anchor_count) {
         s.constant[i] = a.anchors[8 * i];

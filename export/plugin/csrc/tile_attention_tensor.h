@@ -47,7 +47,7 @@ struct PackedHead {  // as `prepare` leaves it in the workspace
 struct TileWorkspace {
     PackedHead* head;
     unsigned* ticket;        // and one unused; from here to the end of best_rank it begins as 0
-    unsigned* cosines_done;  // [windows] tiles
+    unsigned* cosines_done;  // [windows] shares of tiles
     unsigned* ranks_done;    // [windows]
     uint2* range;            // [windows, clicks] largest rank of S, and of its complement
     unsigned* best_rank;     // [windows, clicks] order of the largest rank so far

@@ -19,10 +19,12 @@ TILE = 64  # cells of a block
 SIZES = {"detgeo": FULL, "mogeo": FULL, "lite": LITE}
 
 
-def run(library: KernelLibrary, case: TileCase) -> dict[str, np.ndarray]:
+def run(
+    library: KernelLibrary, case: TileCase, dtype: torch.dtype = torch.float16
+) -> dict[str, np.ndarray]:
     arrays = map(torch.from_numpy, (case.query, case.v, case.u))
     rest = (*case.head.arrays(), case.prior_xy_px, case.prior_inv_var)
-    inputs = (*(x.half() for x in arrays), *map(torch.from_numpy, rest))
+    inputs = (*(x.to(dtype) for x in arrays), *map(torch.from_numpy, rest))
     answers = run_kernel(library, inputs, case.settings)
     return {name: t.numpy() for name, t in zip(OUTPUTS, answers, strict=True)}
 
@@ -113,3 +115,51 @@ def test_cells_beyond_float16_are_evaluated(host_kernels, compare, variant):
         case.u[:, row, column] *= 30_000 / np.abs(case.u[:, row, column]).max()
     case.u[:] = case.u.astype(np.float16)
     compare(run(host_kernels, case), case)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_answer_does_not_depend_on_whose_ranks_come_first(
+    host_kernels, evaluations, monkeypatch, variant, flat
+):
+    """In the host's order a block knows of those before it; on a GPU it may know of none."""
+    case = random_case(14, 9, 32, 48, (24, 32), settings=VARIANTS[variant], priors=True)
+    if flat:
+        flatten(case, 0.5, 1e-3)
+    in_turn = run(host_kernels, case)
+    _, knowing = evaluations()
+    monkeypatch.setenv("TILEFIX_HOST_ALL_FIRST", "1")
+    all_first = run(host_kernels, case)
+    _, knowing_nothing = evaluations()
+    assert knowing_nothing > knowing, "more is evaluated"
+    for name, values in in_turn.items():
+        np.testing.assert_array_equal(values, all_first[name])
+
+
+@pytest.mark.parametrize("far", [1e20, np.inf, np.nan])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_no_prior_has_no_place(host_kernels, dtype, far):
+    case = random_case(15, 3, 32, 48, (12, 16), settings=VARIANTS["lite"])
+    near = run(host_kernels, case, dtype)
+    case.prior_xy_px[1] = far
+    answers = run(host_kernels, case, dtype)
+    for name, values in near.items():
+        if name == "box_xyxy_px" and not np.isfinite(far):
+            continue  # the blend multiplies it by 0
+        np.testing.assert_array_equal(values, answers[name])
+
+
+@pytest.mark.parametrize(("xy_px", "inv_var"), [(1e25, 0.1), (np.nan, 0.1), (50.0, np.inf)])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_prior_that_leaves_no_number_breaks_its_own_click_alone(
+    host_kernels, variant, xy_px, inv_var
+):
+    """No rank is a number then: some cell of the map answers, and nothing beyond is read."""
+    case = random_case(16, 3, 32, 48, (12, 16), settings=VARIANTS[variant], priors=True)
+    whole = run(host_kernels, case)
+    case.prior_xy_px[1], case.prior_inv_var[1] = xy_px, inv_var
+    found = run(host_kernels, case)
+    assert not np.isfinite(found["confidence_logit"][1])
+    assert abs(found["cell_similarity"][1]) <= 1.001, "of a cell of the map"
+    for name, values in whole.items():
+        np.testing.assert_array_equal(values[[0, 2]], found[name][[0, 2]])
