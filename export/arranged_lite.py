@@ -1,7 +1,8 @@
 """`lite` in the layers of `arranged_layers`: both branches and the gather at the clicks.
 
 The answers are the model's own but for rounding; it serves inference alone, one size of frames and
-one of windows at a time being kept in its buffers.
+one of windows at a time being kept in its buffers. It is the form of `lite` that the benchmarks
+time on a GPU without TensorRT (`benchmarks.gpu.model_trial`); nothing is exported from it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from export.arranged_layers import Inverted, Pointwise, Stem
+from training.models import efficientnet_lite
 from training.models.click_gather import ClickGather, unit
 from training.models.efficientnet_lite import EfficientNetLite0
 from training.models.folded_norms import absorb_batch_norms
@@ -137,17 +139,15 @@ class ArrangedLite(nn.Module):
 
     def __init__(self, model: Lite) -> None:
         super().__init__()
-        from training.models.efficientnet_lite import _LAST_BLOCK
-
         o = model.options
         if not isinstance(model.backbone, EfficientNetLite0) or o.stride_px != min(
-            _LAST_BLOCK.values()
+            efficientnet_lite.LAST_BLOCK.values()
         ):
             raise ValueError(f"no arrangement for {o.backbone} at stride {o.stride_px}")
         folded = copy.deepcopy(model)
         absorb_batch_norms(folded)
         with torch.no_grad():
-            self.backbone = ArrangedBackbone(folded.backbone, dict(_LAST_BLOCK))
+            self.backbone = ArrangedBackbone(folded.backbone, dict(efficientnet_lite.LAST_BLOCK))
             at = self.backbone.waiting_at
             self.reference_neck = ArrangedNeck(folded.reference_neck, at)
             self.query_neck = ArrangedNeck(folded.query_neck, at)

@@ -19,6 +19,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _, requirements = check(tile_kernels, 1, sizes=given.check_only)
         requirements += cross.check(cross_kernels, 1, sizes=given.check_only)[1]
         return int(not all(r.met for r in requirements))
-    environment = machine() | gpu() | ({"git_commit": given.commit} if given.commit else {})
+    named = {"git_commit": given.commit, "git_clean": None} if given.commit else {}
+    environment = machine() | gpu() | named
     typed = " ".join(arguments or sys.argv[1:]).replace(str(given.out), "DIR")
+    if given.library is not None:
+        typed = typed.replace(str(given.library), given.library.name)
     command = f"python -m benchmarks.gpu_acceptance {typed}"
 
     def say(line: str) -> None:
@@ -94,16 +98,21 @@ def run_parts(trial: Trial, given: argparse.Namespace) -> None:
     """Everything, the most telling parts first."""
     folder = given.out / "plugin"
     made: dict[str, Any] = {}
+    names: list[str] = []
 
     def run(name: str, needs_s: float, work: Work) -> None:
         """A fault of the device ends the process for all parts behind it: each can run alone."""
+        names.append(name)
         if given.only in name:
             trial.run(name, needs_s, partial(told, work))
 
     def build() -> tuple[dict[str, Any], list[Requirement]]:
-        path, values = build_library(folder) if given.library is None else (given.library, {})
+        if given.library is None:
+            path, values = build_library(folder)
+        else:
+            path, values = given.library, {"sha256": sha256(given.library.read_bytes()).hexdigest()}
         made["library"] = opened(path)
-        return {"library": str(path), **values}, []
+        return {"library": path.name, **values}, []
 
     trial.run("build", 150 if given.library is None else 10, partial(told, build))
     if "library" not in made:
@@ -143,6 +152,10 @@ def run_parts(trial: Trial, given: argparse.Namespace) -> None:
     run("cross attention: rivals", 60, lambda: cross.time_rivals(cross_library))
     for kind, (_, needs_s) in KINDS.items():
         run(f"{SANITIZER}: {kind}", needs_s, lambda k=kind: sanitize(k))
+    if not any(given.only in name for name in names):
+        raise SystemExit(
+            f"gpu_acceptance: no part is named so: {given.only!r}; there are {', '.join(names)}"
+        )
 
 
 def told(work: Work) -> tuple[dict[str, Any], list[Requirement]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.model_trial import ATTENDING, PATHS
+from benchmarks.gpu.results import NOT_MEASURED, Record, part_of
 from benchmarks.readme_table import Marks
 
 README = Path(__file__).resolve().parents[2] / "export" / "plugin" / "README.md"
@@ -17,10 +18,8 @@ MARKS = Marks(
     "<!-- end of the table of CrossAttention -->",
     "the table of CrossAttention",
 )
-NOT_MEASURED = "not measured"
 EVEN = 0.02  # times that differ by less are called even
 COMPILED = ("sdpa, compiled, graph, us", "plain, compiled, graph, us")
-Record = dict[str, Any]  # as benchmarks.acceptance_record writes it
 
 
 def cross_attention_table(record: Record | None) -> str:
@@ -71,9 +70,7 @@ def _sizes() -> dict[str, str]:
 
 
 def _values(record: Record | None, part: str) -> dict[str, Any]:
-    parts = [] if record is None else record["parts"]
-    found = next((each for each in parts if each["name"] == part), {})
-    values: dict[str, Any] = found.get("values", {})
+    values: dict[str, Any] = {} if record is None else part_of(record, part).get("values", {})
     return values
 
 

@@ -11,6 +11,8 @@ from benchmarks.acceptance_record import Verdict
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 KIND = "gpu_acceptance"
+UNKNOWN = "unknown"  # what a record calls the commit of a checkout without .git
+NOT_MEASURED = "not measured"
 NOT_REACHED = " (**not reached**)"
 Record = dict[str, Any]  # as benchmarks.acceptance_record writes it
 Part = dict[str, Any]
@@ -33,10 +35,11 @@ def read_records(folder: Path = RESULTS) -> list[Record]:
 def _merged(records: Sequence[Record]) -> Record:
     newest_first = sorted(records, key=lambda record: record["finished_utc"], reverse=True)
     newest = newest_first[0]
-    commit = newest["environment"].get("git_commit")
+    commit = newest["environment"].get("git_commit", UNKNOWN)
     parts: dict[str, Part] = {}
     for record in newest_first:
-        if record is not newest and record["environment"].get("git_commit") != commit:
+        same = commit != UNKNOWN and record["environment"].get("git_commit") == commit
+        if record is not newest and not same:
             continue
         for part in record["parts"]:
             held = parts.get(part["name"])

@@ -29,14 +29,21 @@ from benchmarks.gpu.model_trial import (
     PATHS,
     row_of,
 )
-from benchmarks.gpu.results import NOT_REACHED, Record, missed, newest, part_of, read_records
+from benchmarks.gpu.results import (
+    NOT_MEASURED,
+    NOT_REACHED,
+    Record,
+    missed,
+    newest,
+    part_of,
+    read_records,
+)
 from benchmarks.readme_table import Marks
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 BEGIN = "<!-- table of benchmarks.gpu.table -->"
 END = "<!-- end of the table of benchmarks.gpu.table -->"
 MARKS = Marks(BEGIN, END, "the table of GPUs")
-NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +126,8 @@ def forms_ms(name: str) -> Callable[[Record], str | None]:
 
 
 def copy_bandwidth(record: Record) -> str | None:
-    """Bytes read and written per second by a copy."""
-    values = part_of(record, "copy bandwidth").get("values", {})
+    """Bytes read and written per second by a copy, in the run whose shares of it are below."""
+    values = part_of(record, TIME).get("values", {})
     return f"{values['copy_gb_per_s'] / 1e3:.2f} TB/s" if "copy_gb_per_s" in values else None
 
 
@@ -150,12 +157,12 @@ def rows() -> tuple[Row, ...]:
         Row(
             "TileAttention: error against float64",
             "at most 0.002",
-            extreme(RIGHT, "relative error", max, "{:.1e}"),
+            extreme(RIGHT, "float16: relative error", max, "{:.1e}"),
         ),
         Row(
             "TileAttention: winning cell equal",
             "at least 0.999",
-            extreme(RIGHT, "winning cell equal", min, "{:.4f}"),
+            extreme(RIGHT, "float16: winning cell equal", min, "{:.4f}"),
         ),
         Row(
             "TileAttention: share of the copy bandwidth, 1 to 16 clicks, the least",

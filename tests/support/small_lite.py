@@ -24,7 +24,7 @@ def shallow_efficientnet() -> Iterator[None]:
     """EfficientNet-Lite0 with half its blocks, while it is built, loaded and run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(efficientnet_lite, "STAGES", STAGES)
-        patch.setattr(efficientnet_lite, "_LAST_BLOCK", {3: 8, 5: 16, 7: 32})
+        patch.setattr(efficientnet_lite, "LAST_BLOCK", {3: 8, 5: 16, 7: 32})
         yield
 
 

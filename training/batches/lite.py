@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from training.augmentation.turns import Turn, draw_turns
-from training.batches.pictures import Pictures
+from training.batches.pictures import VIEWS, Pictures
 from training.datasets.feature_cache import FeatureCache
 from training.datasets.pair_folder import PairFolder
 
@@ -70,7 +70,7 @@ class Collection:
         Args:
             folders: rendered samples.
             frozen: the backbone whose cached features are read; None: pictures, for all to train.
-            preload: hold the pictures in memory.
+            preload: see `Pictures.open`.
 
         Raises:
             DataError: see `FeatureCache.open`.
@@ -99,7 +99,7 @@ class Collection:
             DataError: a picture that cannot be read.
         """
         folder, inside = self.locate(index)
-        for view in ("frame", "window"):
+        for view in VIEWS:
             self.views[folder].batch(view, [inside])
 
     def order(self, seed: int, epoch: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.batches.device import own_device
+from training.batches.device import place_of
 from training.datasets.pair_folder import PairFolder
 
 VIEWS = ("frame", "window")
@@ -29,17 +30,18 @@ class Pictures:
 
         Args:
             folder: of rendered samples with one size of frames and one of windows.
-            preload: hold them decoded in the memory of the device that trains, where batches are
-                then put together too: 2 MB for a 512 px frame with a 640 px window.
+            preload: hold them decoded, 2 MB for a 512 px frame with a 640 px window: in the memory
+                of the GPU that trains, if they take at most half of what is free there, and batches
+                are then put together there too; else in the computer's.
         """
         if not preload:
             return Pictures(folder)
-        first, device = folder.read(0), own_device()
+        first = folder.read(0)
+        shapes = {view: (len(folder), *getattr(first, view).shape) for view in VIEWS}
+        device = place_of(sum(math.prod(shape) for shape in shapes.values()))
         held = {
-            view: torch.empty(
-                (len(folder), *getattr(first, view).shape), dtype=torch.uint8, device=device
-            )
-            for view in VIEWS
+            view: torch.empty(shape, dtype=torch.uint8, device=device)
+            for view, shape in shapes.items()
         }
 
         def decode(index: int) -> None:

@@ -24,7 +24,7 @@ STAGES = (
     (6, 3, 1, 320, 1),
 )
 CHANNELS = {8: 40, 16: 112, 32: 320}  # channels of the feature handed out at each stride
-_LAST_BLOCK = {4: 8, 10: 16, 15: 32}  # block index -> stride of the feature that ends there
+LAST_BLOCK = {4: 8, 10: 16, 15: 32}  # block index -> stride of the feature that ends there
 _BN_EPS = 1e-3
 
 
@@ -106,7 +106,7 @@ class EfficientNetLite0(nn.Module):
                     InvertedResidual(c_in, c_out, expansion, kernel, stride if repeat == 0 else 1)
                 )
                 c_in = c_out
-        last = max(i for i, s in _LAST_BLOCK.items() if s <= deepest_stride)
+        last = max(i for i, s in LAST_BLOCK.items() if s <= deepest_stride)
         self._blocks = nn.ModuleList(blocks[: last + 1])
 
     def forward(self, image: Tensor, deepest_stride: int = 32) -> dict[int, Tensor]:
@@ -124,9 +124,9 @@ class EfficientNetLite0(nn.Module):
         features: dict[int, Tensor] = {}
         for index, block in enumerate(self._blocks):
             x = block(x)
-            if index in _LAST_BLOCK:
-                features[_LAST_BLOCK[index]] = x
-                if _LAST_BLOCK[index] >= deepest_stride:
+            if index in LAST_BLOCK:
+                features[LAST_BLOCK[index]] = x
+                if LAST_BLOCK[index] >= deepest_stride:
                     break
         return features
 

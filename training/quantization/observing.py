@@ -26,10 +26,11 @@ def observe(model: QuantizedLite, task: LiteTask, seed: int, batch: int) -> None
     chosen = rng.permutation(len(task))[: BATCHES * batch].tolist()
     was_training, model.view.observing = model.training, True
     model.eval()
+    device = next(model.parameters()).device  # pictures may be held on another
     try:
         model.set_amax({})
         for start in range(0, len(chosen), batch):
-            task.encode(model, task.batch(chosen[start : start + batch], rng))
+            task.encode(model, task.batch(chosen[start : start + batch], rng).to(device))
     finally:
         model.view.observing = False
         model.train(was_training)

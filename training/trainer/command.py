@@ -83,7 +83,7 @@ SHORTCUTS = {
     "--preload",
     is_flag=True,
     default=None,
-    help="lite: hold all pictures in the memory of the device.",
+    help="lite: hold all pictures in memory, a GPU's where they fit.",
 )
 @click.option(
     "--turn-pictures",

@@ -19,10 +19,10 @@
 // random inputs of DetGeo's variant and of lite's):
 //   clicks                   1          2          4          8          16         64
 //   batch of 32         6.2, 3.2   6.7, 3.0   8.0, 3.7   10, 4.3    17, 8.4    58, 16
-//   lone window         25, 35     26, 28     28, 40     32, 42     46, 87     118, 117
+//   lone window         25, 35     26, 29     28, 40     32, 43     46, 87     118, 117
 //   lite, its batch     12, 4.0    14, 4.5    17, 5.0    21, 5.5    37, 8.7    142, 29
 //   lite, lone          37, 30     39, 34     43, 36     44, 33     62, 49     181, 92
-// MOGeo's variant (aab0429): in a batch 4.5, 24 and 21.5 with 1, 8 and 16 clicks, lone 43, 171 and
+// MOGeo's variant (aab0429, no record kept): in a batch 4.5, 24 and 21.5 with 1, 8 and 16 clicks, lone 43, 171 and
 // 143; models with random weights, whose maps are flat, lost half a millisecond: an answer, one
 // block, evaluated nearly all cells of the window.
 //

@@ -24,7 +24,7 @@ def made_record(gpu: str, day: int, ratio: float = 4.0) -> dict:
     trial = Trial(100.0, lambda line: None)
     rivals = [Requirement("8 clicks: eager over kernel", ratio, 3.0, False)]
     right = [
-        Requirement(f"{variant}: relative error", error, 2e-3, True)
+        Requirement(f"{variant} float16: relative error", error, 2e-3, True)
         for variant, error in (("detgeo", 1e-4), ("lite", 3e-4))
     ]
     cross = {"size": "trogeo", "kernel_warm_us": 9.26, "sdpa_warm_us": 12.0}
@@ -93,6 +93,18 @@ def test_a_part_left_out_comes_from_a_record_of_the_same_commit_alone(tmp_path):
     (found,) = read_records(tmp_path)
     assert part_of(found, rivals)["requirements"][0]["value"] == 7
     assert found["finished_utc"].startswith("2026-12-09")
+
+
+@pytest.mark.parametrize("commit", [None, "unknown"])
+def test_records_of_unknown_commits_are_not_put_together(tmp_path, commit):
+    for day, name, verdict in ((9, "new.json", "skipped"), (7, "old.json", "passed")):
+        values = made_record("GPU", day)
+        if commit is not None:
+            values["environment"]["git_commit"] = commit
+        values["parts"][0]["verdict"] = verdict
+        write_record(values, tmp_path, name)
+    (found,) = read_records(tmp_path)
+    assert found["parts"][0]["verdict"] == "skipped"
 
 
 def test_records_become_columns(tmp_path):

@@ -24,6 +24,7 @@ from benchmarks.gpu import acceptance as gpu_acceptance
 from benchmarks.gpu import tile_attention_trial
 from benchmarks.gpu.model_trial import MODELS
 from benchmarks.gpu.tile_attention_trial import check, compare
+from edge.bundle import sha256_of
 from edge.errors import UsageError
 from export.plugin import cuda_op
 from export.plugin.random_cases import random_case
@@ -232,6 +233,13 @@ def test_one_part_can_run_alone(host_plugin, monkeypatch, tmp_path):
     given = argparse.Namespace(out=tmp_path, library=host_plugin.path, seeds=1, only="INT8: time")
     gpu_acceptance.run_parts(t, given)
     assert [part.name for part in t.parts] == ["build", "copy bandwidth", "features in INT8: time"]
+    assert t.parts[0].values == {
+        "library": host_plugin.path.name,
+        "sha256": sha256_of(host_plugin.path),
+    }
+    given.only = "tile atention"
+    with pytest.raises(SystemExit, match=r"no part is named so: 'tile atention'; .*tile attention"):
+        gpu_acceptance.run_parts(t, given)
 
 
 @pytest.mark.full_size

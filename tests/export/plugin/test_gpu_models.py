@@ -85,7 +85,9 @@ def forms_on_the_host(monkeypatch):
 def test_every_form_of_lite_answers_alike(host_kernels, forms_on_the_host):
     values, requirements = time_forms(host_kernels)
     assert [r.name for r in requirements] == [
-        f"{form}: relative error" for form in (FOLDED, ARRANGED, COMPILED)
+        f"{form}: relative error of {name}"
+        for form in (FOLDED, ARRANGED, COMPILED)
+        for name in ("query", "v", "u")
     ]
     assert all(r.value < 1e-5 for r in requirements), requirements
     assert len(values) == 10 and values["arranged, both branches, graph, ms"] == 2.0
@@ -99,7 +101,8 @@ def test_where_torch_cannot_compile_the_other_forms_stay(
 
     monkeypatch.setattr(torch, "compile", fails)
     values, requirements = time_forms(host_kernels)
-    assert values["not compiled"] == "RuntimeError: no C compiler" and len(requirements) == 2
+    assert values["not compiled"] == "RuntimeError: no C compiler"
+    assert {r.name.split(":")[0] for r in requirements} == {FOLDED, ARRANGED}
     assert "arranged, cached, graph, ms" in values
 
 

@@ -8,6 +8,7 @@ from small_lite import small_lite
 from torch import nn
 
 from training.models.folded_norms import (
+    FoldedNorm,
     absorb_batch_norms,
     batch_norm_pairs,
     fold_batch_norms,
@@ -80,6 +81,7 @@ def test_a_held_norm_answers_and_learns_as_pytorch_s_own_in_evaluation() -> None
         norm.weight.requires_grad_(False)
     before, wanted = answers()
     hold_folded_norms(model)
+    assert all(type(norm) is FoldedNorm for _, norm in batch_norm_pairs(model))
     after, found = answers()
     assert torch.allclose(after, before, rtol=1e-4, atol=1e-5 * float(before.abs().max()))
     assert found.keys() == wanted.keys()

@@ -124,6 +124,26 @@ def test_observed_ranges_are_the_largest_values_and_the_same_each_time(small_fol
     assert stem == pytest.approx(largest)
 
 
+def test_observed_pictures_come_to_the_device_of_the_model(small_folder, monkeypatch) -> None:
+    """Before training it is the CPU, whatever holds the pictures."""
+    pictures = Collection.open([small_folder])
+    recipe, model, asked = read_recipe("lite_qat"), QuantizedLite(small_lite()), []
+    task = LiteTask(model, pictures, pictures, recipe.lite, validation_batch=4)
+    assemble = task.batch
+
+    class Elsewhere:
+        def __init__(self, batch):
+            self.batch = batch
+
+        def to(self, device):
+            asked.append(device)
+            return self.batch.to(device)
+
+    monkeypatch.setattr(task, "batch", lambda *given: Elsewhere(assemble(*given)))
+    observe(model, task, 13, 4)
+    assert asked and set(asked) == {torch.device("cpu")}
+
+
 def test_ranges_of_a_calibration_come_to_the_convolutions_that_read_them(bundle, ranges) -> None:
     amax = convolution_amax(bundle, ranges)
     model = QuantizedLite(small_lite())
