@@ -22,6 +22,15 @@ from made_once import MadeOnce, made_once
 from edge.bundle import Bundle
 
 
+@pytest.fixture(autouse=True)
+def torch_threads() -> Iterator[None]:
+    """What a test sets for torch ends with it: with more threads equal sums have other bits."""
+    yield
+    torch = sys.modules.get("torch")
+    if torch is not None and os.environ.get("OMP_NUM_THREADS") == "1":
+        torch.set_num_threads(1)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let pytest-xdist hand out files in the order that they are in, not by how many tests."""
     if hasattr(config.option, "loadscopereorder"):
