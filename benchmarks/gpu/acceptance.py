@@ -153,9 +153,19 @@ def run_parts(trial: Trial, given: argparse.Namespace) -> None:
     for kind, (_, needs_s) in KINDS.items():
         run(f"{SANITIZER}: {kind}", needs_s, lambda k=kind: sanitize(k))
     if not any(given.only in name for name in names):
-        raise SystemExit(
-            f"gpu_acceptance: no part is named so: {given.only!r}; there are {', '.join(names)}"
-        )
+        raise SystemExit(str(no_such_part(given.only, names)))
+
+
+def no_such_part(only: str, names: Sequence[str]) -> Exception:
+    """What is wrong with an `--only` that no part's name contains."""
+    from edge.errors import UsageError
+
+    return UsageError(
+        "no part of the acceptance is named so",
+        expected=f"--only with words of one of: {', '.join(names)}",
+        found=f"--only {only!r}",
+        do="correct it, or leave it out to run all parts",
+    )
 
 
 def told(work: Work) -> tuple[dict[str, Any], list[Requirement]]:
