@@ -6,6 +6,8 @@ import os
 import platform
 from pathlib import Path
 
+from edge.machine import ROOT, dot_flag
+
 
 def environment() -> dict[str, str]:
     """Versions and the processor, for people and for comparing two judgements."""
@@ -22,17 +24,11 @@ def environment() -> dict[str, str]:
     }
 
 
-def processor(path: Path = Path("/proc/cpuinfo")) -> str:
+def processor(root: Path = ROOT) -> str:
     """Name of the processor, and whether it multiplies 8-bit numbers four at a time."""
     try:
-        lines = path.read_text().splitlines()
+        lines = (root / "proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    facts: dict[str, str] = {}
-    for line in lines:
-        key, _, value = line.partition(":")
-        facts.setdefault(key.strip(), value.strip())
-    name = facts.get("model name", platform.machine())
-    flags = facts.get("flags", "").split()
-    has = [flag for flag in ("avx512_vnni", "avx_vnni") if flag in flags]
-    return f"{name}, {has[0] if has else 'no VNNI'}"
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return f"{next(named, platform.machine())}, {dot_flag(root) or 'no VNNI'}"

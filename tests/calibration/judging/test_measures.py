@@ -88,9 +88,10 @@ def test_the_ratio_is_of_medians_without_the_first_run():
 
 
 def test_the_processor_says_whether_it_has_vnni(tmp_path):
-    path = tmp_path / "cpuinfo"
+    (tmp_path / "proc").mkdir()
+    path = tmp_path / "proc/cpuinfo"
     path.write_text("model name\t: Made 9000\nflags\t\t: avx2 avx_vnni\n\nmodel name\t: other\n")
-    assert processor(path) == "Made 9000, avx_vnni"
+    assert processor(tmp_path) == "Made 9000, avx_vnni"
     path.write_text("model name\t: Made 8000\nflags\t\t: avx2\n")
-    assert processor(path) == "Made 8000, no VNNI"
+    assert processor(tmp_path) == "Made 8000, no VNNI"
     assert processor(tmp_path / "none")
