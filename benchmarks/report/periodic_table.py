@@ -35,7 +35,7 @@ MARKS = Marks(
     "the table of open loops",
 )
 HEADS = (
-    "frame, rate",
+    "frame, rate, precision",
     "flown",
     "load at the start, others' share",
     "frames missed, of these never answered",
@@ -65,6 +65,16 @@ class Flown:
         """Of the frame, the larger one."""
         return max(self.shown.run.line.bundle.frame_px)
 
+    @property
+    def precision(self) -> str:
+        """Of the graphs, as a user asks for it: "fp32", "int8"."""
+        return self.shown.run.line.bundle.precision.partition("+")[0]
+
+    @property
+    def name(self) -> str:
+        """What tells a row from others."""
+        return f"{self.side_px} px, {self.late.rate_hz:g} Hz, {self.precision}"
+
 
 def flown_of(paths: Sequence[Path]) -> tuple[Flown, ...]:
     """The open loop of the last run of each record, narrow frames and low rates first.
@@ -80,7 +90,7 @@ def flown_of(paths: Sequence[Path]) -> tuple[Flown, ...]:
         found = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
         files += found or [path]
     flown = [_last(path) for path in files]
-    return tuple(sorted(flown, key=lambda each: (each.side_px, each.late.rate_hz)))
+    return tuple(sorted(flown, key=lambda x: (x.side_px, x.late.rate_hz, x.precision)))
 
 
 def _last(path: Path) -> Flown:
@@ -120,7 +130,7 @@ def _cells(each: Flown) -> tuple[str, ...]:
     line, late = each.measured.line, each.late
     missed = missed_share(late.missed, late.scheduled)
     return (
-        f"{each.side_px} px, {late.rate_hz:g} Hz",
+        each.name,
         _duration(line.duration_s),
         f"{_load(each)}, {_others(line.processor)}",
         f"{late.missed:,} of {late.scheduled:,} ({missed}), {late.unanswered:,}",
@@ -180,24 +190,25 @@ def _duration(seconds: float) -> str:
 
 
 def _asked(flown: Sequence[Flown], least_px: int, most_px: int, rate_hz: float) -> str:
-    """Whether it was reached, and if not, what is missing.
+    """Whether it was reached in each precision, and if not, what is missing.
 
-    The last record of a size counts, and of several sizes the one that missed least.
+    The last record of a size and precision counts, and of several sizes the one that missed least.
     """
     free = least_px < most_px
     name = f"{'at most ' if free else ''}{most_px} px at {rate_hz:g} Hz"
-    known = [
-        each
+    latest = {
+        (each.side_px, each.precision): each
         for each in flown
         if least_px <= each.side_px <= most_px and each.late.rate_hz == rate_hz
-    ]
-    if not known:
-        return f"{name} **not measured**"
-    latest = {each.side_px: each for each in known}.values()
-    best = min(latest, key=lambda x: (not _as_asked(x), _missed(x.late)))
-    short = _shortcomings(best)
-    words = ", ".join([f"{best.side_px} px"] * free + short)
-    return f"{name} {'**not reached**' if short else 'reached'}" + (f" ({words})" if words else "")
+    }
+    found = []
+    for precision in dict.fromkeys(precision for _, precision in latest):
+        tried = [each for each in latest.values() if each.precision == precision]
+        best = min(tried, key=lambda x: (not _as_asked(x), _missed(x.late)))
+        short = _shortcomings(best)
+        words = ", ".join([precision] + [f"{best.side_px} px"] * free + short)
+        found.append(f"{'**not reached**' if short else 'reached'} ({words})")
+    return f"{name} {', '.join(sorted(found, reverse=True)) or '**not measured**'}"
 
 
 def _missed(late: Punctuality) -> float:
@@ -238,7 +249,7 @@ def _sources(flown: Sequence[Flown]) -> Iterator[str]:
             dirty = ", with changes that are in no commit" if "+" in commit else ""
             code = f"of commit {commit[:10]}{dirty}"
         yield (
-            f"{each.side_px} px, {each.late.rate_hz:g} Hz: {run.started_utc[:10]}, {where}, "
+            f"{each.name}: {run.started_utc[:10]}, {where}, "
             f"{run.bundle.threads} threads, {each.measured.line.clicks} clicks, code {code}: "
             f"`{run.command}`"
         )

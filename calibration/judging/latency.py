@@ -62,12 +62,12 @@ def median_ratio(
     return float(np.median(spent[0]) / np.median(spent[1]))
 
 
-def noise_inputs(executor: Executor) -> Mapping[str, Array]:
+def noise_inputs(executor: Executor, clicks: int = CLICKS) -> Mapping[str, Array]:
     """Inputs of the right shapes; what is in them does not change the time."""
     draw = np.random.default_rng(0)
     made: dict[str, Array] = {}
     for spec in executor.inputs:
-        shape = [size if isinstance(size, int) else CLICKS for size in spec.shape]
+        shape = [size if isinstance(size, int) else clicks for size in spec.shape]
         if spec.dtype == np.uint8:
             made[spec.name] = draw.integers(0, 256, shape, np.uint8)
         else:

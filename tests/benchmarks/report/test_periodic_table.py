@@ -70,8 +70,8 @@ def test_a_row_states_its_record(tmp_path):
     def rank(share):  # the smallest value that this share of all does not exceed
         return f"{ages[int(np.ceil(share * 18_000)) - 1]:.1f}"
 
-    assert cells(made, "320 px, 30 Hz") == [
-        "320 px, 30 Hz",
+    assert cells(made, "320 px, 30 Hz, fp32") == [
+        "320 px, 30 Hz, fp32",
         "10.0 min",
         "0.2, 2%",
         "0 of 18,000 (0 %), 0",
@@ -83,7 +83,7 @@ def test_a_row_states_its_record(tmp_path):
         "+1.0%",
         "stable",
     ]
-    assert "at most 320 px at 30 Hz reached (320 px); 512 px at 10 Hz **not measured**." in asked(
+    assert "at most 320 px at 30 Hz reached (fp32, 320 px); 512 px at 10 Hz **not measured**." in asked(
         made
     )
     assert "2026-11-20, 6 x Cortex-A78AE, 2 threads, 8 clicks" in made
@@ -96,7 +96,7 @@ STABLE = measurement_line((20 * MS,) * 100).stability
 def test_what_was_never_answered_is_older_than_all(tmp_path):
     ages = np.linspace(10, 30, 1500)
     line = open_loop(ages, 2000, frames=range(500, 2000))
-    row = cells(table(flown_of([record(tmp_path, line)])), "320 px, 30 Hz")
+    row = cells(table(flown_of([record(tmp_path, line)])), "320 px, 30 Hz, fp32")
     assert row[3] == "500 of 2,000 (25 %), 500"
     median = f"{ages[999]:.1f}"  # the thousandth of two thousand
     never = "never answered"
@@ -116,11 +116,11 @@ def test_what_was_never_answered_is_older_than_all(tmp_path):
 )
 def test_what_is_asked_is_reached_only_as_it_is_asked(tmp_path, line, changes, why):
     made = table(flown_of([record(tmp_path, open_loop([20.0] * 200, 200, **line), **changes)]))
-    assert f"at most 320 px at 30 Hz **not reached** (320 px, {why})" in asked(made)
+    assert f"at most 320 px at 30 Hz **not reached** (fp32, 320 px, {why})" in asked(made)
 
 
 @pytest.mark.parametrize(
-    ("late", "said"), [(1, "reached (320 px)"), (2, "**not reached** (320 px, 0.2 % missed)")]
+    ("late", "said"), [(1, "reached (fp32, 320 px)"), (2, "**not reached** (fp32, 320 px, 0.2 % missed)")]
 )
 def test_one_frame_in_a_thousand_may_be_missed(tmp_path, late, said):
     ages = [20.0] * (1000 - late) + [40.0] * late
@@ -135,7 +135,7 @@ def test_of_several_sizes_the_one_that_missed_least_is_named(tmp_path):
     short = open_loop([20.0] * 1000, 1000, duration_s=10.0)
     record(tmp_path, short, "short.jsonl", frame_px=(128, 128))  # too short to count before others
     said = asked(table(flown_of([tmp_path])))
-    assert "at most 320 px at 30 Hz **not reached** (256 px, 0.3 % missed);" in said
+    assert "at most 320 px at 30 Hz **not reached** (fp32, 256 px, 0.3 % missed);" in said
 
 
 def test_a_newer_record_of_a_size_is_not_hidden_by_a_better_one(tmp_path):
@@ -143,14 +143,26 @@ def test_a_newer_record_of_a_size_is_not_hidden_by_a_better_one(tmp_path):
         line = open_loop([20.0] * (1000 - late) + [140.0] * late, 1000, 10.0)
         record(tmp_path, line, name, frame_px=(512, 512), rate_hz=10.0)
     said = asked(table(flown_of([tmp_path / "a.jsonl", tmp_path / "b.jsonl"])))
-    assert "512 px at 10 Hz **not reached** (0.7 % missed)" in said
+    assert "512 px at 10 Hz **not reached** (fp32, 0.7 % missed)" in said
+
+
+def test_each_precision_is_said_for_itself(tmp_path):
+    for name, precision, late in (("a", "fp32", 3), ("b", "int8+fp32", 1), ("c", "int8+fp32", 2)):
+        line = open_loop([20.0] * (1000 - late) + [140.0] * late, 1000, 10.0)
+        side_px = 512 if name != "c" else 320
+        changes = {"frame_px": (side_px, side_px), "rate_hz": 10.0, "precision": precision}
+        record(tmp_path, line, f"{name}.jsonl", **changes)
+    made = table(flown_of([tmp_path]))
+    said = "512 px at 10 Hz reached (int8), **not reached** (fp32, 0.3 % missed)."
+    assert said in asked(made)
+    assert cells(made, "512 px, 10 Hz, int8")[3] == "1 of 1,000 (0.1 %), 0"
 
 
 def test_an_old_record_says_what_it_does_not_know(tmp_path):
     line = open_loop([20.0] * 200, 200, accuracy=None, processor=None, stages=())
     commit = "e" * 40 + "+12345678"
     made = table(flown_of([record(tmp_path, line, commit=commit, load_average=Unknown("no"))]))
-    row = cells(made, "320 px, 30 Hz")
+    row = cells(made, "320 px, 30 Hz, fp32")
     assert row[2] == "unknown, unknown" and row[5] == "unknown"
     assert row[7:9] == ["not scored", "not scored"]
     assert "with changes that are in no commit" in made
@@ -170,8 +182,8 @@ def test_rows_are_in_order_and_the_last_run_counts(tmp_path):
         record(tmp_path, open_loop([20.0] * 50, 50, rate_hz), name)
     made = table(flown_of([tmp_path]))
     starts = [line.split(" |")[0] for line in made.splitlines() if line.startswith("| ")][1:]
-    assert starts == ["| 320 px, 15 Hz", "| 320 px, 30 Hz", "| 512 px, 10 Hz"]
-    assert cells(made, "512 px, 10 Hz")[3].startswith("0 of 60")
+    assert starts == ["| 320 px, 15 Hz, fp32", "| 320 px, 30 Hz, fp32", "| 512 px, 10 Hz, fp32"]
+    assert cells(made, "512 px, 10 Hz, fp32")[3].startswith("0 of 60")
 
 
 def test_a_record_without_an_open_loop(tmp_path):
@@ -195,4 +207,4 @@ def test_the_command_writes_it_between_its_marks(tmp_path):
     done = CliRunner().invoke(bench, [*words, "--write", str(readme)], catch_exceptions=False)
     assert done.output == f"{readme}: the table of open loops written\n"
     assert readme.read_text() == f"above\n{MARKS.begin}\n{printed.output}{MARKS.end}\nbelow\n"
-    assert msgspec.json.encode(printed.output).count(b"320 px, 30 Hz") == 2
+    assert msgspec.json.encode(printed.output).count(b"320 px, 30 Hz, fp32") == 2
