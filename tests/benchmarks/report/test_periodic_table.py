@@ -83,8 +83,9 @@ def test_a_row_states_its_record(tmp_path):
         "+1.0%",
         "stable",
     ]
-    assert "at most 320 px at 30 Hz reached (fp32, 320 px); 512 px at 10 Hz **not measured**." in asked(
-        made
+    assert (
+        "at most 320 px at 30 Hz reached (fp32, 320 px); 512 px at 10 Hz **not measured**."
+        in asked(made)
     )
     assert "2026-11-20, 6 x Cortex-A78AE, 2 threads, 8 clicks" in made
     assert "code of commit eeeeeeeeee: `tilefix bench`." in made
@@ -120,7 +121,8 @@ def test_what_is_asked_is_reached_only_as_it_is_asked(tmp_path, line, changes, w
 
 
 @pytest.mark.parametrize(
-    ("late", "said"), [(1, "reached (fp32, 320 px)"), (2, "**not reached** (fp32, 320 px, 0.2 % missed)")]
+    ("late", "said"),
+    [(1, "reached (fp32, 320 px)"), (2, "**not reached** (fp32, 320 px, 0.2 % missed)")],
 )
 def test_one_frame_in_a_thousand_may_be_missed(tmp_path, late, said):
     ages = [20.0] * (1000 - late) + [40.0] * late
