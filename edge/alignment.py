@@ -98,6 +98,10 @@ class Aligner:
         """The aligner of an XFeat graph."""
         return cls(FeatureExtractor(graph_path, threads=threads))
 
+    def reserve(self) -> None:
+        """Take the memory that a flight needs (see `FeatureExtractor.reserve`)."""
+        self._extractor.reserve()
+
     def describe(self, window: ReferenceWindow) -> dict[str, Array]:
         """The `align_*` tensors of a window, to be stored in its ReferenceFeature."""
         return describe_window(self._extractor, window)

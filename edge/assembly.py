@@ -177,6 +177,8 @@ def assemble(
     choice = _expecting(executor or ExecutorChoice(), bundle, store)
     beside = threads_beside(choice.threads) if live else choice.threads
     aligner = _aligner(bundle, prior, beside)
+    if live and aligner is not None:
+        aligner.reserve()
     crowded = live and aligner is not None and is_crowded(choice)
     chosen = choice.name, choice.precision, choice.threads, choice.device
     localizer = Localizer.open(bundle, *chosen, spinning=not crowded)

@@ -7,6 +7,7 @@ pixels of the window's level.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,15 @@ class FeatureExtractor:
                 found=f"{self.graph_path} with outputs {', '.join(names)}",
                 do="use a complete bundle, or run python -m export.xfeat PATH",
             )
+
+    def reserve(self) -> None:
+        """Take the memory now that the largest warped frame needs, and not in the midst of a flight.
+
+        ONNX Runtime keeps what a run took, and takes more for every larger picture: by and by, some
+        ten megabytes at a time.
+        """
+        side_px = _padded(math.isqrt(MOST_CANVAS_PX))
+        self.extract(np.zeros((side_px, side_px, 3), np.uint8))
 
     def extract(
         self, image: Uint8, valid: Bool | None = None, *, most: int | None = None

@@ -70,6 +70,14 @@ def test_minutes_take_the_place_of_the_rules_but_not_in_a_soak():
     assert rules_for(Scenario.SOAK, CacheState.WARM, **how).most_s == 300.0
 
 
+@pytest.mark.parametrize(("minutes", "warmup_s"), [(0.1, 3), (2.0, 12), (10.0, 60), (60.0, 60)])
+def test_an_open_loop_of_minutes_warms_up_for_a_tenth_of_them(minutes, warmup_s):
+    how = {"quick": False, "minutes": minutes, "soak_minutes": 5.0}
+    fixed = rules_for(Scenario.PERIODIC, CacheState.WARM, **how)
+    assert fixed.frames(30.0) == (30 * warmup_s, round(1800 * minutes))
+    assert fixed.warm(32, 2.0), "other scenarios warm up as long as before"
+
+
 def test_the_longest_quick_run_stays_below_three_minutes():
     """By its own limits, without what is encoded and scored before, which takes up to 40 s of work.
 
