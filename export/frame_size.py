@@ -7,6 +7,7 @@ stored or in memory, serve bundles of every frame size.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from onnx import numpy_helper
 from edge.bundle import LOCALIZER, PARTS, Bundle, write_bundle
 from edge.errors import BundleError, UsageError
 from edge.manifest import Manifest
+from export.acceptance_fit import refitted
 from export.bundle_weights import lite_from_bundle
 from export.graph_writing import PRECISIONS
 from export.graphs import export_precisions
@@ -31,20 +33,31 @@ CALIBRATION = "calibration/"  # ranges, judgement and pictures of frames of the 
 ROUNDING = 1e-6  # of a weight that went from graph to model and back
 
 
-def resize_frame(source: Path, out: Path, frame_px: int) -> Bundle:
+def resize_frame(
+    source: Path,
+    out: Path,
+    frame_px: int,
+    fit_on: Sequence[Path] = (),
+    held_out: Sequence[Path] = (),
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> Bundle:
     """Write a bundle's copy whose localizer takes frames of `frame_px` x `frame_px` pixels.
 
-    The acceptance is the source's, and the copy says what it was fitted on: score the copy before
-    it flies.
+    Similarities are lower in coarser frames. Where no samples are given, the acceptance is the
+    source's, and the copy says what it was fitted on: it accepts less.
 
     Args:
         source: folder of the bundle.
         out: folder of the copy; a bundle that is there is replaced.
         frame_px: side of the square that frames are fitted into.
+        fit_on: samples that the acceptance is fitted on anew (see `export.acceptance_fit`).
+        held_out: samples of other places, which choose its thresholds.
+        progress: wraps indices of samples to show progress.
 
     Raises:
         BundleError: a broken bundle, one that is no `lite` in float, or `out` is the source.
         UsageError: a size that the backbone cannot take, or that the bundle has already.
+        DataError: no samples there, or too few fixes.
     """
     bundle = Bundle.open(source)
     _check(bundle, out, frame_px)
@@ -65,7 +78,11 @@ def resize_frame(source: Path, out: Path, frame_px: int) -> Bundle:
             files[f"graphs/{precision}/{old.name}"] = new
             if precision == FOR_CPU:
                 files |= localizer_parts(new, precision)
-    return write_bundle(out, _resized(bundle.manifest, frame_px), files, replace=out.exists())
+        manifest = _resized(bundle.manifest, frame_px)
+        if fit_on:
+            draft = write_bundle(Path(scratch, "draft"), manifest, files)
+            manifest = refitted(draft, fit_on, held_out, progress)
+    return write_bundle(out, manifest, files, replace=out.exists())
 
 
 def _check(bundle: Bundle, out: Path, frame_px: int) -> None:

@@ -58,7 +58,7 @@ def check_request(
     Raises:
         UsageError: values that mean nothing, or not together.
         CheckpointError: not a checkpoint.
-        DataError: no samples in one of the folders, or no word of where they come from.
+        DataError: see `check_samples`.
     """
     check_precisions(precisions)
     if not 0 < gsd_m < math.inf:
@@ -80,6 +80,23 @@ def check_request(
     model, _ = load_weights(checkpoint)
     if fit_on:
         check_fit(model, checkpoint, with_alignment=with_alignment)
+    check_samples(fit_on, held_out)
+
+
+def check_samples(fit_on: Sequence[Path], held_out: Sequence[Path]) -> None:
+    """Refuse samples that no acceptance can be fitted on.
+
+    Raises:
+        UsageError: one of the two sets alone.
+        DataError: no samples in one of the folders, or no word of where they come from.
+    """
+    if bool(fit_on) != bool(held_out):
+        raise UsageError(
+            "acceptance needs two sets of samples",
+            expected="--fit-on and --held-out, of different places",
+            found="--fit-on alone" if fit_on else "--held-out alone",
+            do="render another set with `tilefix datasets render --window-px 1024 --seed ...`",
+        )
     for folder in (*fit_on, *held_out):
         PairFolder.open(folder)
         if not (folder / MADE_BY).is_file():

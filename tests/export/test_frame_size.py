@@ -159,7 +159,40 @@ def test_other_options_mean_nothing_with_it(tmp_path):
     done = CliRunner().invoke(tilefix, [*words, "--frame-px", "320", "--precision", "fp32"])
     assert isinstance(done.exception, UsageError)
     assert done.exception.found == "--precision"
-    assert done.exception.expected == "--from-bundle with --frame-px and --out alone"
+    assert done.exception.expected == (
+        "--from-bundle with --frame-px and --out with or without --fit-on and --held-out"
+    )
+
+
+def test_an_acceptance_is_fitted_on_frames_of_the_new_size(shipped, tmp_path, monkeypatch):
+    made = {}
+    for name in ("fit", "held"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "samples.jsonl").touch()
+        (tmp_path / name / "made_by.json").touch()
+
+    def refitted(draft, fit_on, held_out, progress):
+        made["frame_px"] = draft.manifest.frame.width_px
+        made["samples"] = *fit_on, *held_out
+        head = msgspec.structs.replace(draft.manifest.head, radius_factor=1.75)
+        return msgspec.structs.replace(draft.manifest, head=head)
+
+    monkeypatch.setattr("export.frame_size.refitted", refitted)
+    monkeypatch.setattr(
+        "export.frame_size.export_precisions",
+        lambda model, folders, kinds: as_if_exported(shipped, folders),
+    )
+    out = tmp_path / "lite_256"
+    words = ["export", "--from-bundle", str(shipped.path), "--out", str(out), "--frame-px", "256"]
+    words += ["--fit-on", str(tmp_path / "fit")]
+    done = CliRunner().invoke(tilefix, words)
+    assert isinstance(done.exception, UsageError)
+    assert done.exception.found == "--fit-on alone" and not out.exists()
+    held_out = ["--held-out", str(tmp_path / "held")]
+    done = CliRunner().invoke(tilefix, [*words, *held_out], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert made == {"frame_px": 256, "samples": (tmp_path / "fit", tmp_path / "held")}
+    assert Bundle.open(out).manifest.head.radius_factor == 1.75
 
 
 def test_a_calibrated_bundle_and_itself(shipped, tmp_path):
