@@ -26,7 +26,8 @@ SPINNING = "session.intra_op.allow_spinning"
 STOP_SPINNING = "session.force_spinning_stop"
 # On x86-64 without VNNI its products of uint8 with int8 saturate in int16 unless it is told to be
 # exact: a bundle would answer differently on two machines. With VNNI they are exact as they are,
-# and being told so would take 2.3 to 2.7 times as long.
+# and being told so would take 2.1 to 2.5 times as long
+# (`benchmarks/records/int8/speed.json`).
 EXACT_PRODUCTS = "session.x64quantprecision"
 # A graph that is quantised for TensorRT shall be computed as TensorRT does, in float between its
 # Q/DQ: fused, ONNX Runtime 1.32 gets float16 graphs with Q/DQ wrong.

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from benchmarks.command import bench
+from benchmarks.record.frame_ages import all_ages_ns
+from benchmarks.record.lines import Memory
+from benchmarks.report.periodic_table import flown_of
 from benchmarks.table_command import KINDS, made_of
 from edge.errors import UsageError
 
@@ -32,6 +36,22 @@ def test_the_readme_says_what_the_record_says(kind):
     do = f"tilefix bench table --of {kind} {record.relative_to(ROOT)} --write {shown_in}"
     assert inside == f"\n{made}\n", f"run {do}"
     assert do in readme
+
+
+def test_what_the_main_page_says_of_live_cameras_is_in_the_records():
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    flown = {each.name: each for each in flown_of([RECORDS / "periodic"])}
+    wide = flown["512 px, 10 Hz, int8"]
+    late = wide.late
+    assert f"512 px at 10 Hz missed {late.missed} of {late.scheduled:,} frames" in text
+    assert isinstance(wide.measured.line.memory, Memory)
+    assert f"memory {wide.measured.line.memory.growth:+.1%}, 2 asked" in text
+    late = flown["192 px, 30 Hz, int8"].late
+    said = f"192 px at 30 Hz {late.missed / late.scheduled:.2%} of {late.scheduled:,}"
+    assert said.replace("%", " %") in text
+    missed = all_ages_ns(late) > 1e9 / late.rate_hz
+    worst = np.sort([part.sum() for part in np.array_split(missed, 10)])[-3:].sum()
+    assert f"{worst} of the {late.missed} in three of the ten minutes" in text
 
 
 def test_several_records_are_one_table_of_open_loops_alone():

@@ -127,6 +127,30 @@ def test_what_a_calibration_took_is_the_record() -> None:
     assert took["peak_kib"] * 1024 <= 3e9
 
 
+def test_how_fast_it_is_with_vnni_is_the_record() -> None:
+    record = json.loads((RECORDS / "int8" / "speed.json").read_text())
+    assert record["environment"]["vnni"] in INT8 and record["environment"]["git_clean"]
+    assert f"medians of {record['rounds']} runs in turns" in INT8
+    assert len(record["graphs"]) == 6
+    for row in record["graphs"]:
+        name = row["graph"].replace("_", " ")
+        cells = cells_of(INT8, f"{name}, {row['clicks'] or '-'}, {row['threads']}")
+        fp32, int8, exact = row["median_ms"].values()
+        assert row["int8_times_as_fast"] == fp32 / int8
+        assert numbers(" ".join(cells)) == pytest.approx(
+            [fp32, int8, fp32 / int8, exact], abs=0.051
+        )
+        assert row["exact_is_equal"]
+    times = [row["int8_times_as_fast"] for row in record["graphs"]]
+    assert min(times) >= 1.5
+    assert f"INT8 is {min(times):.2f} to {max(times):.2f} times as fast as float32" in MAIN
+    ratios = [
+        x["median_ms"]["int8, told to be exact"] / x["median_ms"]["int8"] for x in record["graphs"]
+    ]
+    words = f"take {min(ratios):.1f} to {max(ratios):.1f} times as long"
+    assert words in " ".join((ROOT / "calibration/README.md").read_text().split())
+
+
 def test_the_record_says_which_block_would_be_left_first() -> None:
     order = ranked(JUDGEMENT.sensitivity, JUDGEMENT.frames_per_window)
     assert f"`{order[0].block}` would be the first" in " ".join(INT8.split())
