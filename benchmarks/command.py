@@ -107,7 +107,8 @@ class LazySubcommands(click.Group):
 @click.option(
     "--minutes",
     type=Finite(0, min_open=True),
-    help="Of each measurement but `soak`, in place of the rules.",
+    help="Of each measurement but `soak`, in place of the rules. `periodic` warms up for a tenth "
+    "of them, a minute at most.",
 )
 @click.option(
     "--soak-minutes",

@@ -99,7 +99,7 @@ class Aligner:
         return cls(FeatureExtractor(graph_path, threads=threads))
 
     def reserve(self) -> None:
-        """Take the memory that a flight needs (see `FeatureExtractor.reserve`)."""
+        """Take the memory for warped frames now (see `FeatureExtractor.reserve`)."""
         self._extractor.reserve()
 
     def describe(self, window: ReferenceWindow) -> dict[str, Array]:

@@ -94,12 +94,13 @@ class FeatureExtractor:
             )
 
     def reserve(self) -> None:
-        """Take the memory now that the largest warped frame needs, not in the midst of a flight.
+        """Take the memory for warped frames now, and not in the midst of a flight.
 
         ONNX Runtime keeps what a run took, and takes more for every larger picture: by and by, some
-        ten megabytes at a time.
+        ten megabytes at a time. Taken is what the largest need, of sides up to 3 to 1; a longer
+        one, which the sides' multiples make larger still, adds a little.
         """
-        side_px = _padded(math.isqrt(MOST_CANVAS_PX))
+        side_px = _padded(math.isqrt(MOST_CANVAS_PX)) + SIDE_STEP_PX
         self.extract(np.zeros((side_px, side_px, 3), np.uint8))
 
     def extract(

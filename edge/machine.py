@@ -19,8 +19,6 @@ COPIES_OF_WEIGHTS = 6
 # measured on `lite`, whose encoder of 3 MB takes 0.68 GB and becomes an engine of 183 MB; without
 # these convolutions 0.30 GB and 11 MB. Full TensorRT: not measured.
 BYTES_PER_DEPTHWISE = {"tensorrt": 0, "tensorrt_rtx": 2 * 3}
-# Flags of x86-64 by which four products of uint8 with int8 are summed in int32, never in int16.
-DOT_FLAGS = ("avx512_vnni", "avx_vnni")
 BUILD_SHARE = 0.9  # of memory and free swap; the rest stays for the system
 
 
@@ -32,17 +30,20 @@ def usable_cores() -> int:
 
 
 def dot_flag(root: Path = ROOT) -> str | None:
-    """The flag by which this processor multiplies 8-bit numbers four at a time (VNNI).
+    """The flag of x86-64 by which ONNX Runtime sums four products of 8-bit numbers in int32 (VNNI).
 
-    None: it has none, is no x86-64, or the system does not say.
+    None: there is none, or the system does not say, as only Linux does. Beside AVX-512 alone,
+    avx_vnni does not count: ONNX Runtime then takes its kernels of AVX-512, which lack it.
     """
     try:
         text = (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     flags = re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)
-    known = flags[1].split() if flags else []
-    return next((flag for flag in DOT_FLAGS if flag in known), None)
+    known = set(flags[1].split()) if flags else set()
+    if "avx512_vnni" in known:
+        return "avx512_vnni"
+    return "avx_vnni" if "avx_vnni" in known and "avx512bw" not in known else None
 
 
 def meminfo_bytes(name: str, root: Path = ROOT) -> int | None:

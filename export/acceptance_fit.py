@@ -67,7 +67,9 @@ def refitted(
     held_out: Sequence[Path],
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Manifest:
-    """The manifest of a `lite` that is otherwise as it is, with an acceptance fitted anew.
+    """The manifest of a `lite` with acceptance, error radius and scores of it as it is.
+
+    The variances that its head blends by stay.
 
     Args:
         bundle: with float32 graphs and alignment.
@@ -76,7 +78,7 @@ def refitted(
         progress: wraps indices to show progress.
 
     Raises:
-        BundleError: a bundle that is no `lite`.
+        BundleError: a bundle that is no `lite`, or has no alignment.
         DataError: no samples there, or too few fixes.
     """
     aligner = Aligner.open(bundle)
@@ -96,7 +98,7 @@ def refitted(
     return with_acceptance(bundle.manifest, fitting, judging, options, fit_on, held_out)
 
 
-def _names(folders: list[Path]) -> str:
+def _names(folders: Sequence[Path]) -> str:
     made = [(p.name, json.loads((p / "made_by.json").read_text())) for p in folders]
     return ", ".join(
         f"{name} ({m['kind']}, seed {m['seed']}{', ' + '+'.join(m['sites']) if m['sites'] else ''})"

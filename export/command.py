@@ -1,4 +1,4 @@
-"""`tilefix export`: a trained checkpoint becomes a bundle, or a bundle gets another precision."""
+"""`tilefix export`: a checkpoint becomes a bundle, or a bundle gets a precision or frame size."""
 
 from __future__ import annotations
 
@@ -79,7 +79,12 @@ def export(
     from export.bundle_maker import make_bundle
     from export.frame_size import resize_frame
     from export.graphs import PRECISIONS
-    from export.request_checks import check_place, check_request, check_samples
+    from export.request_checks import (
+        check_place,
+        check_request,
+        check_samples,
+        check_two_sets,
+    )
     from export.xfeat import export_xfeat
 
     if (checkpoint is None) == (from_bundle is None):
@@ -92,8 +97,9 @@ def export(
     if frame_px is not None:
         own = "frame_px", "fit_on", "held_out"
         _refuse_others(context, "--frame-px", own, "with or without --fit-on and --held-out")
+        check_two_sets(fit_on, held_out)
         check_place(out)
-        check_samples(fit_on, held_out)
+        check_samples((*fit_on, *held_out))
         _report(out, resize_frame(from_bundle, out, frame_px, fit_on, held_out, _fitting))
         return
     precisions = precisions or PRECISIONS
@@ -102,6 +108,7 @@ def export(
         _refuse_others(context, "--precision", ("precisions",))
         _report(out, add_precisions(from_bundle, out, precisions))
         return
+    check_two_sets(fit_on, held_out)
     # What is quick to check comes first: the graph of the alignment alone takes half a minute.
     check_request(
         checkpoint,
@@ -143,7 +150,7 @@ def _fitting(indices: Iterable[int]) -> Iterable[int]:
 def _refuse_others(
     context: click.Context, option: str, names: tuple[str, ...], others: str = "alone"
 ) -> None:
-    """A bundle that gets another precision, or another size of frames, keeps all else."""
+    """A bundle that gets another precision, or another size of frames, keeps what is named here."""
     from edge.errors import UsageError
 
     of_bundle = ("from_bundle", "out", *names)
@@ -158,7 +165,7 @@ def _refuse_others(
             f"{', '.join(given)} means nothing together with --from-bundle and {option}",
             expected=f"--from-bundle with {option} and --out {others}",
             found=", ".join(given),
-            do="leave it out: all else stays as it is in the bundle",
+            do="leave it out: that stays as it is in the bundle",
         )
 
 

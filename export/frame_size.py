@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from edge.bundle import LOCALIZER, PARTS, Bundle, write_bundle
+from edge.bundle import ALIGNMENT_GRAPH, LOCALIZER, PARTS, Bundle, write_bundle
 from edge.errors import BundleError, UsageError
 from edge.manifest import Manifest
 from export.acceptance_fit import refitted
@@ -44,7 +44,8 @@ def resize_frame(
     """Write a bundle's copy whose localizer takes frames of `frame_px` x `frame_px` pixels.
 
     Similarities are lower in coarser frames. Where no samples are given, the acceptance is the
-    source's, and the copy says what it was fitted on: it accepts less.
+    source's, which accepts less there, and the copy says what it was fitted on: score the copy
+    before it flies.
 
     Args:
         source: folder of the bundle.
@@ -55,12 +56,20 @@ def resize_frame(
         progress: wraps indices of samples to show progress.
 
     Raises:
-        BundleError: a broken bundle, one that is no `lite` in float, or `out` is the source.
+        BundleError: a broken bundle, one that is no `lite` in float, one without alignment where
+            samples are given, or `out` is the source.
         UsageError: a size that the backbone cannot take, or that the bundle has already.
         DataError: no samples there, or too few fixes.
     """
     bundle = Bundle.open(source)
     _check(bundle, out, frame_px)
+    if fit_on and ALIGNMENT_GRAPH not in bundle.manifest.files:
+        raise BundleError(
+            f"no acceptance can be fitted for a copy of {bundle.manifest.name}",
+            expected=f"a bundle with frame alignment, the file {ALIGNMENT_GRAPH} in it",
+            found="none: aligned priors are part of the evidence",
+            do="leave --fit-on and --held-out out, or take a bundle with alignment",
+        )
     model = lite_from_bundle(bundle)
     resized = Lite(replace(model.options, frame_px=frame_px))
     resized.load_state_dict(model.state_dict())

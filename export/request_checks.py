@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from edge.bundle import MANIFEST_NAME
@@ -80,15 +80,14 @@ def check_request(
     model, _ = load_weights(checkpoint)
     if fit_on:
         check_fit(model, checkpoint, with_alignment=with_alignment)
-    check_samples(fit_on, held_out)
+    check_samples((*fit_on, *held_out))
 
 
-def check_samples(fit_on: Sequence[Path], held_out: Sequence[Path]) -> None:
-    """Refuse samples that no acceptance can be fitted on.
+def check_two_sets(fit_on: Sequence[Path], held_out: Sequence[Path]) -> None:
+    """Refuse one set of samples alone.
 
     Raises:
-        UsageError: one of the two sets alone.
-        DataError: no samples in one of the folders, or no word of where they come from.
+        UsageError: that is all there is.
     """
     if bool(fit_on) != bool(held_out):
         raise UsageError(
@@ -97,7 +96,15 @@ def check_samples(fit_on: Sequence[Path], held_out: Sequence[Path]) -> None:
             found="--fit-on alone" if fit_on else "--held-out alone",
             do="render another set with `tilefix datasets render --window-px 1024 --seed ...`",
         )
-    for folder in (*fit_on, *held_out):
+
+
+def check_samples(folders: Iterable[Path]) -> None:
+    """Refuse samples that no acceptance can be fitted on.
+
+    Raises:
+        DataError: no samples in one of the folders, or no word of where they come from.
+    """
+    for folder in folders:
         PairFolder.open(folder)
         if not (folder / MADE_BY).is_file():
             raise DataError(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from benchmarks.record.lines import CacheState, Scenario
 
 LOCKING_S = 3.0  # of an open loop: until the alignment beside it has found its place
-# Of an open loop of given minutes, and for so long at most: the windows of a flight come by for the
-# first time then, and memory for them is taken. Growth shall tell what leaks, not what fills.
+# Of an open loop of given minutes, and for so long at most: most windows of a flight come by for
+# the first time then, and memory for them is taken. Growth shall tell what leaks, not what fills.
 FILLING_SHARE, LONGEST_FILLING_S = 0.1, 60.0
 
 

@@ -4,7 +4,8 @@
 
 INT8_BUNDLE comes from `tilefix calibrate`; how many pictures it was calibrated with does not change
 the time. Both precisions and, where the processor has VNNI, INT8 told to be exact as well (what a
-processor without VNNI needs, see `edge.executors.onnxruntime`) run in turns; medians are kept.
+processor without VNNI needs, see `edge.executors.onnxruntime`) run in turns; medians are kept. The
+localizer has looked into its window before, as into that of a flight's last frame.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ if reserved == "yes":
     extractor.reserve()
 extractor.extract(draw.integers(0, 256, (96, 96, 3), np.uint8))
 before = resident_mb()
-for high, wide in ((320, 320), (352, 640), (640, 352), (480, 640), (608, 640), (448, 864)):
+for high, wide in ((320, 320), (352, 640), (640, 352), (480, 640), (624, 641), (384, 1040)):
     extractor.extract(draw.integers(0, 256, (high, wide, 3), np.uint8))
 print(resident_mb() - before)
 """

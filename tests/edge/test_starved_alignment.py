@@ -179,7 +179,11 @@ def test_they_do_not_where_alignment_has_no_core_of_its_own(
 
     monkeypatch.setattr(edge.assembly, "usable_cores", lambda: cores)
     monkeypatch.setattr(edge.assembly.Localizer, "open", opened)
+    reserved = []
+    monkeypatch.setattr(edge.assembly.Aligner, "reserve", lambda self: reserved.append(self))
     bundle = Bundle.open(shipped_bundle_path())
     with pytest.raises(OpenedError) as caught:
         assemble(bundle, object(), lambda cache: cache, prior=prior, live=live)
     assert caught.value.args == (spinning,)
+    aligned = prior is PriorChoice.ALIGNMENT
+    assert len(reserved) == (live and aligned), "a live flight has its memory before it begins"

@@ -96,6 +96,13 @@ def test_an_alignment_without_its_licence(refusal, tmp_path):
     assert refusal("--alignment", graph).found == f"no file {tmp_path / 'LICENSE-xfeat.txt'}"
 
 
+@pytest.mark.parametrize("alone", ["--fit-on", "--held-out"])
+def test_one_set_of_samples_alone(refusal, tmp_path, alone):
+    error = refusal(alone, tmp_path, "--gsd-m", 0, model="ocgnet.safetensors")
+    assert isinstance(error, UsageError) and error.what == "acceptance needs two sets of samples"
+    assert error.found == f"{alone} alone"
+
+
 def test_samples_that_nothing_can_be_fitted_on(refusal, tmp_path):
     both = ("--fit-on", tmp_path, "--held-out", tmp_path)
     assert "together with --fit-on" in refusal(*both, "--no-alignment").found

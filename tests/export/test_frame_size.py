@@ -164,6 +164,22 @@ def test_other_options_mean_nothing_with_it(tmp_path):
     )
 
 
+def test_no_acceptance_is_fitted_without_alignment(shipped, tmp_path):
+    files = {
+        name: shipped.file(name)
+        for name in shipped.manifest.files
+        if not name.startswith("alignment/")
+    }
+    plain = msgspec.structs.replace(shipped.manifest, alignment={})
+    source = write_bundle(tmp_path / "plain", plain, files).path
+    with pytest.raises(
+        BundleError, match="no acceptance can be fitted for a copy of lite"
+    ) as error:
+        resize_frame(source, tmp_path / "out", 256, [tmp_path], [tmp_path])
+    assert error.value.found == "none: aligned priors are part of the evidence"
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_acceptance_is_fitted_on_frames_of_the_new_size(shipped, tmp_path, monkeypatch):
     made = {}
     for name in ("fit", "held"):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import platform
+
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -58,6 +61,25 @@ def graph(tmp_path):
     return path, x, np.rint(sums / STEP).astype(np.float32) * STEP
 
 
+def test_the_products_are_of_8_bit_numbers(graph, tmp_path):
+    path, _, _ = graph
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "fused.onnx")
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    fused = {node.op_type for node in onnx.load(tmp_path / "fused.onnx").graph.node}
+    assert "QLinearConv" in fused and "Conv" not in fused
+
+
+@pytest.mark.skipif(
+    dot_flag() is not None or platform.machine() != "x86_64", reason="products are exact unasked"
+)
+def test_sums_saturate_where_nobody_asks(graph, monkeypatch):
+    path, x, wanted = graph
+    monkeypatch.setattr(executors, "int8_settings", lambda precision, vnni: ())
+    found = OnnxRuntimeExecutor(path, "int8+fp32", threads=1).run({"x": x})["y"]
+    assert (found < wanted).all()
+
+
 @pytest.mark.parametrize("vnni", ["as here", None])
 def test_sums_that_saturate_in_int16_are_exact(graph, monkeypatch, vnni):
     path, x, wanted = graph
@@ -81,6 +103,7 @@ def test_a_processor_with_vnni_is_not_told_to_be_exact():
         ("fpu avx2 avx512_vnni avx_vnni", "avx512_vnni"),
         ("avx2 avx_vnni", "avx_vnni"),
         ("avx2 avx512f my_avx_vnni2", None),
+        ("avx2 avx_vnni avx512f avx512bw avx512vl", None),  # kernels of AVX-512 go before it
     ],
 )
 def test_the_flag_is_read(tmp_path, flags, found):
