@@ -21,6 +21,7 @@ from edge.executors.base import check_tensors
 from edge.executors.int8_features import merged
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
 from edge.feature_quantization import SCALE
+from edge.own_memory import in_own_memory
 from edge.types import Array
 
 WHOLE_SHA256 = "tilefix.localizer_sha256"  # metadata of the parts: the graph they were cut of
@@ -123,7 +124,7 @@ class LocalizerInParts:
                 return
         if self._beside is None:
             self._beside = self._open_beside()
-        made = self._beside.run(features)
+        made = {name: in_own_memory(each) for name, each in self._beside.run(features).items()}
         with self._lock:
             if key not in self._windows:  # a frame may have come to it meanwhile
                 self._ready[key] = list(features.values()), made
