@@ -150,7 +150,7 @@ def _fitting(indices: Iterable[int]) -> Iterable[int]:
 def _refuse_others(
     context: click.Context, option: str, names: tuple[str, ...], others: str = "alone"
 ) -> None:
-    """A bundle that gets another precision, or another size of frames, keeps what is named here."""
+    """Refuse options that a copy of a bundle does not take: `names` are those that it does."""
     from edge.errors import UsageError
 
     of_bundle = ("from_bundle", "out", *names)
