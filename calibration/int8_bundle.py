@@ -9,18 +9,18 @@ from pathlib import Path
 
 import msgspec
 
-from calibration.judging.record import Judgement, Outcome
+from calibration.judging.record import CpuFormVerdict, Judgement, Outcome
 from calibration.judging.verdict import headline
 from calibration.quantization.qdq import Form
 from calibration.ranges.record import Ranges
 from calibration.replay_index import FOLDER as REPLAY
 from edge.bundle import Bundle, write_bundle
+from edge.precisions import JUDGED, RUN_FLOAT32
 
 RANGES, JUDGEMENT, REPORT = (
     f"calibration/{name}" for name in ("ranges.json", "judgement.json", "report.html")
 )
 HEAD = "head.npz"
-SCORES = "int8"  # key of the manifest's scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def write_int8_bundle(
     manifest = source.manifest
     if proof.judgement is not None:
         files[JUDGEMENT] = _json(proof.judgement)
-        scores = {**manifest.scores, SCORES: summary(proof.judgement)}
+        scores = {**manifest.scores, JUDGED: summary(proof.judgement)}
         manifest = msgspec.structs.replace(manifest, scores=scores)
     if proof.report:
         files[REPORT] = proof.report
@@ -70,14 +70,22 @@ def write_int8_bundle(
 def summary(judgement: Judgement) -> dict[str, object]:
     """The judgement in the few words that `bundle.toml` holds."""
     blocks = f": {', '.join(judgement.left_float)}" if judgement.outcome is Outcome.MIXED else ""
-    features = judgement.int8_features
+    features, on_cpu = judgement.int8_features, judgement.cpu_form
     return {
         "outcome": f"{headline(judgement)}{blocks}",
+        **({} if on_cpu is None else {"onnxruntime": _in_onnxruntime(on_cpu)}),
         **({} if features is None else {"int8_features": features.verdict.value}),
         "method": judgement.method,
         "budget_points": judgement.budget_points,
         "reasons": list(judgement.reasons),
     }
+
+
+def _in_onnxruntime(form: CpuFormVerdict) -> str:
+    if not form.holds:
+        return RUN_FLOAT32
+    left = f", in float32: {', '.join(form.left_float)}" if form.left_float else ""
+    return f"held{left}"
 
 
 def _json(value: msgspec.Struct) -> bytes:

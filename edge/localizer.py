@@ -23,7 +23,7 @@ from edge.feature_quantization import SCALE
 from edge.fix_building import fixes_of
 from edge.letterbox import Letterbox, letterbox
 from edge.placement import place
-from edge.precisions import graph_precision
+from edge.precisions import graph_precision, judged_form_note
 from edge.request import checked_positions, checked_prior, click_positions
 from edge.types import (
     Array,
@@ -108,7 +108,9 @@ class Localizer:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know of the executors, such as an engine of another board."""
-        return (*self._executor.notes, *(self._encoder.notes if self._encoder else ()))
+        judged = judged_form_note(self.bundle.manifest.scores, self.precision)
+        encoder = self._encoder.notes if self._encoder else ()
+        return (*([judged] if judged else ()), *self._executor.notes, *encoder)
 
     def encode(self, window: ReferenceWindow) -> ReferenceFeature:
         """Run the reference encoder on one window, [H, W, 3] of exactly the bundle's size.

@@ -6,9 +6,14 @@ TensorRT does. `int8` means the one that the executor wants.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 INT8 = "int8"
 INT8_FORMS = {"onnxruntime": "int8+fp32", "reference": "int8+fp32"}
 TENSORRT_FORM = "int8+fp16"
+JUDGED = "int8"  # key of a manifest's scores: what `tilefix calibrate` found
+RUN_FLOAT32 = "run fp32"  # its word on ONNX Runtime's form where that breaks the budget
 
 
 def graph_precision(precision: str, executor: str) -> str:
@@ -29,3 +34,21 @@ def short_name(precision: str) -> str:
     ('int8', 'fp16')
     """
     return INT8 if precision in (*INT8_FORMS.values(), TENSORRT_FORM) else precision
+
+
+def judged_form_note(scores: Mapping[str, Any], precision: str) -> str | None:
+    """What a bundle's own judgement says against graphs of ONNX Runtime's INT8 form; None: nothing.
+
+    Args:
+        scores: of its manifest.
+        precision: a folder of the bundle.
+    """
+    judged = scores.get(JUDGED)
+    if precision not in INT8_FORMS.values() or not isinstance(judged, Mapping):
+        return None
+    if judged.get("onnxruntime") != RUN_FLOAT32:
+        return None
+    return (
+        "this bundle's judgement says to run fp32 in ONNX Runtime: INT8 in the form for it loses "
+        f"more than {judged.get('budget_points', 1):g} points of acc@0.25"
+    )

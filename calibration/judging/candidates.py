@@ -62,21 +62,21 @@ def write_candidate(
 def write_kept(
     graphs: FloatGraphs,
     ranges: Ranges,
-    left_float: Collection[str],
+    left_float: Mapping[Form, Collection[str]],
     folder: Path,
-    wanted: Collection[Form] = tuple(Form),
 ) -> dict[str, str]:
     """The graphs as they are shipped, in every form that the bundle allows; their sha256 by name.
 
     Args:
         graphs: of the float bundle; without fp16 there is no form for TensorRT.
         ranges: that were kept.
-        left_float: blocks that are not quantised.
+        left_float: form that is wanted -> its blocks that are not quantised.
         folder: gets graphs/int8+fp32/localizer.onnx and so on.
-        wanted: forms.
     """
-    forms = [f for f in wanted if f is Form.ONNXRUNTIME or "fp16" in graphs.bundle.precisions]
-    made = int8_graphs(graphs, thresholds(ranges), left_float, forms)
+    made: dict[str, ModelProto] = {}
+    for form, left in left_float.items():
+        if form is Form.ONNXRUNTIME or "fp16" in graphs.bundle.precisions:
+            made |= int8_graphs(graphs, thresholds(ranges), left, [form])
     written = _write_shared(made, folder, graphs.parts_as_well)
     return {name: sha256_of(path) for name, path in written.items()}
 

@@ -91,7 +91,7 @@ def _ranking(request: JudgeRequest, trial: DeviceTrial, progress: Progress) -> R
     request.work.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="graphs-", dir=request.work) as scratch:
         ranges = next(iter(request.ranges.values()))  # a scale takes no time, whichever it is
-        hashes = write_kept(graphs, ranges, (), Path(scratch), (Form.TENSORRT,))
+        hashes = write_kept(graphs, ranges, {Form.TENSORRT: ()}, Path(scratch))
         floats = [sha for name, sha in sorted(bundle.manifest.files.items()) if FLOAT in name]
         blocks = [[each.name, *each.convolutions] for each in graphs.blocks]
         parts = json.dumps([VERSION, device.words, CLICKS, hashes, floats, blocks])

@@ -12,6 +12,7 @@ import msgspec
 from calibration.judging.bench import BASE, Bench
 from calibration.judging.budget import Finding, apply_budget, enough_labels
 from calibration.judging.candidates import int8_share, write_candidate, write_kept
+from calibration.judging.cpu_form import CpuForm, fit_cpu_form
 from calibration.judging.environment import environment
 from calibration.judging.feature_store import StoreBench
 from calibration.judging.latency import latency_ratio
@@ -28,6 +29,7 @@ from calibration.judging.record import (
     AgreementScore,
     BlockSensitivity,
     CandidateScore,
+    CpuFormVerdict,
     FeatureVerdict,
     Judgement,
     Outcome,
@@ -36,7 +38,7 @@ from calibration.judging.record import (
 from calibration.judging.request import JudgeRequest
 from calibration.judging.scores import Likeness
 from calibration.judging.search import Found, ranking_of, search
-from calibration.judging.sensitivity import sensitivities
+from calibration.judging.sensitivity import reliefs, sensitivities
 from calibration.judging.verdict import (
     counted,
     little_sentences,
@@ -60,9 +62,10 @@ FLIES, ON_CPU = Form.TENSORRT, Form.ONNXRUNTIME
 def judge(request: JudgeRequest, progress: Progress | None = None) -> Judgement:
     """Judge INT8 for a bundle: choose ranges, search for blocks to leave, score, decide.
 
-    TensorRT's form decides, the one that flies; ONNX Runtime's is scored too. Everything finished
-    is kept in `request.work`, so that the same request goes on where it was stopped. The graphs of
-    a judgement that is no rejection are in `request.work / KEPT`, in the bundle's own layout.
+    TensorRT's form decides, the one that flies; ONNX Runtime's is fitted to the budget after it,
+    with more blocks in float32 where it needs them. Everything finished is kept in `request.work`,
+    so that the same request goes on where it was stopped. The graphs of a judgement that is no
+    rejection are in `request.work / KEPT`, in the bundle's own layout.
 
     Args:
         request: what to judge, and on what.
@@ -89,6 +92,7 @@ class _Judge:
         self.ranking = request.ranking
         self.likeness: dict[str, Likeness] = {}
         self.scores: list[CandidateScore] = []  # of the search
+        self.cpu_scores: list[CandidateScore] = []  # of ONNX Runtime's form
         self.agreement: list[AgreementScore] = []
 
     def run(self) -> Judgement:
@@ -121,14 +125,14 @@ class _Judge:
         if request.int8_features:
             kept = None if outcome is Outcome.REJECTED else flying
             features = store.judge(kept, FLIES.value, name_of(method, left), method, left)
-        on_cpu = self.candidate(ranges, left, ON_CPU)
-        in_cpu_form = self.score(on_cpu, ON_CPU, method, left)
+        in_cpu_form = self.cpu_form(ranges, left, outcome)
+        on_cpu = self.candidate(ranges, in_cpu_form.left_float, ON_CPU)
         ratios = latency_ratio(request.bundle, on_cpu, progress=self.progress)
         self.agreement += store.agreement
         shares = {} if outcome is Outcome.REJECTED else int8_share(self.graphs, left)
         return self.judgement(
             base if labelled else None, base.file_bytes,
-            [*floats, *self.scores, *store.scores, in_cpu_form[0]], blocks, found, real, outcome,
+            [*floats, *self.scores, *store.scores, *self.cpu_scores], blocks, found, real, outcome,
             reasons=(
                 *little_sentences(outcome, shares, left, self.ranking),
                 *reasons_of(
@@ -140,6 +144,7 @@ class _Judge:
                 *share_sentences(shares),
             ),
             method=method, left=left, ratios=ratios, shares=shares, features=features,
+            in_cpu_form=in_cpu_form,
         )  # fmt: skip
 
     def judgement(
@@ -158,12 +163,15 @@ class _Judge:
         ratios: dict[str, float],
         shares: dict[str, float],
         features: FeatureVerdict | None,
+        in_cpu_form: CpuForm,
     ) -> Judgement:
-        request, hashes = self.request, {}
+        request, hashes, on_cpu = self.request, {}, None
         kept = request.work / KEPT
         shutil.rmtree(kept, ignore_errors=True)
         if outcome is not Outcome.REJECTED:
-            hashes = write_kept(self.graphs, request.ranges[method], left, kept)
+            on_cpu = CpuFormVerdict(left_float=in_cpu_form.left_float, holds=in_cpu_form.holds)
+            left_of = {FLIES: left, ON_CPU: in_cpu_form.left_float}
+            hashes = write_kept(self.graphs, request.ranges[method], left_of, kept)
         return Judgement(
             outcome=outcome,
             reasons=reasons,
@@ -177,6 +185,7 @@ class _Judge:
             frames_per_window=request.frames_per_window,
             ranking=self.ranking,
             int8_features=features,
+            cpu_form=on_cpu,
             agreement=tuple(self.agreement),
             real=real,
             latency_ratio=ratios,
@@ -208,11 +217,29 @@ class _Judge:
         self.scores.append(score)
         return finding
 
+    def cpu_form(self, ranges: Ranges, left: tuple[str, ...], outcome: Outcome) -> CpuForm:
+        """ONNX Runtime's form of what is kept; of what is not, how it would have come out."""
+
+        def trial(blocks: tuple[str, ...]) -> Finding:
+            bundle = self.candidate(ranges, blocks, ON_CPU)
+            score, finding = self.score(bundle, ON_CPU, ranges.method, blocks)
+            self.cpu_scores.append(score)
+            return finding
+
+        def ranked() -> tuple[BlockSensitivity, ...]:
+            place = self.request.selection, self.request.work
+            return reliefs(self.graphs, ranges, *place, left, self.progress)
+
+        if outcome is Outcome.REJECTED:
+            finding = trial(left)
+            return CpuForm(left, finding, finding)
+        return fit_cpu_form(left, trial, ranked, self.request.frames_per_window)
+
     def score(
         self, bundle: Bundle, form: Form, method: str, left: tuple[str, ...]
     ) -> tuple[CandidateScore, Finding]:
         """Scores and what the budget says of them."""
-        name = name_of(method, left)
+        name = name_of(method, left, "float32" if form is ON_CPU else "float16")
         score = self.bench.score(bundle, form.value, name, method, left)
         agreement = None
         if not enough_labels(score.regimes):
@@ -239,9 +266,9 @@ class _Judge:
         return score_real([path.name for path in request.pairs], *answers)
 
 
-def name_of(method: str, left: tuple[str, ...]) -> str:
+def name_of(method: str, left: tuple[str, ...], kept_in: str = "float16") -> str:
     """A candidate's name in tables."""
-    return f"{method}, {counted(left)} float16" if left else method
+    return f"{method}, {counted(left)} {kept_in}" if left else method
 
 
 def _judged(path: Path) -> list[JudgedClick]:

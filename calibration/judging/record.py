@@ -127,6 +127,13 @@ class FeatureVerdict(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str  # which is among the reasons too
 
 
+class CpuFormVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """ONNX Runtime's form of what was kept, which changes no outcome."""
+
+    left_float: tuple[str, ...]  # blocks: those of TensorRT's form, and what it needs beside them
+    holds: bool  # the budget; False: run float32 there
+
+
 class GraphLatency(msgspec.Struct, frozen=True, kw_only=True):
     """Milliseconds of one run of a graph's two engines, the sums of their layers' medians."""
 
@@ -171,5 +178,6 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     frames_per_window: float = 1.0  # the encoder's weight in the search; 1: both graphs alike
     ranking: Ranking | None = None  # of the blocks; None: not told, by an earlier version
     int8_features: FeatureVerdict | None = None  # None: not asked for
+    cpu_form: CpuFormVerdict | None = None  # None: rejected, or not told, by an earlier version
     float32_bytes: int = 0  # of both graphs; 0: not told, by an earlier version
     schema: str = SCHEMA

@@ -1,8 +1,9 @@
-"""What quantising one block alone does to the outputs of its graph: which blocks to leave first.
+"""What quantising a block does to the outputs of its graph: which blocks to leave first.
 
-The form is TensorRT's in a float32 graph: it is the one that flies, its Q/DQ stand at the inputs of
-convolutions only, so one block's error is its own, and a mixed search decides in it too. ONNX
-Runtime's form rounds the results as well and would charge a block for what its neighbour reads.
+Of TensorRT's form, in a float32 graph, each block is tried alone: its Q/DQ stand at the inputs of
+convolutions only, so one block's error is its own. ONNX Runtime's form rounds the results as well
+and would charge a block for what its neighbour reads; there each block alone is left in float32,
+and what counts is the error that goes with it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from calibration.judging.line_file import LineFile
 from calibration.judging.priors import Progress
 from calibration.judging.record import BlockSensitivity
 from calibration.quantization.bias_correction import shift_biases
-from calibration.quantization.blocks import Block
 from calibration.quantization.int8_graphs import FloatGraphs
 from calibration.quantization.qdq import Form, quantize_graph
 from calibration.ranges.inputs import CLICKS, seeded_clicks
@@ -33,15 +33,25 @@ from edge.sinks import write_whole
 from edge.types import Array
 
 VERSION = "sensitivity/2"
+RELIEF_VERSION = "relief/1"
 IMAGES = 4  # of each kind: errors of blocks differ tenfold, of images by a tenth
 OUTPUTS = ("query_vector", "confidence_logit")  # of the localizer
 
 
 class BlockErrors(msgspec.Struct, frozen=True):
-    """The relative error of every output of a graph with one block in INT8."""
+    """The relative error of every output of a graph with some blocks in INT8."""
 
-    key: str  # the block
+    key: str  # the block that is, or that is not; a graph's name: all are
     errors: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """A graph with some of its convolutions in INT8."""
+
+    graph: str
+    convolutions: tuple[str, ...]
+    form: Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +84,16 @@ def sensitivities(
     Raises:
         CalibrationError, OutputError, ExecutorError: a graph, a picture or the disk.
     """
-    lines = LineFile(work / f"blocks-{_identity(graphs, ranges, folder)}.jsonl", BlockErrors)
+    identity = _identity(graphs, ranges, folder, VERSION)
+    lines = LineFile(work / f"blocks-{identity}.jsonl", BlockErrors)
     cases: dict[str, list[_Case]] = {}
     found = []
     for number, block in enumerate(graphs.blocks):
         line = lines.get(block.name)
         if line is None:
             cases = cases or _cases(graphs, folder)
-            line = BlockErrors(block.name, _errors(graphs, ranges, block, cases, work))
+            tried = _Tried(block.graph, block.convolutions, Form.TENSORRT)
+            line = BlockErrors(block.name, _errors(graphs, ranges, tried, cases, work))
             lines.add(line)
         found.append(
             BlockSensitivity(
@@ -95,6 +107,63 @@ def sensitivities(
         )
         if progress:
             progress("blocks alone in INT8", number + 1, len(graphs.blocks))
+    return tuple(sorted(found, key=lambda each: -each.relative_error))
+
+
+def reliefs(
+    graphs: FloatGraphs,
+    ranges: Ranges,
+    folder: SelectionFolder,
+    work: Path,
+    left: Sequence[str],
+    progress: Progress | None = None,
+) -> tuple[BlockSensitivity, ...]:
+    """What error leaves each graph with each block that is left in float32, in ONNX Runtime's form.
+
+    Args:
+        graphs: of the float bundle.
+        ranges: of its tensors.
+        folder: see `sensitivities`.
+        work: finished blocks are kept there.
+        left: blocks that are not quantised anyway; they are not tried.
+        progress: told of every block.
+
+    Returns:
+        Of the other blocks, most relief first; `relative_error` is the relief, 0 where there is
+        none. Blocks of a graph whose INT8 form has less error with all its blocks are 0 too.
+
+    Raises:
+        CalibrationError, OutputError, ExecutorError: a graph, a picture or the disk.
+    """
+    others = [block for block in graphs.blocks if block.name not in left]
+    keys = [*dict.fromkeys(block.graph for block in others), *(block.name for block in others)]
+    identity = _identity(graphs, ranges, folder, RELIEF_VERSION, *sorted(left))
+    lines = LineFile(work / f"reliefs-{identity}.jsonl", BlockErrors)
+    cases: dict[str, list[_Case]] = {}
+    kinds = {block.name: block.graph for block in others}
+    errors: dict[str, float] = {}
+    for number, key in enumerate(keys):
+        line = lines.get(key)
+        if line is None:
+            cases = cases or _cases(graphs, folder)
+            kind = kinds.get(key, key)
+            chosen = sorted(graphs.chosen(kind, {*left, key} if key in kinds else left))
+            tried = _Tried(kind, tuple(chosen), Form.ONNXRUNTIME)
+            line = BlockErrors(key, _errors(graphs, ranges, tried, cases, work))
+            lines.add(line)
+        errors[key] = max(line.errors.values())
+        if progress:
+            progress("blocks alone in float32", number + 1, len(keys))
+    found = [
+        BlockSensitivity(
+            block=block.name,
+            graph=block.graph,
+            macs=block.macs,
+            convolutions=len(block.convolutions),
+            relative_error=max(0.0, errors[block.graph] - errors[block.name]),
+        )
+        for block in others
+    ]
     return tuple(sorted(found, key=lambda each: -each.relative_error))
 
 
@@ -121,22 +190,21 @@ def relative_errors(
 def _errors(
     graphs: FloatGraphs,
     ranges: Ranges,
-    block: Block,
+    tried: _Tried,
     cases: Mapping[str, Sequence[_Case]],
     work: Path,
 ) -> dict[str, float]:
-    amax = thresholds(ranges)[block.graph]
-    shifts = graphs.shifts.get(block.graph, {})
-    corrected = {name: shifts[name] for name in block.convolutions if name in shifts}
-    model = shift_biases(graphs.model(block.graph, "fp32"), corrected)
-    model = quantize_graph(model, amax, block.convolutions, Form.TENSORRT)
-    path = work / "one_block.onnx"
+    """Output -> relative error of a graph that is quantised so."""
+    amax, of_graph = thresholds(ranges)[tried.graph], cases[tried.graph]
+    shifts = graphs.shifts.get(tried.graph, {})
+    corrected = {name: shifts[name] for name in tried.convolutions if name in shifts}
+    model = shift_biases(graphs.model(tried.graph, "fp32"), corrected)
+    model = quantize_graph(model, amax, tried.convolutions, tried.form)
+    path = work / "some_blocks.onnx"
     write_whole(path, model.SerializeToString())
-    executor = OnnxRuntimeExecutor(path, Form.TENSORRT.value, threads=1)
-    wanted = [case.outputs for case in cases[block.graph]]
-    return relative_errors(
-        wanted, [executor.run(case.inputs, list(case.outputs)) for case in cases[block.graph]]
-    )
+    executor = OnnxRuntimeExecutor(path, tried.form.value, threads=1)
+    found = [executor.run(case.inputs, list(case.outputs)) for case in of_graph]
+    return relative_errors([case.outputs for case in of_graph], found)
 
 
 def _cases(graphs: FloatGraphs, folder: SelectionFolder) -> dict[str, list[_Case]]:
@@ -173,12 +241,13 @@ def spread_over(images: Sequence[ChosenImage], count: int = IMAGES) -> list[Chos
     return [images[place] for place in places]
 
 
-def _identity(graphs: FloatGraphs, ranges: Ranges, folder: SelectionFolder) -> str:
+def _identity(graphs: FloatGraphs, ranges: Ranges, folder: SelectionFolder, *told: str) -> str:
+    """Of a file of finished blocks; `told`: the version first."""
     import onnxruntime
 
     files = graphs.bundle.manifest.files
     parts = [
-        VERSION,
+        *told,
         onnxruntime.__version__,
         *(files[f"graphs/fp32/{kind}.onnx"] for kind in (ENCODER, LOCALIZER)),
         folder.selection.digest(),

@@ -12,6 +12,7 @@ from calibration.judging.budget import (
     Holding,
     enough_labels,
 )
+from calibration.judging.cpu_form import CpuForm
 from calibration.judging.record import (
     LEAST_CLICKS,
     CandidateScore,
@@ -198,7 +199,7 @@ def reasons_of(
     found: Found,
     budget: float,
     scores: Sequence[CandidateScore],
-    onnxruntime: tuple[CandidateScore, Finding] | None,
+    onnxruntime: CpuForm | None,
     real: RealScore | None,
 ) -> tuple[str, ...]:
     """Why, in the order of what weighs most.
@@ -207,7 +208,7 @@ def reasons_of(
         found: the search.
         budget: in points.
         scores: of the search's trials, in their order.
-        onnxruntime: the kept blocks in the form for ONNX Runtime; it decides nothing.
+        onnxruntime: how the form for ONNX Runtime came out; it decides nothing.
         real: labelled frames, where there are any.
     """
     reasons = []
@@ -239,12 +240,25 @@ def reasons_of(
     if missing:
         reasons.append(missing)
     if onnxruntime is not None:
-        sentence = budget_sentence(onnxruntime[1], budget)
-        use = "" if onnxruntime[1].holds else "; in ONNX Runtime run fp32 instead"
-        reasons.append(f"the form for ONNX Runtime (int8+fp32): {sentence}{use}")
+        reasons.append(cpu_form_sentence(onnxruntime, budget))
     if real is not None:
         reasons.append(real_sentence(real))
     return tuple(reasons)
+
+
+def cpu_form_sentence(form: CpuForm, budget: float) -> str:
+    """What became of ONNX Runtime's form."""
+    name = "the form for ONNX Runtime (int8+fp32)"
+    words = budget_sentence(form.finding, budget)
+    if not form.holds:
+        return f"{name}: {words}; in ONNX Runtime run fp32 instead"
+    if not form.more:
+        return f"{name}: {words}"
+    own = ", ".join(form.left_float[-form.more :])
+    return (
+        f"{name}, with {counted(form.left_float[-form.more :])} more in float32 ({own}): "
+        f"{words}; without these, {budget_sentence(form.alike, budget)}"
+    )
 
 
 def _in_words(left_float: Sequence[str]) -> str:

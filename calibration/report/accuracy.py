@@ -108,9 +108,15 @@ def each_precision(judgement: Judgement) -> list[CandidateScore]:
         if each.name.endswith(IN_STORE):
             continue
         known = chosen.get(each.precision)
-        if known is None or each.left_float == judgement.left_float:
+        if known is None or each.left_float == kept_blocks(judgement, each.precision):
             chosen[each.precision] = each
     return list(chosen.values())
+
+
+def kept_blocks(judgement: Judgement, precision: str) -> tuple[str, ...]:
+    """The blocks that are not in INT8 in the graphs of a precision that were kept."""
+    own = judgement.cpu_form
+    return judgement.left_float if own is None or precision == FLIES else own.left_float
 
 
 def _named(each: CandidateScore) -> str:

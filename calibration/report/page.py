@@ -80,6 +80,11 @@ def _tiles(judgement: Judgement) -> str:
         Tile(judgement.method, "ranges by"),
         Tile(str(len(judgement.left_float)), "blocks left in float16"),
     ]
+    if judgement.cpu_form is not None and judgement.cpu_form.holds:
+        count = str(len(judgement.cpu_form.left_float))
+        shown.append(Tile(count, "blocks left in float32 in ONNX Runtime's form"))
+    elif judgement.cpu_form is not None:
+        shown.append(Tile("float32", "is the one to run in ONNX Runtime"))
     scored = {each.precision: each for each in each_precision(judgement)}
     flies = scored.get(FLIES)  # the form that decides
     for regime in flies.regimes if flies else ():
@@ -118,13 +123,15 @@ def _sensitivity(judgement: Judgement) -> str:
     if not judgement.sensitivity:
         return ""
     left = set(judgement.left_float)
+    on_cpu = set(judgement.cpu_form.left_float if judgement.cpu_form else ()) - left
     lines = [
         Bar(
             each.block,
             each.relative_error,
             f"{each.relative_error:.4f}, {each.macs / 1e6:,.0f} MMAC"
             + (f", saves {each.latency_ms:.3f} ms" if each.latency_ms is not None else "")
-            + (", left in float16" if each.block in left else ""),
+            + (", left in float16" if each.block in left else "")
+            + (", left in float32 in ONNX Runtime's form" if each.block in on_cpu else ""),
             LEFT if each.block in left else KEPT,
         )
         for each in judgement.sensitivity

@@ -29,9 +29,13 @@ def ranges(method, selection="s", encoder="e") -> Ranges:
 
 
 def asked_judge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
-    """A request; `needed` are the blocks that must be float16, `likeness` the trial of methods."""
+    """A request; `needed` are the blocks that must be float16, `likeness` the trial of methods.
+
+    `needed_on_cpu`: blocks that ONNX Runtime's form must have in float32 beside those.
+    """
     asked = SimpleNamespace(needed=set(), likeness={}, written=[], clicks=2100, median=0.95)
     asked.stored = []
+    asked.needed_on_cpu = set()
     asked.store_loses = {}  # precision -> points that features in int8 cost with its graphs
 
     class FakeBench:
@@ -40,7 +44,8 @@ def asked_judge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamesp
 
         def score(self, bundle, precision, name, method="", left_float=(), stored="float16"):
             asked.stored.append((precision, stored))
-            lost = 0.0 if bundle.float or asked.needed <= set(left_float) else -3.0
+            needed = asked.needed | (asked.needed_on_cpu if precision == "int8+fp32" else set())
+            lost = 0.0 if bundle.float or needed <= set(left_float) else -3.0
             if stored == "int8":
                 lost -= asked.store_loses.get(precision, 0.0)
             change = (lost, lost - 0.5, lost + 0.5)
@@ -76,6 +81,7 @@ def asked_judge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamesp
 
     monkeypatch.setattr(judging, "Bench", FakeBench)
     monkeypatch.setattr(judging, "sensitivities", lambda *_, **__: tuple(BLOCKS))
+    monkeypatch.setattr(judging, "reliefs", lambda *_: tuple(BLOCKS))
     monkeypatch.setattr(judging, "write_candidate", candidate)
     monkeypatch.setattr(judging, "write_kept", kept)
     monkeypatch.setattr(judging, "latency_ratio", lambda *_, **__: {"localizer": 1.4})

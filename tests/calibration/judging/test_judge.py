@@ -24,7 +24,9 @@ def test_what_loses_nothing_is_accepted_with_both_forms_scored(asked):
     assert found.base is not None and found.base.name == "fp32"
     tried = [(each.name, each.precision) for each in found.candidates]
     assert tried == [("fp16", "fp16"), ("minmax", "int8+fp16"), ("minmax", "int8+fp32")]
-    assert asked.written == [("minmax", (), asked.work / KEPT)]
+    none = {Form.TENSORRT: (), Form.ONNXRUNTIME: ()}
+    assert asked.written == [("minmax", none, asked.work / KEPT)]
+    assert found.cpu_form is not None and found.cpu_form.holds
     assert found.graph_sha256 == {"graphs/int8+fp32/localizer.onnx": "sha"}
     assert found.samples == ("held",) and len(found.agreement) == 1
 
@@ -46,7 +48,7 @@ def test_blocks_that_cost_too_much_stay_float16(asked):
     assert found.left_float == tuple(each.block for each in BLOCKS[:3])
     assert [len(each.left_float) for each in found.candidates] == [0, 1, 2, 4, 3, 3]
     assert found.candidates[-1].precision == Form.ONNXRUNTIME.value
-    assert asked.written[0][1] == found.left_float
+    assert asked.written[0][1] == dict.fromkeys(Form, found.left_float)
 
 
 def test_where_nothing_helps_no_graph_is_kept(asked):

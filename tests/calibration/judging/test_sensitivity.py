@@ -8,8 +8,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from calibration.judging import sensitivity
-from calibration.judging.sensitivity import _Case, sensitivities
+from calibration.judging.sensitivity import _Case, reliefs, sensitivities
 from calibration.quantization.blocks import Block
+from calibration.quantization.qdq import Form
 from calibration.ranges.record import Ranges, TensorRange
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
 
@@ -98,20 +99,20 @@ def test_finished_blocks_are_not_run_again(graphs, tmp_path, monkeypatch):
     done = sensitivity._errors
     ran = []
 
-    def stopped(graphs, ranges, block, cases, work):
+    def stopped(graphs, ranges, tried, cases, work):
         if ran:
             raise KeyboardInterrupt
-        ran.append(block.name)
-        return done(graphs, ranges, block, cases, work)
+        ran.extend(tried.convolutions)
+        return done(graphs, ranges, tried, cases, work)
 
     monkeypatch.setattr(sensitivity, "_errors", stopped)
     with pytest.raises(KeyboardInterrupt):
         sensitivities(graphs, ranges(graphs.amax, 0.3), FOLDER, tmp_path)
     monkeypatch.setattr(
-        sensitivity, "_errors", lambda *given: ran.append(given[2].name) or done(*given)
+        sensitivity, "_errors", lambda *given: ran.extend(given[2].convolutions) or done(*given)
     )
     assert sensitivities(graphs, ranges(graphs.amax, 0.3), FOLDER, tmp_path) == whole
-    assert ran == [f"{KIND}/first", f"{KIND}/second"]
+    assert ran == ["first.weight", "second.weight"]
 
 
 def test_measured_latencies_are_carried_along(graphs, tmp_path):
@@ -131,3 +132,41 @@ def test_a_block_is_tried_with_its_own_bias_shifts(graphs, tmp_path):
     shifted = {each.block: each.relative_error for each in sensitivities(graphs, *given)}
     assert shifted[f"{KIND}/second"] > 10
     assert shifted[f"{KIND}/first"] == plain[f"{KIND}/first"]
+
+
+def chosen_of(graphs):
+    """As `FloatGraphs.chosen` finds them."""
+    return lambda kind, left: frozenset(
+        name
+        for block in graphs.blocks
+        if block.graph == kind and block.name not in left
+        for name in block.convolutions
+    )
+
+
+def test_the_block_that_reads_a_coarse_range_relieves_most(graphs, tmp_path):
+    graphs.chosen = chosen_of(graphs)
+    found = reliefs(graphs, ranges(COARSE, 0.3), FOLDER, tmp_path, ())
+    assert [each.block for each in found] == [f"{KIND}/first", f"{KIND}/second"]
+    assert found[0].relative_error > 0.3 and found[1].relative_error < 0.05
+    assert (found[0].macs, found[0].convolutions, found[0].latency_ms) == (10, 1, None)
+
+
+def test_blocks_that_are_left_already_are_not_tried_and_change_what_others_relieve(
+    graphs, tmp_path, monkeypatch
+):
+    graphs.chosen = chosen_of(graphs)
+    given = ranges(COARSE, 0.3), FOLDER, tmp_path
+    both = {each.block: each.relative_error for each in reliefs(graphs, *given, ())}
+    tried = []
+    done = sensitivity._errors
+    monkeypatch.setattr(
+        sensitivity, "_errors", lambda *given: tried.append(given[2]) or done(*given)
+    )
+    rest = reliefs(graphs, *given, (f"{KIND}/first",))
+    assert [each.block for each in rest] == [f"{KIND}/second"]
+    assert rest[0].relative_error != both[f"{KIND}/second"]
+    assert [each.convolutions for each in tried] == [("second.weight",), ()]
+    assert {each.form for each in tried} == {Form.ONNXRUNTIME}
+    tried.clear()
+    assert reliefs(graphs, *given, (f"{KIND}/first",)) == rest and not tried  # kept

@@ -3,6 +3,7 @@ from made_scores import block, regime, score
 
 from calibration.int8_bundle import summary
 from calibration.judging.budget import Finding, Holding, apply_budget
+from calibration.judging.cpu_form import CpuForm
 from calibration.judging.record import (
     Change,
     ChangedVerdict,
@@ -150,9 +151,21 @@ def test_few_clicks_that_refuse_are_not_said_to_have_decided_nothing():
 
 def test_the_form_for_onnxruntime_is_told_and_decides_nothing():
     found = Found((), (Trial((), HELD),))
-    reasons = reasons_of(found, 1.0, [LABELLED], (LABELLED, BROKEN), None)
+    reasons = reasons_of(found, 1.0, [LABELLED], CpuForm((), BROKEN, BROKEN), None)
     assert reasons[1].startswith("the form for ONNX Runtime (int8+fp32): alignment: loss")
     assert reasons[1].endswith("; in ONNX Runtime run fp32 instead")
+    held = reasons_of(found, 1.0, [LABELLED], CpuForm((), HELD, HELD), None)
+    assert held[1].startswith("the form for ONNX Runtime (int8+fp32): ")
+    assert "float32" not in held[1] and "fp32 instead" not in held[1]
+
+
+def test_blocks_that_only_the_form_for_onnxruntime_has_in_float32_are_named():
+    found = Found(("a",), (Trial(("a",), HELD),))
+    form = CpuForm(("a", "b", "c"), HELD, BROKEN, more=2)
+    told = next(x for x in reasons_of(found, 1.0, [LABELLED], form, None) if "ONNX Runtime" in x)
+    assert "with 2 blocks more in float32 (b, c): " in told
+    assert told.endswith(f"; without these, {budget_sentence(BROKEN, 1.0)}")
+    assert "run fp32" not in told
 
 
 def test_a_loss_on_real_frames_refuses_where_it_is_not_chance():

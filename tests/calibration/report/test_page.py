@@ -10,7 +10,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from calibration.judging.record import GraphLatency, Judgement, Outcome, RankedBy, Ranking
+from calibration.judging.record import (
+    CpuFormVerdict,
+    GraphLatency,
+    Judgement,
+    Outcome,
+    RankedBy,
+    Ranking,
+)
 from calibration.judging.verdict import ranking_sentence
 from calibration.ranges.finding import find_ranges
 from calibration.ranges.histogram import HistogramBuilder, Scratch
@@ -75,6 +82,22 @@ def test_the_page_says_what_the_judgement_says(evidence: Evidence) -> None:
         assert words in text, words
     assert text.count('stroke-width="3"') == 30, "every tensor shows the kept threshold"
     assert f"<summary>{30 - OPEN_RANGES} more</summary>" in text
+
+
+def test_the_page_says_what_onnxruntime_s_form_has_in_float32(evidence: Evidence) -> None:
+    judgement = evidence.judgement
+    block = next(x.block for x in judgement.sensitivity if x.block not in judgement.left_float)
+    left = (*judgement.left_float, block)
+
+    def shown(holds: bool) -> str:
+        form = CpuFormVerdict(left_float=left, holds=holds)
+        judged = msgspec.structs.replace(judgement, cpu_form=form)
+        return page(dataclasses.replace(evidence, judgement=judged))
+
+    assert "blocks left in float32 in ONNX Runtime&#x27;s form" in shown(True)
+    assert shown(True).count(", left in float32 in ONNX Runtime") == 1, "of its own block alone"
+    assert "is the one to run in ONNX Runtime" in shown(False)
+    assert "ONNX Runtime&#x27;s form" not in page(evidence), "of an earlier version"
 
 
 def test_the_page_loads_nothing_and_lets_nothing_through(evidence: Evidence) -> None:
