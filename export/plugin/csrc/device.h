@@ -11,6 +11,10 @@
 
 #define TILEFIX_LAUNCH(kernel, grid, threads, shared_bytes, stream, ...) \
     kernel<<<grid, threads, shared_bytes, stream>>>(__VA_ARGS__)
+// The same for a kernel that calls `wait_for_launch_before` ahead of all that the launch before it on
+// the stream wrote: where the GPU can, its blocks begin before that one ends.
+#define TILEFIX_LAUNCH_EARLY(kernel, grid, threads, shared_bytes, stream, ...) \
+    tilefix::launch_early(kernel, grid, threads, shared_bytes, stream, __VA_ARGS__)
 #define TILEFIX_STATIC_SHARED(type, name) __shared__ type name
 #define TILEFIX_DYNAMIC_SHARED(name) extern __shared__ __align__(16) unsigned char name[]
 
@@ -32,25 +36,50 @@ __device__ __forceinline__ void wait_for_copies() {
     asm volatile("cp.async.wait_group %0;" ::"n"(kOpen) : "memory");
 }
 
-// 16 bytes of global memory that nothing writes meanwhile and no other thread wants; 0 where they are
-// not wanted. Without a branch: loads of several steps can be on their way, each waited for alone.
-__device__ __forceinline__ uint4 load_once(void const* from, bool wanted) {
-    uint4 x = {0, 0, 0, 0};
+// 16 bytes of global memory that nothing writes meanwhile and no other thread wants; x as it was where
+// they are not wanted. Without a branch: loads of several steps can be on their way, each waited for
+// alone.
+__device__ __forceinline__ void load_once(uint4& x, void const* from, bool wanted) {
     asm volatile(
         "{.reg .pred p; setp.ne.s32 p, %5, 0;"
         "@p ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];}"
         : "+r"(x.x), "+r"(x.y), "+r"(x.z), "+r"(x.w)
         : "l"(from), "r"(int(wanted)));
-    return x;
 }
 
 // The same for 8 bytes that other threads want too.
-__device__ __forceinline__ uint2 load_shared_by_many(void const* from, bool wanted) {
-    uint2 x = {0, 0};
+__device__ __forceinline__ void load_shared_by_many(uint2& x, void const* from, bool wanted) {
     asm volatile("{.reg .pred p; setp.ne.s32 p, %3, 0; @p ld.global.nc.v2.u32 {%0,%1}, [%2];}"
                  : "+r"(x.x), "+r"(x.y)
                  : "l"(from), "r"(int(wanted)));
-    return x;
+}
+
+// Until the launch before is over and what it wrote is seen; and in that launch: the next may begin.
+__device__ __forceinline__ void wait_for_launch_before() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void let_next_launch_begin() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+template <typename Kernel, typename... Arguments>
+cudaError_t launch_early(Kernel kernel, dim3 grid, unsigned threads, size_t shared_bytes,
+                         cudaStream_t stream, Arguments... arguments) {
+    cudaFuncAttributes made{};
+    cudaError_t const refused = cudaFuncGetAttributes(&made, reinterpret_cast<void const*>(kernel));
+    if (refused != cudaSuccess) return refused;
+    cudaLaunchAttribute early{};
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config{};
+    config.gridDim = grid, config.blockDim = dim3(threads), config.dynamicSmemBytes = shared_bytes;
+    config.stream = stream, config.attrs = &early;
+    config.numAttrs = made.ptxVersion >= 90;  // compiled with the waiting in it
+    return cudaLaunchKernelEx(&config, kernel, arguments...);
 }
 
 // The host's imitation counts a block's costly steps; a GPU does not.

@@ -27,6 +27,7 @@
 #define __launch_bounds__(...)
 #define TILEFIX_LAUNCH(kernel, grid, threads, shared_bytes, stream, ...) \
     tilefix::host::launch(grid, threads, shared_bytes, stream, [&] { kernel(__VA_ARGS__); })
+#define TILEFIX_LAUNCH_EARLY TILEFIX_LAUNCH
 #define TILEFIX_STATIC_SHARED(type, name) static type name
 #define TILEFIX_DYNAMIC_SHARED(name) unsigned char* name = tilefix::host::block().shared.data()
 

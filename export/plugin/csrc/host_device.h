@@ -11,14 +11,16 @@ inline void copy_16_bytes(void* to, void const* from) {
     auto& b = host::block();
     b.fibers[b.current].copies.back().push_back({to, from});
 }
-inline uint4 load_once(void const* from, bool wanted) {
+inline void load_once(uint4& x, void const* from, bool wanted) {
     if (reinterpret_cast<uintptr_t>(from) % 16) std::abort();
-    return wanted ? *static_cast<uint4 const*>(from) : uint4{0, 0, 0, 0};
+    if (wanted) x = *static_cast<uint4 const*>(from);
 }
-inline uint2 load_shared_by_many(void const* from, bool wanted) {
+inline void load_shared_by_many(uint2& x, void const* from, bool wanted) {
     if (reinterpret_cast<uintptr_t>(from) % 8) std::abort();
-    return wanted ? *static_cast<uint2 const*>(from) : uint2{0, 0};
+    if (wanted) x = *static_cast<uint2 const*>(from);
 }
+inline void wait_for_launch_before() {}
+inline void let_next_launch_begin() {}
 inline void count_work() { ++host::work().block; }
 inline void wait_for_count(unsigned const* counter, unsigned least) {
     if (*counter < least) host::fail("a block waits for one that comes after it");

@@ -14,22 +14,29 @@
 // window; lite's 128 x 128 x (128 + 64): 6.3 MB. At the H200's measured copy bandwidth, 4.10 TB/s,
 // these take 1.53 us.
 //
-// Measured on an H200 (benchmarks/results), in us a window; random inputs of DetGeo's variant, whose
-// maps have few near cells, and of lite's:
+// Measured on an H200, in us a window; first: when each block waited for its tile and evaluated a
+// cell of each click exactly; then: as one kernel whose answers evaluated all near cells (aab0429,
+// random inputs of DetGeo's variant and of lite's):
 //   clicks                   1          2          4          8          16         64
-//   batch of 32            2.7        2.8        3.0        3.6         4.9         15
-//   lone window             24         24         24         26          30         48
-//   lite, its batch        3.8        4.0        4.4        5.3         7.7         24
-//   lite, lone              18         18         19         20          25         40
-// MOGeo's variant in a batch: 2.6 with 1 click, 3.7 with 8; lone 22 and 25. A model's flat map costs
-// `lite` no more than that (it lost half a millisecond when answers evaluated all near cells).
+//   batch of 32         6.2, 3.2   6.7, 3.0   8.0, 3.7   10, 4.3    17, 8.4    58, 16
+//   lone window         25, 35     26, 29     28, 40     32, 43     46, 87     118, 117
+//   lite, its batch     12, 4.0    14, 4.5    17, 5.0    21, 5.5    37, 8.7    142, 29
+//   lite, lone          37, 30     39, 34     43, 36     44, 33     62, 49     181, 92
+// MOGeo's variant (aab0429, no record kept): in a batch 4.5, 24 and 21.5 with 1, 8 and 16 clicks, lone 43, 171 and
+// 143; models with random weights, whose maps are flat, lost half a millisecond: an answer, one
+// block, evaluated nearly all cells of the window.
 //
-// Where a batch's time goes with 8 clicks, by the clock in a copy of the kernel, in cycles of a block:
-// cosines 16,800: ticket 1300, v 10,000 (four trips to memory), adding and keeping S 3600, telling the
-// others 1400. Ranks 23,200: ticket 1300, asking for u 1500, waiting for the window's S 2400, its
-// range 2400, ranks 10,200, what can win 1500, evaluating it 3900. An answer 17,000. Four blocks at
-// once share a multiprocessor: it issues in 35 of 100 cycles, 15,700 warp instructions a tile; and a
-// call begins and ends with some 20 us that no batch of 32 hides.
+// Prediction, not measured, of what is here now. A share of n clicks evaluates 64 n cells at most; a
+// warp does that for 16 cells in 271 instructions per 32 channels, and some 550 besides (sm_90,
+// counted in the machine code). Where few cells are near, as many as 16 of a block take 83 per 32
+// channels and some 400 besides, about 1 us in the chain of a lone window; for that the answer is
+// left with three trips to the L2 cache. A lone window: launches 5 us, v 4, S and its range 2, ranks
+// and logits 4, answer 3: 18 us with up to 8 clicks, 20 with 16 and 30 with 64; lite: 13, 16 and 40.
+// A flat map costs a lone window 9 us more with 8 clicks, 18 with 16 and 45 with 64; lite 10, 20 and
+// 80; no map costs more than a flat one. In a batch a window has some 2100 cycles of instructions
+// with 8 clicks, 1.1 us; the counts of aab0429 promised 1.9 us there and 4.3 were measured, since
+// blocks wait more than is counted; so 2.9 us with 1 click, 3.8 with 8, 5.5 with 16, and as much for
+// MOGeo's variant; lite 3.8, 5, 8 and, with 64, 27.
 #include "tile_attention_scan.h"
 #include "tile_attention_cosines.h"
 #include "tile_attention_prepare.h"
@@ -43,54 +50,48 @@ __host__ __device__ inline int parts_of(int clicks, int share_clicks) {
     return (clicks + share_clicks - 1) / share_clicks;
 }
 
-// What a block has to do, to shared memory.
-__device__ inline void draw_work(TileAttentionArguments const& a, TileWorkspace const& work,
-                                 TileShared& s, int tiles, int share_clicks) {
-    int const parts = parts_of(a.clicks, share_clicks);
-    Item const item =
-        item_of(atomicAdd(work.ticket, 1u), a.min_max, a.windows, tiles * parts, a.clicks);
-    int const first = item.work == kAnswer ? item.index : item.index % parts * share_clicks;
-    s.items = 0, s.work = item.work;
-    s.by = {item.window, item.index / parts, tiles, first, min(first + share_clicks, a.clicks)};
-}
-
 template <bool kAligned>
 __global__ void __launch_bounds__(kTileThreads, kAligned ? kTileBlocks : 2)
-    tile_attention(TileAttentionArguments a, TileWorkspace work, int tiles, int share_clicks) {
+    tile_attention(TileAttentionArguments a, TileWorkspace work, Order order, int tiles,
+                   int share_clicks) {
     TILEFIX_DYNAMIC_SHARED(memory);
     TileShared& s = *reinterpret_cast<TileShared*>(memory);
     unsigned char* const middle = memory + sizeof(TileShared);
     __half* const u_tile = reinterpret_cast<__half*>(middle + middle_bytes(a.hidden));
-    if (threadIdx.x == 0) draw_work(a, work, s, tiles, share_clicks);
-    __syncthreads();
-    Share const& by = s.by;
-    int const cells = a.rows * a.columns, shares = tiles * parts_of(a.clicks, share_clicks);
-    if (s.work == kAnswer) {
-        if (threadIdx.x == 0) wait_for_count(&work.ranks_done[by.window], shares);
+    Item const item = order.item_of(blockIdx.x);
+    int const cells = a.rows * a.columns, parts = parts_of(a.clicks, share_clicks);
+    if (item.answers >= 0) {
+        wait_for_launch_before();
+        if (threadIdx.x == 0) wait_for_count(&work.ranks_done[item.answers], order.shares);
         __syncthreads();
-        answer_click(a, work, s, by.window, by.first_click, tiles);
+        answer_click(a, work, s, item.answers, item.index, tiles);
         return;
     }
-    if (s.work & kRanks)  // asked for before all waiting
+    int const tile = parts == 1 ? item.index : item.index / parts;
+    int const first_click = (item.index - tile * parts) * share_clicks;
+    Share by = {item.ranks, tile, tiles, first_click, min(first_click + share_clicks, a.clicks)};
+    bool const ranks = item.ranks >= 0;
+    if (ranks)  // asked for before all waiting
         stage_u(u_tile, static_cast<__half const*>(a.u) + size_t(by.window) * a.hidden * cells, a.hidden,
                 cells, by.tile * kTile, kAligned);
-    if (s.work & kCosines)
+    if (item.cosines >= 0) {
+        by.window = item.cosines;
         cosines_of_tile<kAligned>(a, work, reinterpret_cast<float*>(middle), by);
-    if (s.work & kRanks) {
-        stage_head(work, middle, a.hidden / kRows);
-        close_copy_group();
-        if (s.work == kRanks && threadIdx.x == 0)
-            wait_for_count(&work.cosines_done[by.window], shares);
-        __syncthreads();
-        stage_clicks(a, work, s, by.window);
-        wait_for_copies<0>();
-        __syncthreads();
-        ranks_of_tile(a, work, s, middle, u_tile, by);
-        exact_of_tile(a, work, s, reinterpret_cast<uint16_t*>(middle), u_tile, by);
+        if (a.min_max && threadIdx.x == 0) count_up(&work.cosines_done[by.window]);
+        by.window = item.ranks;
     }
+    if (!ranks) return;
+    if (threadIdx.x == 0) s.items = 0;
+    wait_for_launch_before();
+    stage_head(work, middle, a.hidden / kRows);
+    close_copy_group();
+    stage_clicks(a, work, s, by.window, order.shares);
+    wait_for_copies<0>();
     __syncthreads();
-    if (threadIdx.x == 0)
-        count_up(s.work & kRanks ? &work.ranks_done[by.window] : &work.cosines_done[by.window]);
+    ranks_of_tile(a, work, s, middle, u_tile, by);
+    exact_of_tile(a, work, s, reinterpret_cast<uint16_t*>(middle), u_tile, by);
+    __syncthreads();
+    if (threadIdx.x == 0) count_up(&work.ranks_done[by.window]);
 }
 
 }  // namespace kernels
@@ -115,9 +116,9 @@ inline int32_t run_on_tensors(TileAttentionArguments const& a, cudaStream_t stre
     if (a.attention && !a.min_max) work.similarity = a.attention;
     int64_t const calls = int64_t(a.windows) * a.clicks, all = int64_t(a.windows) * tiles;
     int const each = clicks_of_share(a.clicks, all, multiprocessors());
-    int64_t const shares = all * parts_of(a.clicks, each);
-    int64_t const items = shares * (a.min_max ? 2 : 1) + calls;
-    if (items > INT32_MAX) return TILEFIX_BAD_SIZE;
+    int64_t const shares = int64_t(tiles) * parts_of(a.clicks, each);
+    if ((2 * shares + a.clicks) * a.windows > INT32_MAX) return TILEFIX_BAD_SIZE;
+    Order const order = order_of_work(a.min_max, a.windows, unsigned(shares), a.clicks);
     size_t const bytes =
         sizeof(TileShared) + middle_bytes(a.hidden) + size_t(a.hidden) * kTile * sizeof(__half);
     unsigned const packers = unsigned(min(calls / kWarps + 8, int64_t{1024}));  // of each kind
@@ -126,11 +127,12 @@ inline int32_t run_on_tensors(TileAttentionArguments const& a, cudaStream_t stre
         cudaError_t const refused = cudaFuncSetAttribute(
             kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
         if (refused != cudaSuccess) return refused;
-        TILEFIX_LAUNCH(kernel, dim3(unsigned(items)), kTileThreads, bytes, stream, a, work, tiles,
-                       each);
+        TILEFIX_LAUNCH_EARLY(kernel, dim3(order.items()), kTileThreads, bytes, stream, a, work,
+                       order, tiles, each);
         return cudaGetLastError();
     };
-    bool const aligned = cells % 8 == 0 && is_aligned(a.v) && is_aligned(a.u) && is_aligned(a.query);
+    bool const aligned = cells % 8 == 0 && is_aligned(a.v) && is_aligned(a.u) && is_aligned(a.query) &&
+                         is_aligned(work.similarity);
     return aligned ? launch(tile_attention<true>) : launch(tile_attention<false>);
 }
 

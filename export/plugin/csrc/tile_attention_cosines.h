@@ -29,7 +29,7 @@ __device__ __forceinline__ Words gather(__half const* row, int first, int end, b
     return words;
 }
 
-// Reads a lane's part of a step, 0 for none, and sets the pointers on to the warp's next one. What
+// Reads a lane's part of a step, if it is one, and sets the pointers on to the warp's next one. What
 // lies beyond the window's cells is never kept, so that the last ones do instead.
 template <bool kAligned>
 __device__ __forceinline__ void load_step(VStep& to, __half const*& v, int first, int cells,
@@ -38,7 +38,7 @@ __device__ __forceinline__ void load_step(VStep& to, __half const*& v, int first
     for (int i = 0; i < 4; ++i) {
         __half const* const row = v + size_t(i) * cells;
         if constexpr (kAligned) {
-            to.v[i] = load_once(row + min(first, cells - 8), wanted);
+            load_once(to.v[i], row + min(first, cells - 8), wanted);
         } else {
             to.v[i] = gather<uint4, 8>(row, first, cells, wanted);
         }
@@ -47,7 +47,7 @@ __device__ __forceinline__ void load_step(VStep& to, __half const*& v, int first
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
         if constexpr (kAligned) {
-            to.query[i] = load_shared_by_many(query[i], wanted);
+            load_shared_by_many(to.query[i], query[i], wanted);
         } else {
             to.query[i] = gather<uint2, 4>(query[i], 0, 4, wanted);
         }
@@ -73,6 +73,7 @@ __device__ __forceinline__ void multiply_step(VStep const& x, float (&sum)[8][4]
 __device__ __forceinline__ int spread(int cell) { return cell + cell / 16 * 4; }
 
 // Adds the warps' sums of up to eight clicks (rows g of sum's half `upper`), and keeps S.
+template <bool kAligned>
 __device__ inline void keep_cosines(TileAttentionArguments const& a, TileWorkspace const& work,
                                     float* part, float const (&sum)[8][4], int upper,
                                     Share const& by, int first_click) {
@@ -87,30 +88,40 @@ __device__ inline void keep_cosines(TileAttentionArguments const& a, TileWorkspa
         *reinterpret_cast<float4*>(to) = low, *reinterpret_cast<float4*>(to + 4) = high;
     }
     __syncthreads();
-    for (int n = warp; n < count; n += kTileWarps) {
-        size_t const at = size_t(by.window) * a.clicks + first_click + n;
-        float const inverse_length = work.inverse_length[at];
-        float low = INFINITY;
-        Key peak = 0;
+    // Half a warp adds and keeps a click's, four cells a lane.
+    int const n = threadIdx.x / 16, own = threadIdx.x % 16 * 4, cell = by.tile * kTile + own;
+    float total[4] = {};
 #pragma unroll
-        for (int i = 0; i < 2; ++i) {
-            int const cell = by.tile * kTile + lane + 32 * i;
-            float total = 0.f;
-            for (int w = 0; w < kTileWarps; ++w)
-                total += part[(w * 8 + n) * kPartRow + spread(lane) + spread(32 * i)];
-            if (cell >= cells) continue;
-            float const cosine = total * inverse_length;
-            work.similarity[at * cells + cell] = cosine;
-            low = fminf(low, cosine);
-            peak = max(peak, key_of(cosine, cell));
+    for (int w = 0; w < kTileWarps; ++w) {
+        auto const x = *reinterpret_cast<float4 const*>(part + (w * 8 + n) * kPartRow + spread(own));
+        total[0] += x.x, total[1] += x.y, total[2] += x.z, total[3] += x.w;
+    }
+    bool const wanted = n < count;
+    size_t const at = size_t(by.window) * a.clicks + first_click + (wanted ? n : 0);
+    float const inverse_length = work.inverse_length[at];
+    float low = INFINITY;
+    Key peak = 0;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+        total[i] *= inverse_length;
+        if (cell + i >= cells) continue;
+        low = fminf(low, total[i]);
+        peak = max(peak, key_of(total[i], cell + i));
+    }
+    float* const to = work.similarity + at * cells + cell;
+    if (kAligned && wanted && cell < cells) {
+        *reinterpret_cast<float4*>(to) = {total[0], total[1], total[2], total[3]};
+    } else if (wanted) {
+        for (int i = 0; i < min(4, cells - cell); ++i) to[i] = total[i];
+    }
+    peak = half_warp_max(peak);
+    if (a.min_max) low = -half_warp_max(-low);
+    if (wanted && threadIdx.x % 16 == 0) {
+        work.peak[at * by.tiles + by.tile] = peak;
+        if (a.min_max) {
+            atomicMax(&work.range[at].x, unsigned(peak >> 32));
+            atomicMax(&work.range[at].y, ~order_of(low));
         }
-        peak = warp_max(peak);
-        if (lane == 0) work.peak[at * by.tiles + by.tile] = peak;
-        if (!a.min_max) continue;
-        low = warp_min(low);
-        if (lane != 0) continue;
-        atomicMax(&work.range[at].x, unsigned(peak >> 32));
-        atomicMax(&work.range[at].y, ~order_of(low));
     }
     __syncthreads();  // part is free
 }
@@ -134,7 +145,7 @@ __device__ inline void cosines_of_tile(TileAttentionArguments const& a, TileWork
         }
         float sum[8][4] = {};
         constexpr int kSteps = kAhead<kAligned>;
-        VStep ahead[kSteps];
+        VStep ahead[kSteps] = {};
 #pragma unroll
         for (int i = 0; i < kSteps; ++i)
             load_step<kAligned>(ahead[i], v, first, cells, query, warp + kTileWarps * i < steps);
@@ -149,9 +160,11 @@ __device__ inline void cosines_of_tile(TileAttentionArguments const& a, TileWork
             }
         }
 #pragma unroll
-        for (int i = 0; i < kSteps; ++i) multiply_step(ahead[i], sum);
-        keep_cosines(a, work, part, sum, 0, by, click);
-        if (click + 8 < by.end_click) keep_cosines(a, work, part, sum, 1, by, click + 8);
+        for (int i = 0; i < kSteps; ++i)
+            if (base + kTileWarps * i < steps) multiply_step(ahead[i], sum);
+        wait_for_launch_before();
+        keep_cosines<kAligned>(a, work, part, sum, 0, by, click);
+        if (click + 8 < by.end_click) keep_cosines<kAligned>(a, work, part, sum, 1, by, click + 8);
     }
 }
 

@@ -50,9 +50,9 @@ __device__ inline void list_click(TileAttentionArguments const& a, TileWorkspace
             *to++ = uint16_t(click * kTile + w * kRows + cell_of_bit(__ffs(mask[w]) - 1));
 }
 
-// Adds a cell's sums over the eight lanes that share its channels. Of several cells a pair of lanes
+// Adds a cell's sums over the kSlice lanes that share its channels. Of several cells a group of lanes
 // is left with one, in front.
-template <int kItems>
+template <int kItems, int kSlice>
 __device__ __forceinline__ void add_slices(float (&sum)[kItems][kAnchors]) {
     int const slice = threadIdx.x % kSlice;
 #pragma unroll
@@ -89,37 +89,40 @@ __device__ __forceinline__ Key best_anchor(TileAttentionArguments const& a, Tile
     return best;
 }
 
-// Evaluates cells base to base + 4 kItems - 1 of the list, by a warp: eight lanes share a cell.
-template <int kItems>
+// Evaluates kItems cells by each kSlice lanes of a warp, which share their channels; from `base` of
+// the list on.
+template <int kItems, int kSlice>
 __device__ __forceinline__ void evaluate(TileAttentionArguments const& a, TileWorkspace const& work,
                                          TileShared& s, uint16_t const* list, __half const* u,
                                          Share const& by, int base) {
+    constexpr int kGroups = 32 / kSlice;
     int const lane = threadIdx.x % 32, slice = lane % kSlice, cells = a.rows * a.columns;
     int const first = base + lane / kSlice, last = s.items - 1;
+    int const channel = slice / 8 * 32 + slice % 8;  // and those 8, 16 and 24 behind it
     __half const* column[kItems];
     float cosine[kItems], gate[kItems], sum[kItems][kAnchors] = {};
 #pragma unroll
     for (int i = 0; i < kItems; ++i) {
-        int const item = list[min(first + 4 * i, last)], click = item / kTile, cell = item % kTile;
+        int const item = list[min(first + kGroups * i, last)], click = item / kTile, cell = item % kTile;
         size_t const at = size_t(by.window) * a.clicks + click;
         cosine[i] = __ldcg(&work.similarity[at * cells + by.tile * kTile + cell]);
         gate[i] = exact_gate(a, s.click[click].low, s.click[click].inverse, cosine[i]);
-        column[i] = u + piece_at(slice, cell);
+        column[i] = u + piece_at(channel, cell);
     }
     float4 const* weight = &work.head->exact[0][slice];
-#pragma unroll 1
-    for (int c = 0; c < a.hidden; c += 4 * kSlice, weight += kSlice) {
+#pragma unroll kItems == 1 ? 2 : 1
+    for (int c = channel; c < a.hidden; c += 4 * kSlice, weight += kSlice) {
         float hidden[kItems][4];
         float4 const by_channel[3] = {weight[0], weight[kHeadRows / 4], weight[kHeadRows / 2]};
         float const scale[4] = {by_channel[0].x, by_channel[0].y, by_channel[0].z, by_channel[0].w};
         float const shift[4] = {by_channel[1].x, by_channel[1].y, by_channel[1].z, by_channel[1].w};
         float const bias[4] = {by_channel[2].x, by_channel[2].y, by_channel[2].z, by_channel[2].w};
-        bool const whole = c + 2 * kSlice < a.hidden;  // or 16 channels are left
+        bool const whole = c + 16 < a.hidden;  // or the last 16 channels are left
 #pragma unroll
         for (int i = 0; i < kItems; ++i, column[i - 1] += 4 * kSlice * kTile)
 #pragma unroll
             for (int j = 0; j < 4; ++j) {
-                __half const x = j < 2 || whole ? column[i][j * kSlice * kTile] : zero<__half>();
+                __half const x = j < 2 || whole ? column[i][j * 8 * kTile] : zero<__half>();
                 float const affine = fmaf(widen(x), scale[j], shift[j]);
                 hidden[i][j] = leaky(fmaf(gate[i], affine, bias[j]));
             }
@@ -133,33 +136,47 @@ __device__ __forceinline__ void evaluate(TileAttentionArguments const& a, TileWo
                                       fmaf(w.y, hidden[i][1], fmaf(w.x, hidden[i][0], sum[i][k]))));
         }
     }
-    add_slices(sum);
+    __syncwarp();
+    add_slices<kItems, kSlice>(sum);
     int const mine = slice * kItems / kSlice;
 #pragma unroll
     for (int i = 1; i < kItems; ++i)
         if (i == mine) cosine[0] = cosine[i];
-    int const item = list[min(first + 4 * mine, last)], click = item / kTile;
+    int const item = list[min(first + kGroups * mine, last)], click = item / kTile;
     Key const best =
         best_anchor(a, s, click, by.tile * kTile + item % kTile, cosine[0], sum[0]);
-    if (slice % (kSlice / kItems) != 0 || first + 4 * mine > last) return;
+    if (slice % (kSlice / kItems) != 0 || first + kGroups * mine > last) return;
     atomicMax(&s.exact[click], best);
     count_work();
+}
+
+template <int kSlice>
+__device__ __forceinline__ void evaluate_list(TileAttentionArguments const& a, TileWorkspace const& work,
+                                              TileShared& s, uint16_t const* list, __half const* u,
+                                              Share const& by) {
+    constexpr int kEach = 32 / kSlice;  // cells of a warp at once
+    int const warp = threadIdx.x / 32, items = s.items;
+    if (items <= kEach * kTileWarps) {
+        if (kEach * warp < items) evaluate<1, kSlice>(a, work, s, list, u, by, kEach * warp);
+    } else {
+        int const step = kEach * kAtOnce;
+        for (int base = step * warp; base < items; base += step * kTileWarps)
+            evaluate<kAtOnce, kSlice>(a, work, s, list, u, by, base);
+    }
 }
 
 // Evaluates what can win of a share after its ranks. `list` lies where the head was.
 __device__ inline void exact_of_tile(TileAttentionArguments const& a, TileWorkspace const& work,
                                      TileShared& s, uint16_t* list, __half const* u,
                                      Share const& by) {
-    int const click = by.first_click + threadIdx.x, warp = threadIdx.x / 32;
+    int const click = by.first_click + threadIdx.x;
     __syncthreads();  // the ranks are there, and the head has been read
     if (click < by.end_click) list_click(a, work, s, list, by, click);
     __syncthreads();
-    int const items = s.items;
-    if (items <= 4 * kTileWarps) {
-        if (4 * warp < items) evaluate<1>(a, work, s, list, u, by, 4 * warp);
+    if (a.hidden > 64) {
+        evaluate_list<32>(a, work, s, list, u, by);
     } else {
-        for (int base = 4 * kAtOnce * warp; base < items; base += 4 * kAtOnce * kTileWarps)
-            evaluate<kAtOnce>(a, work, s, list, u, by, base);
+        evaluate_list<16>(a, work, s, list, u, by);
     }
     __syncthreads();
     if (click < by.end_click)

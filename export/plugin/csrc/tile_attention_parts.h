@@ -132,14 +132,22 @@ __device__ __forceinline__ float value_of(Key key) {
 }
 __device__ __forceinline__ unsigned index_of(Key key) { return ~unsigned(key); }
 
-__device__ __forceinline__ Key warp_max(Key key) {
+__device__ __forceinline__ Key other_lanes(Key key, int step) {
+    return Key(__shfl_xor_sync(~0u, unsigned(key >> 32), step)) << 32 |
+           __shfl_xor_sync(~0u, unsigned(key), step);
+}
+__device__ __forceinline__ float other_lanes(float x, int step) {
+    return __shfl_xor_sync(~0u, x, step);
+}
+template <typename T>
+__device__ __forceinline__ T half_warp_max(T x) {
 #pragma unroll
-    for (int step = 16; step; step /= 2) {
-        Key const other = Key(__shfl_xor_sync(~0u, unsigned(key >> 32), step)) << 32 |
-                          __shfl_xor_sync(~0u, unsigned(key), step);
-        key = max(key, other);
-    }
-    return key;
+    for (int step = 8; step; step /= 2) x = max(x, other_lanes(x, step));
+    return x;
+}
+__device__ __forceinline__ Key warp_max(Key key) {
+    key = half_warp_max(key);
+    return max(key, other_lanes(key, 16));
 }
 
 __device__ __forceinline__ float inverse_range(float low, float high) {

@@ -37,12 +37,11 @@ __device__ inline void pack_fragments(TileAttentionArguments const& a, PackedHea
     }
 }
 
-// The head in float32, as eight lanes read it that share a cell's channels; 0 beyond channels and
-// anchors.
+// The head in float32, as lanes read it that share a cell's channels; 0 beyond channels and anchors.
 __device__ inline void pack_exact(TileAttentionArguments const& a, PackedHead& head, Packer by) {
-    unsigned const each = unsigned(a.hidden + 31) / 32 * kSlice;
+    unsigned const each = unsigned(a.hidden + 31) / 32 * kPackedLanes;
     for (unsigned i = by.me; i < kExactRows * each; i += by.all) {
-        int const row = i / each, place = i % each, first = place / kSlice * 32 + place % kSlice;
+        int const row = i / each, place = i % each, first = place / kPackedLanes * 32 + place % kPackedLanes;
         float x[4];
         for (int j = 0; j < 4; ++j) {
             int const c = first + 8 * j;
@@ -82,6 +81,7 @@ __device__ inline void measure_queries(TileAttentionArguments const& a, TileWork
 }
 
 __global__ void __launch_bounds__(kThreads) prepare(TileAttentionArguments a, TileWorkspace work) {
+    let_next_launch_begin();
     Packer const by = {blockIdx.x / kPackers * kThreads + threadIdx.x,
                        gridDim.x / kPackers * kThreads};
     if (blockIdx.x % kPackers == 0) {
@@ -90,8 +90,8 @@ __global__ void __launch_bounds__(kThreads) prepare(TileAttentionArguments a, Ti
         pack_fragments(a, *work.head, by);
         pack_straight(a, *work.head, by);
     } else {
-        unsigned const counters = 2 + a.windows * (2 + 3 * a.clicks);  // as the workspace has them
-        for (unsigned i = by.me; i < counters; i += by.all) work.ticket[i] = 0;
+        unsigned const counters = a.windows * (2 + 3 * a.clicks);  // as the workspace has them
+        for (unsigned i = by.me; i < counters; i += by.all) work.cosines_done[i] = 0;
         pack_exact(a, *work.head, by);
     }
 }

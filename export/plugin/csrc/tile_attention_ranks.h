@@ -10,21 +10,24 @@
 
 namespace tilefix {
 
-// What the ranks of a tile need of the clicks and anchors; the range of S is complete.
+// What the ranks of a tile need of the clicks and anchors, once the range of S is complete: by the
+// last threads, which have nothing else to wait for.
 __device__ inline void stage_clicks(TileAttentionArguments const& a, TileWorkspace const& work,
-                                    TileShared& s, int window) {
-    int const i = threadIdx.x;
-    if (i < a.clicks) {
-        size_t const at = size_t(window) * a.clicks + i;
+                                    TileShared& s, int window, unsigned shares) {
+    int const i = threadIdx.x, n = kTileThreads - 1 - i;
+    if (n < a.clicks) {
+        size_t const at = size_t(window) * a.clicks + n;
+        float const weight = prior_weight(a, at), x_px = a.prior_xy_px[2 * at];
+        float const y_px = a.prior_xy_px[2 * at + 1];
         float low = 0.f, inverse = 1.f;
         if (a.min_max) {
+            wait_for_count(&work.cosines_done[window], shares);
             uint2 const range = __ldcg(&work.range[at]);
             low = value_of_order(~range.y), inverse = inverse_range(low, value_of_order(range.x));
         }
-        float const weight = prior_weight(a, at);
-        bool const given = weight != 0.f;  // none has no place: that is not looked at
-        s.click[i] = {low, inverse, weight, given ? a.prior_xy_px[2 * at] : 0.f,
-                      given ? a.prior_xy_px[2 * at + 1] : 0.f};
+        bool const given = weight != 0.f;  // none has no place: what is there is not looked at
+        s.click[n] = {low,           inverse,
+                      a.gate_slope * inverse, weight, given ? x_px : 0.f, given ? y_px : 0.f};
     }
     if (i < a.anchor_count) {
         s.constant[i] = a.anchors[8 * i];
@@ -88,10 +91,10 @@ __device__ __forceinline__ void rank_clicks(TileAttentionArguments const& a,
 #pragma unroll
     for (int n = 0; n < kCount; ++n) {
         auto const& on = s.click[click + n];
-        float const low = (s.similarity[warp][n][g] - on.low) * on.inverse;
-        float const high = (s.similarity[warp][n][g + 8] - on.low) * on.inverse;
-        gate[n] = __floats2half2_rn(fmaf(a.gate_slope, low, a.gate_offset),
-                                    fmaf(a.gate_slope, high, a.gate_offset));
+        float const low = s.similarity[warp][n][g] - on.low;
+        float const high = s.similarity[warp][n][g + 8] - on.low;
+        gate[n] = __floats2half2_rn(fmaf(on.slope, low, a.gate_offset),
+                                    fmaf(on.slope, high, a.gate_offset));
     }
     float2 const anchor[3] = {s.anchor[2 * t], s.anchor[2 * t + 1], s.anchor[8 + 2 * t]};
     float sum[kCount][2][4], line[2][4] = {};
@@ -102,7 +105,7 @@ __device__ __forceinline__ void rank_clicks(TileAttentionArguments const& a,
             sum[n][0][i] = anchor[i % 2].x;
             sum[n][1][i] = i % 2 ? 0.f : anchor[2].x;
         }
-#pragma unroll 1
+#pragma unroll kCount == 8 ? 1 : 2  // eight clicks have enough to do side by side
     for (int step = 0; step < steps; ++step) {
         unsigned words[4], x[4];
         int const row = step * kRows + lane % 8 + lane / 16 * 8;

@@ -1,9 +1,9 @@
 // TileAttention for float16 on tensor cores: what its kernels share, and the order of their work.
 //
-// One kernel does everything: its blocks draw tickets, and a ticket is the cosines of a tile of one
-// window, its ranks, both, or a click's answer. Work waits only for work of lower tickets, which
-// running blocks hold already; so it ends however many blocks the GPU runs at once. Atomics count,
-// and take the maximum of integers; no sum depends on who comes first.
+// One kernel does everything: a block has the cosines of a share of one window, the ranks of the same
+// share of an earlier one, or a click's answer. It waits only for blocks of lower index, which began
+// before it; so all ends however many the GPU runs at once. Atomics count, and take the maximum of
+// integers; no sum depends on who comes first.
 #ifndef TILEFIX_TILE_ATTENTION_TENSOR_H_
 #define TILEFIX_TILE_ATTENTION_TENSOR_H_
 
@@ -26,10 +26,11 @@ constexpr int kHeadRows = 256;    // channels of u at most
 constexpr int kHeadSteps = kHeadRows / kRows;
 constexpr int kTogether = 8;      // clicks that are ranked together
 constexpr int kPartRow = 80;      // floats: 64 cells, spread over banks
-constexpr unsigned kLead = 320;   // tiles and a window more that cosines are ahead of ranks
+constexpr unsigned kLead = 320;   // shares that cosines are ahead of ranks, at least,
+constexpr unsigned kLag = 512;    // and ranks of answers
 
 constexpr int kExactRows = 3 + kAnchors;   // scale, shift, bias, then the anchors' weights
-constexpr int kSlice = 8;         // lanes that share a cell's channels in float32
+constexpr int kPackedLanes = 8;  // of the head in float32: a float4 is every eighth of 32 channels
 
 constexpr float kBent = 1.f - kLeak;  // leaky(z) = kLeak z + kBent max(z, 0)
 
@@ -46,8 +47,7 @@ struct PackedHead {  // as `prepare` leaves it in the workspace
 
 struct TileWorkspace {
     PackedHead* head;
-    unsigned* ticket;        // and one unused; from here to the end of best_rank it begins as 0
-    unsigned* cosines_done;  // [windows] shares of tiles
+    unsigned* cosines_done;  // [windows] shares; from here to the end of best_rank it begins as 0
     unsigned* ranks_done;    // [windows]
     uint2* range;            // [windows, clicks] largest rank of S, and of its complement
     unsigned* best_rank;     // [windows, clicks] order of the largest rank so far
@@ -64,7 +64,7 @@ struct Share {  // a block's: some clicks of a tile of a window
 
 struct alignas(16) TileShared {
     struct {
-        float low, inverse;          // the gate is affine in (S - low) inverse
+        float low, inverse, slope;   // the gate is affine in (S - low) inverse, with slope in S
         float blurred, x_px, y_px;   // of the prior
     } click[kClicks];
     float2 anchor[kRows];            // a rank's constant part, tau
@@ -76,8 +76,6 @@ struct alignas(16) TileShared {
     Key keys[kTileWarps];
     float parts[kTileWarps][4];
     unsigned items;
-    int work;
-    Share by;
     // behind it: fragments and affine of the head, before them the cosines' parts, after them the
     // cells to evaluate; then u [hidden][kTile]
 };
@@ -96,11 +94,9 @@ static_assert(2 * (sizeof(TileShared) + kHeadSteps * kStepBytes + kHeadRows * kT
 __device__ __forceinline__ unsigned order_of(float value) { return unsigned(key_of(value, 0) >> 32); }
 __device__ __forceinline__ float value_of_order(unsigned order) { return value_of(Key(order) << 32); }
 
-enum Work { kCosines = 1, kRanks = 2, kAnswer = 4 };
-
-struct Item {
-    int work;
-    int window, index;  // of a block's share or of a click
+struct Item {  // of a block; a window of -1 is none
+    int cosines, ranks, answers;  // windows
+    int index;                    // of the share in both its windows, or of the click
 };
 
 // Clicks of a share. Fewer than all where multiprocessors would have nothing to do, as in a lone
@@ -112,50 +108,52 @@ inline int clicks_of_share(int clicks, int64_t tiles, int multiprocessors) {
     return int(min((each + fewest - 1) / fewest * fewest, int64_t(clicks)));
 }
 
-// With a min-max gate the cosines of the first windows come first; then cosines and ranks take turns,
-// so that v is read while ranks are computed; the ranks of the last windows take turns with the
-// answers of those before. Without, the cosines and ranks of a share are one item. Each window has
-// `tiles` shares.
-__host__ __device__ inline Item item_of(unsigned ticket, bool min_max, unsigned windows,
-                                        unsigned tiles, unsigned clicks) {
-    unsigned const ahead = min(windows, 1 + (kLead + tiles - 1) / tiles), lead = ahead * tiles;
-    unsigned const rest = (windows - ahead) * tiles, early = min(lead, (windows - ahead) * clicks);
-    unsigned const turns = min_max ? lead + 2 * rest : rest;
-    int work = min_max ? kRanks : kCosines | kRanks;
-    unsigned index = ticket;
-    if (ticket < turns) {
-        if (min_max) {
-            bool const ranks = ticket >= lead && (ticket - lead) % 2;
-            work = ranks ? kRanks : kCosines;
-            if (ticket >= lead) index = (ticket - lead) / 2 + (ranks ? 0 : lead);
-        }
-    } else if (ticket - turns < 2 * early) {
-        bool const answers = (ticket - turns) % 2;
-        index = (ticket - turns) / 2 + (answers ? 0 : rest);
-        if (answers) work = kAnswer;
-    } else if (ticket - turns < early + lead) {
-        index = rest + ticket - turns - early;
-    } else {
-        work = kAnswer, index = ticket - turns - lead;
+// What a block has to do, by its index: in that order CUDA starts them, on which CUB's scans rest too
+// ("blocks are launched in increasing order"). So what a block waits for has begun before it.
+//
+// With a min-max gate the ranks of a window need all its cosines, and an answer all its ranks. So a
+// block computes the cosines of a share and the ranks of the same share `lead` windows before; v is
+// read while another block computes. Answers follow `lag` windows behind, where they need not wait.
+// The first lead windows of blocks have cosines only, the last lead ranks only; `shares` of a window.
+struct Order {
+    unsigned windows, shares, clicks, lead, lag;
+
+    __host__ __device__ unsigned items() const {
+        return (windows + lead) * shares + windows * clicks;
     }
-    unsigned const each = work == kAnswer ? clicks : tiles;
-    return {work, int(index / each), int(index % each)};
+    __host__ __device__ Item item_of(unsigned block) const {
+        unsigned const both = shares + clicks, alone = (lead + lag) * shares;
+        unsigned const mixed = (windows - lag) * both;
+        bool const early = block < alone, late = block >= alone + mixed;
+        unsigned const rest = early ? block : block - alone - (late ? mixed : 0);
+        unsigned const each = early ? shares : late ? clicks : both, turn = rest / each;
+        unsigned const at = rest - turn * each;
+        if (late) return {-1, -1, int(windows - lag + turn), int(at)};
+        if (at >= shares) return {-1, -1, int(turn), int(at - shares)};
+        unsigned const window = early ? turn : lead + lag + turn;
+        return {window < windows ? int(window) : -1, window < lead ? -1 : int(window - lead), -1,
+                int(at)};
+    }
+};
+
+inline Order order_of_work(bool min_max, unsigned windows, unsigned shares, unsigned clicks) {
+    auto const windows_of = [&](unsigned blocks) { return min(windows, 1 + (blocks - 1) / shares); };
+    return {windows, shares, clicks, min_max ? windows_of(kLead) : 0, windows_of(kLag)};
 }
 
 // Bytes of the workspace, and through `work` where its arrays lie in `base`.
 inline size_t tile_workspace_bytes(size_t windows, size_t clicks, size_t cells,
                                    void* base = nullptr, TileWorkspace* work = nullptr) {
     size_t const calls = windows * clicks, tiles = (cells + kTile - 1) / kTile;
-    size_t const counters = sizeof(PackedHead), range = counters + (2 + 2 * windows) * 4;
+    size_t const counters = sizeof(PackedHead), range = counters + 2 * windows * 4;
     size_t const best_rank = range + calls * sizeof(uint2), peak = best_rank + (calls + 1) / 2 * 8;
     size_t const exact = peak + calls * tiles * sizeof(Key), top = exact + calls * tiles * sizeof(Key);
     size_t const length = top + calls * tiles * sizeof(float);
-    size_t const similarity = length + calls * sizeof(float);
+    size_t const similarity = (length + calls * sizeof(float) + 15) / 16 * 16;
     if (work) {
         auto* const at = static_cast<unsigned char*>(base);
         work->head = reinterpret_cast<PackedHead*>(at);
-        work->ticket = reinterpret_cast<unsigned*>(at + counters);
-        work->cosines_done = work->ticket + 2;
+        work->cosines_done = reinterpret_cast<unsigned*>(at + counters);
         work->ranks_done = work->cosines_done + windows;
         work->range = reinterpret_cast<uint2*>(at + range);
         work->peak = reinterpret_cast<Key*>(at + peak);
