@@ -71,14 +71,18 @@ __global__ void __launch_bounds__(kTileThreads, kAligned ? kTileBlocks : 2)
     int const first_click = (item.index - tile * parts) * share_clicks;
     Share by = {item.ranks, tile, tiles, first_click, min(first_click + share_clicks, a.clicks)};
     bool const ranks = item.ranks >= 0;
-    if (ranks)  // asked for before all waiting
-        stage_u(u_tile, static_cast<__half const*>(a.u) + size_t(by.window) * a.hidden * cells, a.hidden,
-                cells, by.tile * kTile, kAligned);
+    auto const ask_for_u = [&] {  // before all waiting
+        if (ranks)
+            stage_u(u_tile, static_cast<__half const*>(a.u) + size_t(item.ranks) * a.hidden * cells,
+                    a.hidden, cells, by.tile * kTile, kAligned);
+    };
     if (item.cosines >= 0) {
         by.window = item.cosines;
-        cosines_of_tile<kAligned>(a, work, reinterpret_cast<float*>(middle), by);
+        cosines_of_tile<kAligned>(a, work, reinterpret_cast<float*>(middle), by, ask_for_u);
         if (a.min_max && threadIdx.x == 0) count_up(&work.cosines_done[by.window]);
         by.window = item.ranks;
+    } else {
+        ask_for_u();
     }
     if (!ranks) return;
     if (threadIdx.x == 0) s.items = 0;

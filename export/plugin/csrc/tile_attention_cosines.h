@@ -79,6 +79,11 @@ __device__ inline void keep_cosines(TileAttentionArguments const& a, TileWorkspa
                                     Share const& by, int first_click) {
     int const warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
     int const cells = a.rows * a.columns, count = min(8, by.end_click - first_click);
+    // Half a warp adds and keeps a click's, four cells a lane.
+    int const n = threadIdx.x / 16;
+    bool const wanted = n < count;
+    size_t const at = size_t(by.window) * a.clicks + first_click + (wanted ? n : 0);
+    float const inverse_length = work.inverse_length[at];  // is here when the parts are
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
         float* const to = part + (warp * 8 + g) * kPartRow + spread(16 * t) + 8 * i;
@@ -88,17 +93,13 @@ __device__ inline void keep_cosines(TileAttentionArguments const& a, TileWorkspa
         *reinterpret_cast<float4*>(to) = low, *reinterpret_cast<float4*>(to + 4) = high;
     }
     __syncthreads();
-    // Half a warp adds and keeps a click's, four cells a lane.
-    int const n = threadIdx.x / 16, own = threadIdx.x % 16 * 4, cell = by.tile * kTile + own;
+    int const own = threadIdx.x % 16 * 4, cell = by.tile * kTile + own;
     float total[4] = {};
 #pragma unroll
     for (int w = 0; w < kTileWarps; ++w) {
         auto const x = *reinterpret_cast<float4 const*>(part + (w * 8 + n) * kPartRow + spread(own));
         total[0] += x.x, total[1] += x.y, total[2] += x.z, total[3] += x.w;
     }
-    bool const wanted = n < count;
-    size_t const at = size_t(by.window) * a.clicks + first_click + (wanted ? n : 0);
-    float const inverse_length = work.inverse_length[at];
     float low = INFINITY;
     Key peak = 0;
 #pragma unroll
@@ -126,10 +127,11 @@ __device__ inline void keep_cosines(TileAttentionArguments const& a, TileWorkspa
     __syncthreads();  // part is free
 }
 
-// S of a share, to the workspace. embedding is a multiple of 16.
-template <bool kAligned>
+// S of a share, to the workspace. embedding is a multiple of 16. `meanwhile` is called once, with the
+// first loads on their way.
+template <bool kAligned, typename Meanwhile>
 __device__ inline void cosines_of_tile(TileAttentionArguments const& a, TileWorkspace const& work,
-                                       float* part, Share const& by) {
+                                       float* part, Share const& by, Meanwhile const& meanwhile) {
     int const warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
     int const cells = a.rows * a.columns, first = by.tile * kTile + 8 * g, steps = a.embedding / kRows;
     size_t const channel = warp * kRows + 4 * t;
@@ -149,6 +151,7 @@ __device__ inline void cosines_of_tile(TileAttentionArguments const& a, TileWork
 #pragma unroll
         for (int i = 0; i < kSteps; ++i)
             load_step<kAligned>(ahead[i], v, first, cells, query, warp + kTileWarps * i < steps);
+        if (click == by.first_click) meanwhile();
         int base = warp;
 #pragma unroll 1
         for (; base + kTileWarps * kSteps < steps; base += kTileWarps * kSteps) {
