@@ -14,29 +14,31 @@
 // window; lite's 128 x 128 x (128 + 64): 6.3 MB. At the H200's measured copy bandwidth, 4.10 TB/s,
 // these take 1.53 us.
 //
-// Measured on an H200, in us a window; first: when each block waited for its tile and evaluated a
-// cell of each click exactly; then: as one kernel whose answers evaluated all near cells (aab0429,
-// random inputs of DetGeo's variant and of lite's):
+// Measured on an H200 at df9c2c9 (benchmarks/results), in us a window; random inputs of DetGeo's
+// variant, whose maps have few near cells, and of lite's. In brackets what separate blocks for every
+// tile's cosines and ranks took, by tickets, before (2abae6b):
 //   clicks                   1          2          4          8          16         64
-//   batch of 32         6.2, 3.2   6.7, 3.0   8.0, 3.7   10, 4.3    17, 8.4    58, 16
-//   lone window         25, 35     26, 29     28, 40     32, 43     46, 87     118, 117
-//   lite, its batch     12, 4.0    14, 4.5    17, 5.0    21, 5.5    37, 8.7    142, 29
-//   lite, lone          37, 30     39, 34     43, 36     44, 33     62, 49     181, 92
-// MOGeo's variant (aab0429, no record kept): in a batch 4.5, 24 and 21.5 with 1, 8 and 16 clicks, lone 43, 171 and
-// 143; models with random weights, whose maps are flat, lost half a millisecond: an answer, one
-// block, evaluated nearly all cells of the window.
+//   batch of 128           2.1        2.2        2.3        2.7        3.8        14
+//   batch of 32            2.6 (2.7)  2.7 (2.8)  2.9 (3.0)  3.4 (3.6)  4.7 (4.9)  16 (15)
+//   lone window            19 (23)    19 (24)    20 (24)    21 (25)    24 (29)    42 (48)
+//   lite, batch of 128     3.1        3.3        3.6        4.4        6.4        21
+//   lite, batch of 32      3.6 (3.8)  3.9 (4.0)  4.1 (4.4)  4.9 (5.3)  7.0 (7.6)  22 (24)
+//   lite, lone             15 (18)    16 (18)    16 (19)    17 (20)    20 (24)    36 (39)
+// A model's flat map costs little more: `lite` lost half a millisecond when answers evaluated all near
+// cells, and has it back.
 //
-// Prediction, not measured, of what is here now. A share of n clicks evaluates 64 n cells at most; a
-// warp does that for 16 cells in 271 instructions per 32 channels, and some 550 besides (sm_90,
-// counted in the machine code). Where few cells are near, as many as 16 of a block take 83 per 32
-// channels and some 400 besides, about 1 us in the chain of a lone window; for that the answer is
-// left with three trips to the L2 cache. A lone window: launches 5 us, v 4, S and its range 2, ranks
-// and logits 4, answer 3: 18 us with up to 8 clicks, 20 with 16 and 30 with 64; lite: 13, 16 and 40.
-// A flat map costs a lone window 9 us more with 8 clicks, 18 with 16 and 45 with 64; lite 10, 20 and
-// 80; no map costs more than a flat one. In a batch a window has some 2100 cycles of instructions
-// with 8 clicks, 1.1 us; the counts of aab0429 promised 1.9 us there and 4.3 were measured, since
-// blocks wait more than is counted; so 2.9 us with 1 click, 3.8 with 8, 5.5 with 16, and as much for
-// MOGeo's variant; lite 3.8, 5, 8 and, with 64, 27.
+// Memory gives more: a kernel that only reads v, in the same tiles and as many blocks, takes 1.0 us a
+// window of 192 and 1.2 of 48. A call begins and ends with some 15 us that no batch of 32 hides. With 8
+// clicks a block of both kinds of work takes some 38,000 cycles, four of them at once: asking for u
+// 3700, v 10,500, adding and keeping S 3700, waiting for others and staging 1500, ranks 14,000, what
+// can win and evaluating it 3700, telling 900 (by the clock, in a copy of the kernel). Before, the four
+// issued in 35 of 100 cycles, and tensor cores were busy less: what is missing is more work that is
+// ready at once, and registers for it.
+//
+// Tried there and not kept: v of later windows brought to the L2 cache ahead of its turn (4 to 9 %
+// slower), three blocks with twice the loads ahead (3 to 6 %, lite 16 %), three steps of v ahead (0 to
+// 2 %) and four, which spill (10 %), the next step of ranks loaded before the present one (none), and
+// answers further behind (none).
 #include "tile_attention_scan.h"
 #include "tile_attention_cosines.h"
 #include "tile_attention_prepare.h"
