@@ -9,13 +9,22 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from calibration.judging.record import CandidateScore, Judgement, Outcome, RegimeScore
+from calibration.judging.record import (
+    CandidateScore,
+    CpuFormVerdict,
+    Judgement,
+    Outcome,
+    RegimeScore,
+)
 from calibration.judging.search import most_left, ranked
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = ROOT / "benchmarks" / "records"
 MAIN = (ROOT / "README.md").read_text()
 INT8 = (RECORDS / "int8" / "README.md").read_text()
+NO_VNNI = msgspec.json.decode(
+    (RECORDS / "int8" / "judgement_no_vnni.json").read_bytes(), type=Judgement
+)
 JUDGEMENT = msgspec.json.decode((RECORDS / "int8" / "judgement.json").read_bytes(), type=Judgement)
 
 
@@ -64,7 +73,9 @@ def test_the_words_under_it_are_the_judgement() -> None:
     assert f"windows stored in INT8 as well are *{JUDGEMENT.int8_features.verdict.value}*" in text
     assert f"on 60 of the samples: `{JUDGEMENT.method}` " in text, "the best comes first"
     (cpu_form,) = [x for x in JUDGEMENT.reasons if x.startswith("the form for ONNX Runtime")]
-    assert "run fp32 instead" in cpu_form and "says to run float32 instead" in text
+    assert JUDGEMENT.cpu_form == CpuFormVerdict(left_float=(), holds=True)
+    assert "run fp32 instead" not in cpu_form
+    assert "ONNX Runtime's form holds as it is" in text
     assert changed_verdicts() in text
     ratios = JUDGEMENT.latency_ratio
     assert f"the encoder is {ratios['reference_encoder']:.2f} times as fast as float32" in text
@@ -81,7 +92,7 @@ def test_the_sentences_of_the_main_page_are_the_judgement() -> None:
     assert f"{points(all_int8[0])} points without a prior ({interval(all_int8[0])})" in text
     assert f"{points(all_int8[1])} with alignment ({interval(all_int8[1])})" in text
     cpu_form = judged(JUDGEMENT.method, "int8+fp32").regimes[0]
-    assert f"float32 instead ({points(cpu_form)} points)" in text
+    assert f"and so is ONNX Runtime's form ({points(cpu_form)} points)" in text
     assert f"all blocks in INT8 are *{JUDGEMENT.outcome.value}*" in text
     assert JUDGEMENT.int8_features is not None
     assert f"stored in INT8 as well are *{JUDGEMENT.int8_features.verdict.value}*" in text
@@ -90,9 +101,23 @@ def test_the_sentences_of_the_main_page_are_the_judgement() -> None:
     assert JUDGEMENT.real.accuracy_25_before == pytest.approx(JUDGEMENT.real.accuracy_25_after)
     sizes = f"{size_share('int8+fp16')} (TensorRT) and {size_share('int8+fp32')} (ONNX Runtime)"
     assert f"{sizes} of the float32 size" in text
-    ratios = JUDGEMENT.latency_ratio
-    assert f"is {ratios['reference_encoder']:.2f} times as fast as float32" in text
-    assert f"the localizer {ratios['localizer']:.2f} times" in text
+    slow = NO_VNNI.latency_ratio
+    assert f"without, the encoder was {slow['reference_encoder']:.2f} times as fast" in text
+    assert f"as float32, the localizer {slow['localizer']:.2f} times" in text
+
+
+def test_what_is_said_of_the_judgement_of_the_day_before_is_its_record() -> None:
+    text = " ".join(INT8.split())
+    both = [NO_VNNI.latency_ratio[graph] for graph in ("reference_encoder", "localizer")]
+    assert f"cores without VNNI it was {both[0]:.2f} and {both[1]:.2f} times" in text
+    kept, cpu_form = (
+        next(x for x in NO_VNNI.candidates if (x.name, x.precision) == (NO_VNNI.method, form))
+        for form in ("int8+fp16", "int8+fp32")
+    )
+    loss, cpu_loss = (-x.regimes[0].change_25.mean for x in (kept, cpu_form))
+    assert NO_VNNI.outcome is Outcome.ACCEPTED
+    assert f"*accepted* ({loss:.2f}, by mse; ONNX Runtime's form {cpu_loss:.2f}, run" in text
+    assert any("run fp32 instead" in reason for reason in NO_VNNI.reasons)
 
 
 def points(score: RegimeScore) -> str:
