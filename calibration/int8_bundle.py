@@ -84,8 +84,9 @@ def summary(judgement: Judgement) -> dict[str, object]:
 def _in_onnxruntime(form: CpuFormVerdict) -> str:
     if not form.holds:
         return RUN_FLOAT32
+    alone = ", by agreement alone" if form.by_agreement else ""
     left = f", in float32: {', '.join(form.left_float)}" if form.left_float else ""
-    return f"held{left}"
+    return f"held{alone}{left}"
 
 
 def _json(value: msgspec.Struct) -> bytes:

@@ -49,6 +49,6 @@ def judged_form_note(scores: Mapping[str, Any], precision: str) -> str | None:
     if judged.get("onnxruntime") != RUN_FLOAT32:
         return None
     return (
-        "this bundle's judgement says to run fp32 in ONNX Runtime: INT8 in the form for it loses "
-        f"more than {judged.get('budget_points', 1):g} points of acc@0.25"
+        "this bundle's judgement says to run fp32 in ONNX Runtime: INT8 in the form for it does "
+        f"not hold the budget of {judged.get('budget_points', 1):g} (calibration/report.html)"
     )

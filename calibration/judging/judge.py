@@ -29,7 +29,6 @@ from calibration.judging.record import (
     AgreementScore,
     BlockSensitivity,
     CandidateScore,
-    CpuFormVerdict,
     FeatureVerdict,
     Judgement,
     Outcome,
@@ -41,6 +40,7 @@ from calibration.judging.search import Found, ranking_of, search
 from calibration.judging.sensitivity import reliefs, sensitivities
 from calibration.judging.verdict import (
     counted,
+    latency_sentences,
     little_sentences,
     method_sentence,
     outcome_of,
@@ -125,7 +125,8 @@ class _Judge:
         if request.int8_features:
             kept = None if outcome is Outcome.REJECTED else flying
             features = store.judge(kept, FLIES.value, name_of(method, left), method, left)
-        in_cpu_form = self.cpu_form(ranges, left, outcome)
+        float_blocks = [next(x for x in blocks if x.block == name) for name in left]
+        in_cpu_form = self.cpu_form(ranges, float_blocks, outcome)
         on_cpu = self.candidate(ranges, in_cpu_form.left_float, ON_CPU)
         ratios = latency_ratio(request.bundle, on_cpu, progress=self.progress)
         self.agreement += store.agreement
@@ -139,6 +140,7 @@ class _Judge:
                     found, request.budget_points, self.scores, in_cpu_form, real
                 ),
                 *([features.sentence] if features else []),
+                *latency_sentences(ratios),
                 ranking_sentence(self.ranking),
                 method_sentence(self.likeness, method),
                 *share_sentences(shares),
@@ -169,7 +171,7 @@ class _Judge:
         kept = request.work / KEPT
         shutil.rmtree(kept, ignore_errors=True)
         if outcome is not Outcome.REJECTED:
-            on_cpu = CpuFormVerdict(left_float=in_cpu_form.left_float, holds=in_cpu_form.holds)
+            on_cpu = in_cpu_form.verdict
             left_of = {FLIES: left, ON_CPU: in_cpu_form.left_float}
             hashes = write_kept(self.graphs, request.ranges[method], left_of, kept)
         return Judgement(
@@ -217,7 +219,9 @@ class _Judge:
         self.scores.append(score)
         return finding
 
-    def cpu_form(self, ranges: Ranges, left: tuple[str, ...], outcome: Outcome) -> CpuForm:
+    def cpu_form(
+        self, ranges: Ranges, left: Sequence[BlockSensitivity], outcome: Outcome
+    ) -> CpuForm:
         """ONNX Runtime's form of what is kept; of what is not, how it would have come out."""
 
         def trial(blocks: tuple[str, ...]) -> Finding:
@@ -228,11 +232,12 @@ class _Judge:
 
         def ranked() -> tuple[BlockSensitivity, ...]:
             place = self.request.selection, self.request.work
-            return reliefs(self.graphs, ranges, *place, left, self.progress)
+            return reliefs(self.graphs, ranges, *place, names, self.progress)
 
+        names = tuple(each.block for each in left)
         if outcome is Outcome.REJECTED:
-            finding = trial(left)
-            return CpuForm(left, finding, finding)
+            finding = trial(names)
+            return CpuForm(names, finding, finding)
         return fit_cpu_form(left, trial, ranked, self.request.frames_per_window)
 
     def score(

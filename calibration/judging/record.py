@@ -132,6 +132,7 @@ class CpuFormVerdict(msgspec.Struct, frozen=True, kw_only=True):
 
     left_float: tuple[str, ...]  # blocks: those of TensorRT's form, and what it needs beside them
     holds: bool  # the budget; False: run float32 there
+    by_agreement: bool = False  # alone, for too few labelled clicks
 
 
 class GraphLatency(msgspec.Struct, frozen=True, kw_only=True):

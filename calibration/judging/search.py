@@ -78,6 +78,7 @@ def search(
     sensitivity: Sequence[BlockSensitivity],
     judge: Try,
     frames_per_window: float = FRAMES_PER_WINDOW,
+    most: int | None = None,
 ) -> Found:
     """The least blocks at the head of the ranking that must stay in float16.
 
@@ -88,9 +89,10 @@ def search(
         sensitivity: of all blocks.
         judge: scores a candidate; is called once for each.
         frames_per_window: see `ranked`.
+        most: how many blocks may be left; None: as many as `most_left` says.
     """
     order = ranked(sensitivity, frames_per_window)
-    most = most_left(order, frames_per_window)
+    most = most_left(order, frames_per_window) if most is None else most
     gains = gains_per_frame(order, frames_per_window)
     trials: list[Trial] = []
 
@@ -115,18 +117,24 @@ def search(
 
 
 def most_left(
-    order: Sequence[BlockSensitivity], frames_per_window: float = FRAMES_PER_WINDOW
+    order: Sequence[BlockSensitivity],
+    frames_per_window: float = FRAMES_PER_WINDOW,
+    already: Sequence[BlockSensitivity] = (),
 ) -> int:
-    """How many blocks of a ranking can stay in float16 before the gain is gone; 0: no gain."""
-    gains = [max(0.0, gain) for gain in gains_per_frame(order, frames_per_window)]
-    total, saved = sum(gains), sum(gains)
+    """How many blocks of a ranking can stay in float16 before the gain is gone; 0: no gain.
+
+    `already`: other blocks, which stay in float16 whatever is found.
+    """
+    both = gains_per_frame([*already, *order], frames_per_window)
+    gains = [max(0.0, gain) for gain in both]
+    total, saved = sum(gains), sum(gains[len(already) :])
     if total <= 0:
         return 0
-    for count, gain in enumerate(gains):
+    for count, gain in enumerate(gains[len(already) :]):
         saved -= gain
         if saved < LEAST_GAIN * total:
             return count
-    return len(gains)
+    return len(order)
 
 
 def ranking_of(asked: Ranking, sensitivity: Sequence[BlockSensitivity]) -> Ranking:

@@ -129,8 +129,8 @@ def reliefs(
         progress: told of every block.
 
     Returns:
-        Of the other blocks, most relief first; `relative_error` is the relief, 0 where there is
-        none. Blocks of a graph whose INT8 form has less error with all its blocks are 0 too.
+        Of the other blocks, most relief first; `relative_error` is the relief of the output that is
+        relieved most. A block without which the error grows counts 0.
 
     Raises:
         CalibrationError, OutputError, ExecutorError: a graph, a picture or the disk.
@@ -141,7 +141,7 @@ def reliefs(
     lines = LineFile(work / f"reliefs-{identity}.jsonl", BlockErrors)
     cases: dict[str, list[_Case]] = {}
     kinds = {block.name: block.graph for block in others}
-    errors: dict[str, float] = {}
+    errors: dict[str, dict[str, float]] = {}
     for number, key in enumerate(keys):
         line = lines.get(key)
         if line is None:
@@ -151,7 +151,7 @@ def reliefs(
             tried = _Tried(kind, tuple(chosen), Form.ONNXRUNTIME)
             line = BlockErrors(key, _errors(graphs, ranges, tried, cases, work))
             lines.add(line)
-        errors[key] = max(line.errors.values())
+        errors[key] = line.errors
         if progress:
             progress("blocks alone in float32", number + 1, len(keys))
     found = [
@@ -160,7 +160,9 @@ def reliefs(
             graph=block.graph,
             macs=block.macs,
             convolutions=len(block.convolutions),
-            relative_error=max(0.0, errors[block.graph] - errors[block.name]),
+            relative_error=max(
+                0.0, *(all_of - errors[block.name][x] for x, all_of in errors[block.graph].items())
+            ),
         )
         for block in others
     ]

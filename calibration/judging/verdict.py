@@ -177,6 +177,20 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.1g} %"
 
 
+def latency_sentences(ratios: Mapping[str, float]) -> tuple[str, ...]:
+    """Of each graph that INT8 makes no faster on this CPU.
+
+    Args:
+        ratios: graph -> float32's time over INT8's in ONNX Runtime.
+    """
+    return tuple(
+        f"in ONNX Runtime on this CPU INT8 saves no time in the {kind}: it is {ratio:.2f} times as "
+        "fast as float32"
+        for kind, ratio in ratios.items()
+        if ratio <= 1
+    )
+
+
 def share_sentences(shares: Mapping[str, float]) -> tuple[str, ...]:
     """How much of each graph's work is in INT8, and why the rest is not; none where none was kept.
 
@@ -186,7 +200,7 @@ def share_sentences(shares: Mapping[str, float]) -> tuple[str, ...]:
     if not shares:
         return ()
     parts = ", ".join(f"{percent(share)} of those of the {kind}" for kind, share in shares.items())
-    words = f"multiply-accumulates in INT8: {parts}"
+    words = f"multiply-accumulates in INT8 (int8+fp16): {parts}"
     if min(shares.values()) < MOSTLY:
         words += (
             "; the policy leaves attention, normalisation and all that follows the meeting of both "

@@ -73,6 +73,7 @@ def encode(
     from edge.feature_origin import FeatureOrigin
     from edge.feature_quantization import judged_note
     from edge.feature_shard import begin_shard
+    from edge.precisions import graph_precision, judged_form_note
     from edge.tiles.box import parse_box
     from edge.tiles.opening import open_map
     from edge.tiles.sharding import parse_shard
@@ -88,9 +89,11 @@ def encode(
     resume = _resume_command(shard)
     bundle = Bundle.open(bundle_path or shipped_bundle_path())
     check_run(bundle, executor, precision)
+    notes = [judged_form_note(bundle.manifest.scores, graph_precision(precision, executor))]
     if features == "int8":
-        note = judged_note(bundle.manifest.scores)
-        tell([] if note is None else [note])
+        notes.append(judged_note(bundle.manifest.scores))
+    told = [note for note in notes if note is not None]  # before hours of work
+    tell(told)
     opened = open_map(map_path)
     more = _words(bbox=bbox, gsd_m=gsd_m, features=features, shard=shard_text)
     origin = FeatureOrigin(bundle, executor, precision, map_path, more)
@@ -140,7 +143,7 @@ def encode(
         opened.close()
     if record is not None:
         _finish(folder, record, count, resume)
-    tell(encoder.notes)
+    tell([note for note in encoder.notes if note not in told])
     click.echo(f"{folder}: {_summary(count)}")
 
 

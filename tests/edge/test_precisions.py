@@ -13,8 +13,8 @@ BROKEN = {"int8": {"onnxruntime": RUN_FLOAT32, "budget_points": 1.0}}
 
 def test_a_form_that_breaks_the_budget_is_told():
     assert judged_form_note(BROKEN, "int8+fp32") == (
-        "this bundle's judgement says to run fp32 in ONNX Runtime: INT8 in the form for it loses "
-        "more than 1 points of acc@0.25"
+        "this bundle's judgement says to run fp32 in ONNX Runtime: INT8 in the form for it does "
+        "not hold the budget of 1 (calibration/report.html)"
     )
 
 

@@ -73,7 +73,7 @@ def asked_judge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamesp
             return Likeness("likeness, made", asked.likeness[bundle.method])
 
     def candidate(graphs, found, left, form, folder):
-        return SimpleNamespace(float=False, method=found.method)
+        return SimpleNamespace(float=False, method=found.method, form=form, left=left)
 
     def kept(graphs, found, left, folder):
         asked.written.append((found.method, left, folder))
@@ -84,7 +84,13 @@ def asked_judge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamesp
     monkeypatch.setattr(judging, "reliefs", lambda *_: tuple(BLOCKS))
     monkeypatch.setattr(judging, "write_candidate", candidate)
     monkeypatch.setattr(judging, "write_kept", kept)
-    monkeypatch.setattr(judging, "latency_ratio", lambda *_, **__: {"localizer": 1.4})
+
+    def ratio(bundle, candidate, **_):
+        asked.timed.append((candidate.form, candidate.left))
+        return {"localizer": asked.ratio}
+
+    asked.timed, asked.ratio = [], 1.4
+    monkeypatch.setattr(judging, "latency_ratio", ratio)
     asked.shares = {"localizer": 0.9}
     monkeypatch.setattr(judging, "int8_share", lambda *_: asked.shares)
 

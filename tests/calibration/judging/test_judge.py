@@ -51,6 +51,17 @@ def test_blocks_that_cost_too_much_stay_float16(asked):
     assert asked.written[0][1] == dict.fromkeys(Form, found.left_float)
 
 
+def test_where_int8_saves_no_time_in_onnx_runtime_that_is_said(asked):
+    asked.ratio = 0.93
+    (told,) = [x for x in judge(asked.request()).reasons if "saves no time" in x]
+    assert told == (
+        "in ONNX Runtime on this CPU INT8 saves no time in the localizer: it is 0.93 times as fast "
+        "as float32"
+    )
+    asked.ratio = 1.4
+    assert not any("saves no time" in x for x in judge(asked.request()).reasons)
+
+
 def test_where_nothing_helps_no_graph_is_kept(asked):
     asked.needed = {"no block"}
     (asked.work / KEPT).mkdir()  # of an earlier judgement

@@ -189,7 +189,7 @@ def test_a_model_that_is_mostly_attention_is_said_to_stay_float16():
     assert share_sentences({}) == ()  # rejected: nothing was kept
     (plain,) = share_sentences({"reference_encoder": 1.0, "localizer": 0.964})
     assert plain == (
-        "multiply-accumulates in INT8: 100 % of those of the reference_encoder, "
+        "multiply-accumulates in INT8 (int8+fp16): 100 % of those of the reference_encoder, "
         "96 % of those of the localizer"
     )
     (mostly,) = share_sentences({"reference_encoder": 0.004, "localizer": 0.21})
