@@ -39,7 +39,13 @@ from benchmarks.gpu import cross_attention_trial as cross
 from benchmarks.gpu import dequantise_trial as dequantise
 from benchmarks.gpu.clock import copy_gb_per_s
 from benchmarks.gpu.model_trial import MODELS, time_model
-from benchmarks.gpu.tile_attention_trial import check, check_graph, time_kernel, time_rivals
+from benchmarks.gpu.tile_attention_trial import (
+    check,
+    check_batch,
+    check_graph,
+    time_kernel,
+    time_rivals,
+)
 
 NO_DEVICE = 2
 Kernels = Any  # export.plugin.launcher.KernelLibrary; imported on call, as torch is
@@ -75,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tile_kernels, cross_kernels = opened(given.library)
         _, requirements = check(tile_kernels, 1, sizes=given.check_only)
         requirements += cross.check(cross_kernels, 1, sizes=given.check_only)[1]
+        check_batch(tile_kernels, turns=1)
         return int(not all(r.met for r in requirements))
     named = {"git_commit": given.commit, "git_clean": None} if given.commit else {}
     environment = machine() | gpu() | named
@@ -136,6 +143,7 @@ def run_parts(trial: Trial, given: argparse.Namespace) -> None:
     run("features in INT8: right", 15, lambda: dequantise.check(seeds))
     run("features in INT8: time", 10, dequantise.time_features)
     run("tile attention: right", 60, lambda: check(library, given.seeds))
+    run("tile attention: batch", 15, lambda: check_batch(library))
     run("tile attention: CUDA graph", 10, lambda: check_graph(library))
     run("tile attention: plugin interface", 15, lambda: plugin(check, library))
     if "copy" in made:

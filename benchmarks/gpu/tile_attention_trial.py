@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +18,10 @@ Dtype = Any  # torch.dtype
 CACHE_BYTES = 200e6  # rotate among inputs of more bytes than any L2 cache has
 FULL = (512, 256, (64, 64))  # D, C, grid of DetGeo, OCGNet and MOGeo
 LITE = (128, 64, (128, 128))
+Size = tuple[int, int, tuple[int, int]]
+# 64 shares of a window: its ranks come six windows after its cosines, its answers nine after those
+BATCH: Size = (64, 32, (64, 64))
+BATCH_WINDOWS, BATCH_CLICKS = 24, 3
 SMALL = ((8, 8, (1, 1)), (24, 40, (7, 11)), (1032, 520, (3, 8)), (64, 32, (33, 20)))
 # Every kernel once, with clicks: tensor cores on aligned and other grids of several tiles, float32
 # arithmetic for each group of clicks, and on more channels than are kept.
@@ -143,6 +147,44 @@ def check(
             Requirement(f"{name}: winning cell equal", share, SAME_CELL_LIMIT, False),
         ]
     return {name: {"clicks": r.clicks} for name, r in results.items()}, requirements
+
+
+def check_batch(
+    library: Kernels,
+    size: Size = BATCH,
+    windows: int = BATCH_WINDOWS,
+    turns: int = 5,
+    device: str = "cuda",
+    variants: Sequence[str] = ("detgeo", "mogeo", "lite"),
+) -> tuple[dict[str, Any], list[Requirement]]:
+    """A batch of different windows answers as each of them alone, in float16.
+
+    So many that blocks have cosines of one window and ranks of another.
+
+    Raises:
+        RuntimeError: it does not.
+    """
+    import torch
+
+    from export.plugin.cuda_op import run_kernel
+    from export.plugin.random_cases import VARIANTS, random_case
+
+    for variant in variants:
+        settings = VARIANTS[variant]
+        cases = [random_case(s, BATCH_CLICKS, *size, 9, settings) for s in range(windows)]
+        each = [tensors(case, torch.float16, device) for case in cases]
+        head = each[0][3:7]  # one for the batch
+        alone = [run_kernel(library, (*x[:3], *head, *x[7:]), settings) for x in each]
+        batch = tuple(
+            head[i - 3] if 3 <= i < 7 else torch.stack([x[i] for x in each]) for i in range(9)
+        )
+        for _ in range(turns):
+            together = run_kernel(library, batch, settings)
+            for window, answers in enumerate(alone):
+                pairs = zip(together, answers, strict=True)
+                if not all(torch.equal(both[window], one) for both, one in pairs):
+                    raise RuntimeError(f"{variant}: window {window} answers otherwise in a batch")
+    return {"windows": windows}, []
 
 
 def check_graph(library: Kernels) -> tuple[dict[str, Any], list[Requirement]]:

@@ -11,8 +11,10 @@
 
 #define TILEFIX_LAUNCH(kernel, grid, threads, shared_bytes, stream, ...) \
     kernel<<<grid, threads, shared_bytes, stream>>>(__VA_ARGS__)
-// The same for a kernel that calls `wait_for_launch_before` ahead of all that the launch before it on
-// the stream wrote: where the GPU can, its blocks begin before that one ends.
+// The same for a kernel whose blocks begin before the launch before it on the stream has ended, where
+// the GPU can. Every thread calls `wait_for_launch_before`, ahead of all that launch writes, else the
+// next could begin while it still runs; what lies before the wait reads only what was there before that
+// launch. So that one must be an ordinary launch, which began when all before it had ended.
 #define TILEFIX_LAUNCH_EARLY(kernel, grid, threads, shared_bytes, stream, ...) \
     tilefix::launch_early(kernel, grid, threads, shared_bytes, stream, __VA_ARGS__)
 #define TILEFIX_STATIC_SHARED(type, name) __shared__ type name

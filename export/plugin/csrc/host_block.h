@@ -27,7 +27,8 @@
 #define __launch_bounds__(...)
 #define TILEFIX_LAUNCH(kernel, grid, threads, shared_bytes, stream, ...) \
     tilefix::host::launch(grid, threads, shared_bytes, stream, [&] { kernel(__VA_ARGS__); })
-#define TILEFIX_LAUNCH_EARLY TILEFIX_LAUNCH
+#define TILEFIX_LAUNCH_EARLY(kernel, grid, threads, shared_bytes, stream, ...) \
+    tilefix::host::launch(grid, threads, shared_bytes, stream, [&] { kernel(__VA_ARGS__); }, true)
 #define TILEFIX_STATIC_SHARED(type, name) static type name
 #define TILEFIX_DYNAMIC_SHARED(name) unsigned char* name = tilefix::host::block().shared.data()
 
@@ -69,6 +70,7 @@ struct Fiber {
     Barrier* waits_at = nullptr;
     unsigned turn = 0;
     bool done = true;
+    bool waited = false;  // for the launch before; nothing else orders an early launch behind it
     int shuffles = 0;
     std::vector<std::vector<Copy>> copies;  // of groups, the last one open
 };
@@ -84,6 +86,7 @@ struct Block {
     Barrier all;
     jmp_buf scheduler;
     unsigned current = 0;
+    bool early = false;  // launched before the launch before has ended
     std::function<void()> body;
 };
 
@@ -145,6 +148,7 @@ inline void run_block() {
     for (unsigned i = 0; i < count; ++i) {
         Fiber& f = b.fibers[i];
         f.done = f.started = false, f.waits_at = nullptr, f.shuffles = 0, f.copies.assign(1, {});
+        f.waited = !b.early;
         getcontext(&f.context);
         f.context.uc_stack.ss_sp = f.stack.data();
         f.context.uc_stack.ss_size = f.stack.size();
@@ -166,14 +170,16 @@ inline void run_block() {
             b.thread_index = dim3(i, 0, 0);
             go_on(f);
             left -= f.done;
+            if (f.done && !f.waited) fail("a thread ends without waiting for the launch before");
         }
         if (!ready) fail("threads wait at different barriers");
     }
 }
 
 inline void launch(dim3 grid, unsigned threads, size_t shared_bytes, cudaStream_t,
-                   std::function<void()> body) {
+                   std::function<void()> body, bool early = false) {
     Block& b = block();
+    b.early = early;
     b.block_size = dim3(threads), b.grid_size = grid, b.body = std::move(body);
     b.fibers.resize(threads > b.fibers.size() ? threads : b.fibers.size());
     b.lanes.resize(2 * threads);

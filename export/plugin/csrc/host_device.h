@@ -19,13 +19,21 @@ inline void load_shared_by_many(uint2& x, void const* from, bool wanted) {
     if (reinterpret_cast<uintptr_t>(from) % 8) std::abort();
     if (wanted) x = *static_cast<uint2 const*>(from);
 }
-inline void wait_for_launch_before() {}
+inline void wait_for_launch_before() {
+    auto& b = host::block();
+    b.fibers[b.current].waited = true;
+}
 inline void let_next_launch_begin() {}
+inline void check_waited() {
+    auto& b = host::block();
+    if (!b.fibers[b.current].waited) host::fail("a counter is touched before the launch before ended");
+}
 inline void count_work() { ++host::work().block; }
 inline void wait_for_count(unsigned const* counter, unsigned least) {
+    check_waited();
     if (*counter < least) host::fail("a block waits for one that comes after it");
 }
-inline void count_up(unsigned* counter) { ++*counter; }
+inline void count_up(unsigned* counter) { check_waited(), ++*counter; }
 inline void multiply(float (&d)[4], unsigned const (&a)[4], unsigned b0, unsigned b1) {
     auto& b = host::block();
     auto const* const lanes = host::share(b.fragments, {a[0], a[1], a[2], a[3], b0, b1});

@@ -128,13 +128,14 @@ inline int32_t run_on_tensors(TileAttentionArguments const& a, cudaStream_t stre
     size_t const bytes =
         sizeof(TileShared) + middle_bytes(a.hidden) + size_t(a.hidden) * kTile * sizeof(__half);
     unsigned const packers = unsigned(min(calls / kWarps + 8, int64_t{1024}));  // of each kind
+    // Not early: blocks of the next launch read v, u and queries before they wait for this one.
     TILEFIX_LAUNCH(prepare, dim3(kPackers * packers), kThreads, 0, stream, a, work);
     auto const launch = [&](auto kernel) -> int32_t {
         cudaError_t const refused = cudaFuncSetAttribute(
             kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
         if (refused != cudaSuccess) return refused;
         TILEFIX_LAUNCH_EARLY(kernel, dim3(order.items()), kTileThreads, bytes, stream, a, work,
-                       order, tiles, each);
+                             order, tiles, each);
         return cudaGetLastError();
     };
     bool const aligned = cells % 8 == 0 && is_aligned(a.v) && is_aligned(a.u) && is_aligned(a.query) &&

@@ -98,12 +98,14 @@ __device__ __forceinline__ void evaluate(TileAttentionArguments const& a, TileWo
     constexpr int kGroups = 32 / kSlice;
     int const lane = threadIdx.x % 32, slice = lane % kSlice, cells = a.rows * a.columns;
     int const first = base + lane / kSlice, last = s.items - 1;
+    static_assert(kPackedLanes == 8, "a float4 of the packed head is every eighth of 32 channels");
     int const channel = slice / 8 * 32 + slice % 8;  // and those 8, 16 and 24 behind it
     __half const* column[kItems];
     float cosine[kItems], gate[kItems], sum[kItems][kAnchors] = {};
 #pragma unroll
     for (int i = 0; i < kItems; ++i) {
-        int const item = list[min(first + kGroups * i, last)], click = item / kTile, cell = item % kTile;
+        int const item = list[min(first + kGroups * i, last)];
+        int const click = item / kTile, cell = item % kTile;
         size_t const at = size_t(by.window) * a.clicks + click;
         cosine[i] = __ldcg(&work.similarity[at * cells + by.tile * kTile + cell]);
         gate[i] = exact_gate(a, s.click[click].low, s.click[click].inverse, cosine[i]);
@@ -151,8 +153,9 @@ __device__ __forceinline__ void evaluate(TileAttentionArguments const& a, TileWo
 }
 
 template <int kSlice>
-__device__ __forceinline__ void evaluate_list(TileAttentionArguments const& a, TileWorkspace const& work,
-                                              TileShared& s, uint16_t const* list, __half const* u,
+__device__ __forceinline__ void evaluate_list(TileAttentionArguments const& a,
+                                              TileWorkspace const& work, TileShared& s,
+                                              uint16_t const* list, __half const* u,
                                               Share const& by) {
     constexpr int kEach = 32 / kSlice;  // cells of a warp at once
     int const warp = threadIdx.x / 32, items = s.items;

@@ -41,7 +41,8 @@ __device__ inline void pack_fragments(TileAttentionArguments const& a, PackedHea
 __device__ inline void pack_exact(TileAttentionArguments const& a, PackedHead& head, Packer by) {
     unsigned const each = unsigned(a.hidden + 31) / 32 * kPackedLanes;
     for (unsigned i = by.me; i < kExactRows * each; i += by.all) {
-        int const row = i / each, place = i % each, first = place / kPackedLanes * 32 + place % kPackedLanes;
+        int const row = i / each, place = i % each;
+        int const first = place / kPackedLanes * 32 + place % kPackedLanes;
         float x[4];
         for (int j = 0; j < 4; ++j) {
             int const c = first + 8 * j;

@@ -1,7 +1,7 @@
 // TileAttention for float16 on tensor cores: what its kernels share, and the order of their work.
 //
 // One kernel does everything: a block has the cosines of a share of one window, the ranks of the same
-// share of an earlier one, or a click's answer. It waits only for blocks of lower index, which began
+// share of that window or an earlier one, both, or a click's answer. It waits only for blocks of lower index, which began
 // before it; so all ends however many the GPU runs at once. Atomics count, and take the maximum of
 // integers; no sum depends on who comes first.
 #ifndef TILEFIX_TILE_ATTENTION_TENSOR_H_
@@ -26,7 +26,7 @@ constexpr int kHeadRows = 256;    // channels of u at most
 constexpr int kHeadSteps = kHeadRows / kRows;
 constexpr int kTogether = 8;      // clicks that are ranked together
 constexpr int kPartRow = 80;      // floats: 64 cells, spread over banks
-constexpr unsigned kLead = 320;   // shares that cosines are ahead of ranks, at least,
+constexpr unsigned kLead = 320;   // shares that cosines are ahead of ranks, where there are so many,
 constexpr unsigned kLag = 512;    // and ranks of answers
 
 constexpr int kExactRows = 3 + kAnchors;   // scale, shift, bias, then the anchors' weights
@@ -113,7 +113,7 @@ inline int clicks_of_share(int clicks, int64_t tiles, int multiprocessors) {
 //
 // With a min-max gate the ranks of a window need all its cosines, and an answer all its ranks. So a
 // block computes the cosines of a share and the ranks of the same share `lead` windows before; v is
-// read while another block computes. Answers follow `lag` windows behind, where they need not wait.
+// read while another block computes. Answers follow `lag` windows behind: of many, they need not wait.
 // The first lead windows of blocks have cosines only, the last lead ranks only; `shares` of a window.
 struct Order {
     unsigned windows, shares, clicks, lead, lag;

@@ -193,7 +193,7 @@ def test_a_model_that_is_mostly_attention_is_said_to_stay_float16():
         "96 % of those of the localizer"
     )
     (mostly,) = share_sentences({"reference_encoder": 0.004, "localizer": 0.21})
-    assert "INT8: 0.4 % of those of the reference_encoder" in mostly
+    assert "INT8 (int8+fp16): 0.4 % of those of the reference_encoder" in mostly
     assert "21 % of those of the localizer; the policy leaves attention" in mostly
 
 

@@ -23,7 +23,7 @@ from benchmarks.acceptance_record import (
 from benchmarks.gpu import acceptance as gpu_acceptance
 from benchmarks.gpu import tile_attention_trial
 from benchmarks.gpu.model_trial import MODELS
-from benchmarks.gpu.tile_attention_trial import check, compare
+from benchmarks.gpu.tile_attention_trial import check, check_batch, compare
 from edge.bundle import sha256_of
 from edge.errors import UsageError
 from export.plugin import cuda_op
@@ -178,12 +178,37 @@ def as_if_on_a_gpu(monkeypatch, few_sizes):
     monkeypatch.setattr(tile_attention_trial, "FULL", (64, 32, (8, 8)))
     monkeypatch.setattr(tile_attention_trial, "LITE", (16, 16, (8, 8)))
     monkeypatch.setattr(tile_attention_trial, "CACHE_BYTES", 20e3)
+    monkeypatch.setattr(tile_attention_trial, "MANY_WINDOWS", 4)
     monkeypatch.setattr(tile_attention_trial, "in_graph", lambda call: (call(), call)[1])
     monkeypatch.setattr(tile_attention_trial, "median_us", lambda call: (call(), 10.0)[1])
     monkeypatch.setattr(
         tile_attention_trial, "graph_us", lambda calls: ([c() for c in calls], 5.0)[1]
     )
     monkeypatch.setattr(torch, "compile", lambda function, dynamic: function)
+
+
+# 20 shares of a window: 16 windows between cosines and ranks, 26 between these and answers
+MIXED = (16, 16, (32, 40)), 45
+
+
+def test_a_batch_of_many_windows_answers_as_each_alone(host_kernels):
+    given = {"turns": 1, "device": "cpu", "variants": ["detgeo"]}
+    values, requirements = check_batch(host_kernels, *MIXED, **given)
+    assert values == {"windows": 45} and requirements == []
+
+
+def test_a_window_that_takes_anothers_place_is_noticed(host_kernels, monkeypatch):
+    right = cuda_op.run_kernel
+
+    def confused(library, inputs, settings):
+        answers = right(library, inputs, settings)
+        if inputs[0].dim() == 2:
+            return answers
+        return tuple(answer.roll(1, 0) for answer in answers)
+
+    monkeypatch.setattr(cuda_op, "run_kernel", confused)
+    with pytest.raises(RuntimeError, match="window 0 answers otherwise in a batch"):
+        check_batch(host_kernels, (16, 16, (4, 4)), 3, turns=1, device="cpu")
 
 
 def test_graphs_are_compared(host_kernels, as_if_on_a_gpu):
@@ -197,9 +222,9 @@ def test_times_are_tabled(host_kernels, as_if_on_a_gpu):
         f"{n} clicks: share of copy bandwidth" for n in (1, 2, 4, 8, 16)
     ]
     rows = [row for row in values["table"] if row["size"] == "full" and row["clicks"] == 8]
-    assert [row["windows"] for row in rows] == [1, 2]
+    assert [row["windows"] for row in rows] == [1, 2, 4]
     assert rows[0]["gb_per_s"] == pytest.approx(2 * (64 + 32) * 64 / 5e3)
-    assert rows[1]["us_per_window"] == 2.5
+    assert [row["us_per_window"] for row in rows] == [5.0, 2.5, 1.25]
 
 
 def test_the_rivals_compile_to_one_graph():
@@ -251,7 +276,8 @@ def test_all_parts_run_in_order(host_plugin, as_if_on_a_gpu, monkeypatch, tmp_pa
     monkeypatch.setattr(gpu_acceptance, "copy_gb_per_s", lambda: 3000.0)
     monkeypatch.setattr(gpu_acceptance, "time_model", lambda *a: ({"ms": 1.0}, []))
     monkeypatch.setattr(gpu_acceptance.shutil, "which", lambda tool: None)
-    monkeypatch.setattr(gpu_acceptance, "check", lambda *a, **k: ({}, []))
+    for part in ("check", "check_batch"):
+        monkeypatch.setattr(gpu_acceptance, part, lambda *a, **k: ({}, []))
     for part in ("check", "time_features"):
         monkeypatch.setattr(gpu_acceptance.dequantise, part, lambda *a: ({}, []))
     for part in ("check", "check_graph", "time_kernel", "time_rivals"):
@@ -265,6 +291,7 @@ def test_all_parts_run_in_order(host_plugin, as_if_on_a_gpu, monkeypatch, tmp_pa
         "features in INT8: right": "passed",
         "features in INT8: time": "passed",
         "tile attention: right": "passed",
+        "tile attention: batch": "passed",
         "tile attention: CUDA graph": "passed",
         "tile attention: plugin interface": "passed",
         "tile attention: time": "failed",  # 5 us for a few kilobytes

@@ -91,3 +91,26 @@ def test_it_notices(host_cxx, tmp_path, change, status):
         text = text.replace(f"@{name}", statement)
     program = compiled(host_cxx, tmp_path, text)
     assert subprocess.run([program], capture_output=True).returncode == status
+
+
+@pytest.mark.parametrize(
+    ("wait", "status"), [("", -6), ("tilefix::wait_for_launch_before();", 0)], ids=["none", "one"]
+)
+def test_a_block_that_begins_early_waits_for_the_launch_before(host_cxx, tmp_path, wait, status):
+    text = BLOCK.replace("TILEFIX_LAUNCH(", "TILEFIX_LAUNCH_EARLY(")
+    for name, statement in {**RIGHT, "OVERRUN": wait}.items():
+        text = text.replace(f"@{name}", statement)
+    program = compiled(host_cxx, tmp_path, text)
+    found = subprocess.run([program], capture_output=True, text=True)
+    assert found.returncode == status
+    assert ("ends without waiting for the launch before" in found.stderr) is (status != 0)
+
+
+def test_a_counter_is_not_touched_before_the_launch_before_has_ended(host_cxx, tmp_path):
+    text = BLOCK.replace("TILEFIX_LAUNCH(", "TILEFIX_LAUNCH_EARLY(")
+    early = "static unsigned n; tilefix::count_up(&n); tilefix::wait_for_launch_before();"
+    for name, statement in {**RIGHT, "OVERRUN": early}.items():
+        text = text.replace(f"@{name}", statement)
+    found = subprocess.run([compiled(host_cxx, tmp_path, text)], capture_output=True, text=True)
+    assert found.returncode == -6
+    assert "a counter is touched before the launch before ended" in found.stderr

@@ -35,6 +35,7 @@ def run(
     offset: int = 0,
     attention: bool = True,
     through_plugin: bool = False,
+    answer_offset: int = 0,
 ) -> dict[str, np.ndarray]:
     query, v, u = (between_nans(x, dtype, offset) for x in (case.query, case.v, case.u))
     head = tuple(between_nans(x, torch.float32) for x in case.head.arrays())
@@ -42,8 +43,9 @@ def run(
     outputs: list[torch.Tensor | None] = []
     frames = []
     for answer in new_answers(query, v):
-        frames.append(torch.full((answer.numel() + 16,), NAN))
-        outputs.append(frames[-1][8:-8].view(answer.shape))
+        frames.append(torch.full((answer.numel() + 16 + answer_offset,), NAN))
+        start = 8 + answer_offset
+        outputs.append(frames[-1][start : start + answer.numel()].view(answer.shape))
     if not attention:
         outputs[-1] = None
     clicks, cells = len(query), v[0].numel()
@@ -83,6 +85,12 @@ def test_addresses_that_are_not_aligned(host_kernels, compare, variant):
     compare(run(host_kernels, case, torch.float16, offset=1), case)
 
 
+def test_a_map_whose_address_is_not_aligned(host_kernels, compare):
+    """Where no cosine is scaled the map is written by the first blocks, four cells at a time."""
+    case = random_case(8, 3, 32, 16, (6, 16), settings=VARIANTS["lite"])
+    compare(run(host_kernels, case, torch.float16, answer_offset=1), case)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_map_is_only_written_on_request(host_kernels, compare, variant):
     case = random_case(3, 2, 16, 8, (5, 8), settings=VARIANTS[variant])
@@ -91,7 +99,9 @@ def test_the_map_is_only_written_on_request(host_kernels, compare, variant):
     compare(found, case)
 
 
-@pytest.mark.parametrize("hidden", [8, 16], ids=["float32 arithmetic", "tensor cores"])
+@pytest.mark.parametrize(
+    "hidden", [8, 16, 80], ids=["float32 arithmetic", "tensor cores", "a warp shares a cell"]
+)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_constant_maps_and_ties_take_the_first_cell(host_kernels, compare, variant, hidden):
     case = random_case(4, 2, 16, hidden, (12, 7), settings=VARIANTS[variant])

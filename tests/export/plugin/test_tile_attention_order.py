@@ -1,4 +1,4 @@
-"""The order in which TileAttention's blocks take up work: nothing waits for what comes after it."""
+"""What TileAttention's blocks have to do, by index: all of it once, nothing ahead of what it needs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def program(host_cxx, tmp_path_factory):
 
 
 @pytest.mark.parametrize("min_max", [0, 1])
-def test_every_block_has_other_work_after_what_it_waits_for(program, min_max):
+def test_all_work_is_done_once_and_after_what_it_waits_for(program, min_max):
     for windows in (1, 2, 7, 8, 33):
         for shares in (1, 3, 64, 1000):
             for clicks in (1, 16, 64):
