@@ -92,7 +92,10 @@ def test_the_sentences_of_the_main_page_are_the_judgement() -> None:
     assert f"{points(all_int8[0])} points without a prior ({interval(all_int8[0])})" in text
     assert f"{points(all_int8[1])} with alignment ({interval(all_int8[1])})" in text
     cpu_form = judged(JUDGEMENT.method, "int8+fp32").regimes[0]
-    assert f"and so is ONNX Runtime's form ({points(cpu_form)} points)" in text
+    words = f"({points(cpu_form)} points, {interval(cpu_form)}"
+    assert f"and so is, narrowly, ONNX Runtime's form {words}" in text
+    other = next(x for x in NO_VNNI.candidates if x.precision == "int8+fp32").regimes[0]
+    assert f"another calibration gave it {points(other)}, and said to run float32" in text
     assert f"all blocks in INT8 are *{JUDGEMENT.outcome.value}*" in text
     assert JUDGEMENT.int8_features is not None
     assert f"stored in INT8 as well are *{JUDGEMENT.int8_features.verdict.value}*" in text
@@ -116,7 +119,11 @@ def test_what_is_said_of_the_judgement_of_the_day_before_is_its_record() -> None
     )
     loss, cpu_loss = (-x.regimes[0].change_25.mean for x in (kept, cpu_form))
     assert NO_VNNI.outcome is Outcome.ACCEPTED
-    assert f"*accepted* ({loss:.2f}, by mse; ONNX Runtime's form {cpu_loss:.2f}, run" in text
+    aligned = -kept.regimes[1].change_25.mean
+    said = f"without a prior {loss:.2f} points, with alignment {aligned:.2f}, by mse"
+    assert f"{said}, and of ONNX Runtime's form {cpu_loss:.2f} without a prior, run float32" in text
+    samples = [x.candidates[0].regimes[1].samples for x in (JUDGEMENT, NO_VNNI)]
+    assert f"places {samples[0]} samples in place of {samples[1]}" in text
     assert any("run fp32 instead" in reason for reason in NO_VNNI.reasons)
 
 

@@ -1,4 +1,4 @@
-"""What TileAttention's blocks have to do, by index: all of it once, nothing ahead of what it needs."""
+"""What TileAttention's blocks have to do, by index: all once, nothing ahead of what it needs."""
 
 from __future__ import annotations
 
