@@ -1,13 +1,18 @@
 """What a bundle's own judgement says of its graphs is told to who runs them."""
 
 import dataclasses
+from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from edge.bundle import write_bundle
+from edge.commands.tiles import tiles
 from edge.localizer import Localizer
 from edge.precisions import RUN_FLOAT32, judged_form_note
 
+MAP = Path(__file__).resolve().parents[2] / "edge" / "demo_data" / "flight" / "map.mbtiles"
 BROKEN = {"int8": {"onnxruntime": RUN_FLOAT32, "budget_points": 1.0}}
 
 
@@ -39,3 +44,20 @@ def test_a_localizer_has_it_among_its_notes(tiny_bundle, monkeypatch):
     monkeypatch.setattr(localizer._executor, "precision", "int8+fp32")
     (note,) = localizer.notes
     assert "run fp32 in ONNX Runtime" in note
+
+
+@pytest.mark.parametrize(("precision", "told"), [("int8", 1), ("fp32", 0)])
+def test_encoding_tells_it_once_and_before_it_begins(tiny_bundle, tmp_path, precision, told):
+    files = {name: tiny_bundle.file(name) for name in tiny_bundle.manifest.files}
+    files |= {
+        name.replace("/fp32/", "/int8+fp32/"): path
+        for name, path in files.items()
+        if name.startswith("graphs/fp32/")
+    }
+    manifest = msgspec.structs.replace(tiny_bundle.manifest, scores=BROKEN)
+    write_bundle(tmp_path / "bundle", manifest, files)
+    words = ["encode", f"--tiles={MAP}", f"--store={tmp_path / 'store'}", "--bbox=0,0,1e-6,1e-6"]
+    words += [f"--bundle={tmp_path / 'bundle'}", f"--precision={precision}", "--threads=1"]
+    said = CliRunner().invoke(tiles, words).stderr  # nothing is there to encode
+    assert said.count("note: this bundle's judgement says to run fp32 in ONNX Runtime") == told
+    assert said.startswith("note: ") is bool(told)
