@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from calibration.float_bundle import equalised_bundle
+from calibration.float_bundle import float_source
 from calibration.int8_bundle import Proof, write_int8_bundle
 from calibration.judging.device_latency import DeviceTrial, ranked_on_device
 from calibration.judging.judge import KEPT, judge
@@ -26,6 +26,7 @@ from calibration.ranges.bundle_observing import (
     merge_bundle,
     observe_bundle,
 )
+from calibration.ranges.carried import trained_ranges
 from calibration.ranges.finding import find_ranges
 from calibration.ranges.histogram_file import TensorHistograms
 from calibration.ranges.record import Ranges
@@ -191,17 +192,12 @@ def observe(request: CalibrationRequest, bundle: Bundle, progress: Progress) -> 
             `selected` and `histograms_of`.
     """
     folder = selected(request, bundle, progress)
+    if request.tuned_from is not None:
+        kept = trained_ranges(request.tuned_from, bundle, folder.selection.digest())
+        return Observations(folder, (), {kept.method: kept})
     histograms = histograms_of(request, bundle, folder, progress)
     ranges = {method: find_ranges(histograms, method) for method in request.methods}
     return Observations(folder, histograms, ranges)
-
-
-def float_source(request: CalibrationRequest, bundle: Bundle) -> tuple[Bundle, str]:
-    """The float bundle that is quantised, and what was done to it, in words."""
-    if not request.equalise:
-        return bundle, ""
-    changed, pairs = equalised_bundle(bundle, request.work_folder / "equalised")
-    return changed, f"{pairs} pairs of convolutions equalised"
 
 
 def shifts_of(

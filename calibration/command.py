@@ -51,6 +51,12 @@ READ_BY_CHECK = ("bundle", "check", "tiles", "seed", "threads")
     help="Of the ranges; best tries all and keeps the winner.",
 )
 @click.option(
+    "--tuned-from",
+    type=PATH,
+    help="BUNDLE is the export of `tilefix train --qat`: keep the ranges of the INT8 bundle that "
+    "it was given, with which it was trained.",
+)
+@click.option(
     "--budget",
     type=float,
     default=1.0,
@@ -133,6 +139,7 @@ def calibrate(
     tiles: tuple[str, ...],
     out: Path | None,
     method: str,
+    tuned_from: Path | None,
     budget: float,
     samples: tuple[Path, ...],
     every: int,
@@ -200,6 +207,7 @@ def calibrate(
         frames=with_told(tuple(parse_source(text) for text in frames), telemetry, season),
         maps=maps,
         method=method,
+        tuned_from=tuned_from,
         budget_points=budget,
         samples=samples,
         pairs=pairs,

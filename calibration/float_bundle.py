@@ -8,7 +8,18 @@ import msgspec
 
 from calibration.quantization.equalization import equalise, equalising_scales
 from calibration.quantization.int8_graphs import KINDS, check_floats
+from calibration.request import CalibrationRequest
 from edge.bundle import LOCALIZER, PARTS, Bundle, write_bundle
+
+
+def float_source(request: CalibrationRequest, bundle: Bundle) -> tuple[Bundle, str]:
+    """The float bundle that is quantised, and what was done to it or its ranges, in words."""
+    if request.tuned_from is not None:
+        return bundle, "ranges as the fine-tuning was given them, found before it on other pictures"
+    if not request.equalise:
+        return bundle, ""
+    changed, pairs = equalised_bundle(bundle, request.work_folder / "equalised")
+    return changed, f"{pairs} pairs of convolutions equalised"
 
 
 def equalised_bundle(bundle: Bundle, folder: Path) -> tuple[Bundle, int]:

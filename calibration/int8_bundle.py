@@ -12,14 +12,14 @@ import msgspec
 from calibration.judging.record import CpuFormVerdict, Judgement, Outcome
 from calibration.judging.verdict import headline
 from calibration.quantization.qdq import Form
+from calibration.ranges.carried import RANGES_FILE
 from calibration.ranges.record import Ranges
 from calibration.replay_index import FOLDER as REPLAY
 from edge.bundle import Bundle, write_bundle
 from edge.precisions import JUDGED, RUN_FLOAT32
 
-RANGES, JUDGEMENT, REPORT = (
-    f"calibration/{name}" for name in ("ranges.json", "judgement.json", "report.html")
-)
+RANGES = RANGES_FILE
+JUDGEMENT, REPORT = (f"calibration/{name}" for name in ("judgement.json", "report.html"))
 HEAD = "head.npz"
 
 

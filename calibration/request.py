@@ -29,6 +29,7 @@ class CalibrationRequest:
     frames: tuple[ImageSource, ...]
     maps: tuple[ImageSource, ...]
     method: str = BEST  # or one of METHODS
+    tuned_from: Path | None = None  # INT8 bundle whose ranges a fine-tuning was given, and kept
     budget_points: float = BUDGET_POINTS
     samples: tuple[Path, ...] = ()  # rendered, held out, labelled
     pairs: tuple[Path, ...] = ()  # labelled real frames
@@ -66,6 +67,7 @@ class CalibrationRequest:
             BundleError: a broken bundle, where there are labels.
         """
         self._check_shards()
+        self._check_tuned()
         self._check_plugin()
         check_frames_per_window(self.frames_per_window)
         if not 0 < self.budget_points < 100:
@@ -91,6 +93,21 @@ class CalibrationRequest:
 
             bundle = Bundle.open(self.bundle)
             check_labels(bundle, self.samples, self.every, self.pairs, self.images)
+
+    def _check_tuned(self) -> None:
+        odd = {
+            f"--method {self.method}": self.method != BEST,
+            "--equalise": self.equalise,
+            "--shards": self.shards > 1,
+        }
+        given = [option for option, there in odd.items() if there]
+        if self.tuned_from is not None and given:
+            raise UsageError(
+                "ranges that a model was trained with are kept as they are",
+                expected="--tuned-from alone: none are found, and weights stay as trained",
+                found=", ".join(given),
+                do="leave out one or the other",
+            )
 
     def _check_shards(self) -> None:
         if self.shards < 1 or (self.shard is not None and not 0 <= self.shard < self.shards):

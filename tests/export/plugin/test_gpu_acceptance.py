@@ -23,7 +23,7 @@ from benchmarks.acceptance_record import (
 from benchmarks.gpu import acceptance as gpu_acceptance
 from benchmarks.gpu import tile_attention_trial
 from benchmarks.gpu.model_trial import MODELS
-from benchmarks.gpu.tile_attention_trial import check, check_batch, compare
+from benchmarks.gpu.tile_attention_trial import check, compare
 from edge.bundle import sha256_of
 from edge.errors import UsageError
 from export.plugin import cuda_op
@@ -185,30 +185,6 @@ def as_if_on_a_gpu(monkeypatch, few_sizes):
         tile_attention_trial, "graph_us", lambda calls: ([c() for c in calls], 5.0)[1]
     )
     monkeypatch.setattr(torch, "compile", lambda function, dynamic: function)
-
-
-# 20 shares of a window: 16 windows between cosines and ranks, 26 between these and answers
-MIXED = (16, 16, (32, 40)), 45
-
-
-def test_a_batch_of_many_windows_answers_as_each_alone(host_kernels):
-    given = {"turns": 1, "device": "cpu", "variants": ["detgeo"]}
-    values, requirements = check_batch(host_kernels, *MIXED, **given)
-    assert values == {"windows": 45} and requirements == []
-
-
-def test_a_window_that_takes_anothers_place_is_noticed(host_kernels, monkeypatch):
-    right = cuda_op.run_kernel
-
-    def confused(library, inputs, settings):
-        answers = right(library, inputs, settings)
-        if inputs[0].dim() == 2:
-            return answers
-        return tuple(answer.roll(1, 0) for answer in answers)
-
-    monkeypatch.setattr(cuda_op, "run_kernel", confused)
-    with pytest.raises(RuntimeError, match="window 0 answers otherwise in a batch"):
-        check_batch(host_kernels, (16, 16, (4, 4)), 3, turns=1, device="cpu")
 
 
 def test_graphs_are_compared(host_kernels, as_if_on_a_gpu):

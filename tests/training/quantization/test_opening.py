@@ -12,13 +12,14 @@ from safetensors import safe_open
 from small_lite import WINDOW_PX, small_lite
 
 from calibration.quantization.policy import sort_convolutions
+from calibration.ranges.carried import ranges_for
 from calibration.ranges.record import Ranges, TensorRange
 from edge.bundle import ENCODER, LOCALIZER, Bundle, sha256_of, shipped_bundle_path
 from edge.errors import BundleError, CalibrationError, ConfigError, UsageError
 from training.batches.lite import Collection
 from training.checkpoints.weights import load_weights, save_weights
 from training.models.folded_norms import fold_batch_norms
-from training.quantization.bundle_ranges import convolution_amax, ranges_for
+from training.quantization.bundle_ranges import convolution_amax
 from training.quantization.lite import QuantizedLite
 from training.quantization.observing import observe
 from training.recipes.reading import read_recipe, with_values
