@@ -4,8 +4,8 @@ Only convolutions with constant weights are ever quantised: they are nearly all 
 backbones. All else keeps the type that the float graph gives it, by the policy of `export`:
 normalisation, similarity, min-max, softmax, LayerNorm and GRN, residual additions, heads, decode,
 and products, of attention or of a map that is a `Linear` layer, as ConvNeXt's pointwise ones are in
-AttenGeo's encoder. Models that are mostly such (AttenGeo, TROGeo) therefore stay mostly float16, and
-a report says so by the share of multiply-accumulates that INT8 reaches.
+AttenGeo's encoder. Models that are mostly such (AttenGeo, TROGeo) therefore stay mostly float16,
+and a report says so by the share of multiply-accumulates that INT8 reaches.
 
 Scales are symmetric: TensorRT refuses zero points. Activations have one scale per tensor, weights
 one per output channel. A value that several layers read is quantised once, so that a residual's
