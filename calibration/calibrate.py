@@ -26,7 +26,7 @@ from calibration.ranges.bundle_observing import (
     merge_bundle,
     observe_bundle,
 )
-from calibration.ranges.carried import trained_ranges
+from calibration.ranges.carried import trained_ranges, with_trained
 from calibration.ranges.finding import find_ranges
 from calibration.ranges.histogram_file import TensorHistograms
 from calibration.ranges.record import Ranges
@@ -191,11 +191,12 @@ def observe(request: CalibrationRequest, bundle: Bundle, progress: Progress) -> 
         UsageError, SourceError, MapError, CalibrationError, OutputError, ExecutorError: see
             `selected` and `histograms_of`.
     """
+    tuned_from = request.tuned_from
+    trained = None if tuned_from is None else trained_ranges(tuned_from, bundle)
     folder = selected(request, bundle, progress)
-    if request.tuned_from is not None:
-        kept = trained_ranges(request.tuned_from, bundle, folder.selection.digest())
-        return Observations(folder, (), {kept.method: kept})
     histograms = histograms_of(request, bundle, folder, progress)
+    if trained is not None:
+        return Observations(folder, histograms, {trained.method: with_trained(histograms, trained)})
     ranges = {method: find_ranges(histograms, method) for method in request.methods}
     return Observations(folder, histograms, ranges)
 

@@ -15,7 +15,10 @@ from edge.bundle import LOCALIZER, PARTS, Bundle, write_bundle
 def float_source(request: CalibrationRequest, bundle: Bundle) -> tuple[Bundle, str]:
     """The float bundle that is quantised, and what was done to it or its ranges, in words."""
     if request.tuned_from is not None:
-        return bundle, "ranges as the fine-tuning was given them, found before it on other pictures"
+        return (
+            bundle,
+            "thresholds as the fine-tuning was given them, found before it; none were chosen anew",
+        )
     if not request.equalise:
         return bundle, ""
     changed, pairs = equalised_bundle(bundle, request.work_folder / "equalised")

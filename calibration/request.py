@@ -98,7 +98,7 @@ class CalibrationRequest:
         odd = {
             f"--method {self.method}": self.method != BEST,
             "--equalise": self.equalise,
-            "--shards": self.shards > 1,
+            "--correct-bias": self.correct_bias,
         }
         given = [option for option, there in odd.items() if there]
         if self.tuned_from is not None and given:

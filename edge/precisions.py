@@ -50,5 +50,5 @@ def judged_form_note(scores: Mapping[str, Any], precision: str) -> str | None:
         return None
     return (
         "this bundle's judgement says to run fp32 in ONNX Runtime: INT8 in the form for it does "
-        f"not hold the budget of {judged.get('budget_points', 1):g} (calibration/report.html)"
+        f"not hold the budget, {judged.get('budget_points', 1):g} points (calibration/report.html)"
     )

@@ -19,9 +19,9 @@ CACHE_BYTES = 200e6  # rotate among inputs of more bytes than any L2 cache has
 FULL = (512, 256, (64, 64))  # D, C, grid of DetGeo, OCGNet and MOGeo
 LITE = (128, 64, (128, 128))
 Size = tuple[int, int, tuple[int, int]]
-# 64 shares of a window: its ranks come six windows after its cosines, its answers nine after those
+# 64 shares of a window: ranks come five windows after its cosines, answers eight after those
 BATCH: Size = (64, 32, (64, 64))
-BATCH_WINDOWS, BATCH_CLICKS = 24, 3
+BATCH_WINDOWS, BATCH_CLICKS = 16, 3
 SMALL = ((8, 8, (1, 1)), (24, 40, (7, 11)), (1032, 520, (3, 8)), (64, 32, (33, 20)))
 # Every kernel once, with clicks: tensor cores on aligned and other grids of several tiles, float32
 # arithmetic for each group of clicks, and on more channels than are kept.

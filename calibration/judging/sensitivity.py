@@ -130,7 +130,7 @@ def reliefs(
 
     Returns:
         Of the other blocks, most relief first; `relative_error` is the relief of the output that is
-        relieved most. A block without which the error grows counts 0.
+        relieved most. A block without which no output's error is less counts 0.
 
     Raises:
         CalibrationError, OutputError, ExecutorError: a graph, a picture or the disk.

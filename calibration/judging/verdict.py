@@ -101,7 +101,7 @@ def method_sentence(likeness: Mapping[str, Likeness], kept: str) -> str:
         kept: the method.
     """
     if not likeness:
-        return f"ranges by {kept}, the only method that was asked for"
+        return f"ranges by {kept}, no other method was tried"
     order = sorted(likeness.items(), key=lambda each: -each[1].value)
     shown = ", ".join(f"{name} {each.value:.4f}" for name, each in order)
     return f"ranges by {kept}: {likeness[kept].measure}: {shown}"

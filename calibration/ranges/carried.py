@@ -7,13 +7,15 @@ carry the ranges over. Ranges found anew would not be those that the weights hav
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import onnx
 
 from calibration.quantization.convolutions import carried_over, convolutions
+from calibration.ranges.finding import find_ranges
+from calibration.ranges.histogram_file import TensorHistograms
 from calibration.ranges.record import Ranges, TensorRange
 from edge.bundle import ENCODER, LOCALIZER, Bundle, sha256_of
 from edge.errors import CalibrationError
@@ -68,14 +70,12 @@ def ranges_for(ranges: Ranges, start: Bundle, tuned: Bundle) -> Ranges:
     return msgspec.structs.replace(ranges, graph_sha256=shas, entries=tuple(entries))
 
 
-def trained_ranges(start: Path, tuned: Bundle, selection_sha256: str) -> Ranges:
+def trained_ranges(start: Path, tuned: Bundle) -> Ranges:
     """The ranges in the INT8 bundle that a fine-tuning began with, as those of its result.
 
     Args:
         start: folder of that INT8 bundle, whose `calibration/ranges.json` the run was given.
         tuned: what was exported of the result.
-        selection_sha256: of the pictures that the result is judged on; they stand in the place of
-            those that the ranges were found on.
 
     Raises:
         BundleError: a broken bundle.
@@ -89,5 +89,33 @@ def trained_ranges(start: Path, tuned: Bundle, selection_sha256: str) -> Ranges:
             found=f"graphs in {', '.join(bundle.precisions)}",
             do="name the bundle that `tilefix calibrate` made before the fine-tuning",
         )
-    found = ranges_for(Ranges.read(bundle.file(RANGES_FILE)), bundle, tuned)
-    return msgspec.structs.replace(found, selection_sha256=selection_sha256)
+    return ranges_for(Ranges.read(bundle.file(RANGES_FILE)), bundle, tuned)
+
+
+def with_trained(histograms: Sequence[TensorHistograms], trained: Ranges) -> Ranges:
+    """What the tuned graphs reach on a selection, beside the thresholds that they learnt with.
+
+    Args:
+        histograms: of the tuned graphs.
+        trained: see `trained_ranges`.
+
+    Raises:
+        CalibrationError: `trained` lacks a value that was observed.
+    """
+    found = find_ranges(histograms, trained.method)
+    known = {(entry.graph, entry.tensor): entry for entry in trained.entries}
+    seen = {(x.identity.graph, name): h for x in histograms for name, h in x.tensors.items()}
+    entries = []
+    for entry in found.entries:
+        key = entry.graph, entry.tensor
+        if key not in known:
+            raise CalibrationError(
+                f"there is no range for {entry.tensor} of the {entry.graph}",
+                expected="ranges of all that INT8 graphs read, as a calibration leaves them",
+                found=f"{len(known)} ranges",
+                do="name the INT8 bundle that the fine-tuning was given",
+            )
+        amax, note = known[key].amax, known[key].note
+        share = seen[key].share_beyond(amax)
+        entries.append(msgspec.structs.replace(entry, amax=amax, saturated_share=share, note=note))
+    return msgspec.structs.replace(found, entries=tuple(entries))

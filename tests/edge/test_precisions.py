@@ -19,7 +19,7 @@ BROKEN = {"int8": {"onnxruntime": RUN_FLOAT32, "budget_points": 1.0}}
 def test_a_form_that_breaks_the_budget_is_told():
     assert judged_form_note(BROKEN, "int8+fp32") == (
         "this bundle's judgement says to run fp32 in ONNX Runtime: INT8 in the form for it does "
-        "not hold the budget of 1 (calibration/report.html)"
+        "not hold the budget, 1 points (calibration/report.html)"
     )
 
 
@@ -47,7 +47,7 @@ def test_a_localizer_has_it_among_its_notes(tiny_bundle, monkeypatch):
 
 
 @pytest.mark.parametrize(("precision", "told"), [("int8", 1), ("fp32", 0)])
-def test_encoding_tells_it_once_and_before_it_begins(tiny_bundle, tmp_path, precision, told):
+def test_encoding_tells_it_before_it_begins(tiny_bundle, tmp_path, precision, told):
     files = {name: tiny_bundle.file(name) for name in tiny_bundle.manifest.files}
     files |= {
         name.replace("/fp32/", "/int8+fp32/"): path

@@ -11,10 +11,10 @@
 
 #define TILEFIX_LAUNCH(kernel, grid, threads, shared_bytes, stream, ...) \
     kernel<<<grid, threads, shared_bytes, stream>>>(__VA_ARGS__)
-// The same for a kernel whose blocks begin before the launch before it on the stream has ended, where
-// the GPU can. Every thread calls `wait_for_launch_before`, ahead of all that launch writes, else the
-// next could begin while it still runs; what lies before the wait reads only what was there before that
-// launch. So that one must be an ordinary launch, which began when all before it had ended.
+// The same, but blocks may begin while the stream's launch before this one still runs, where the GPU
+// can. Two rules: every thread calls `wait_for_launch_before` before it touches what that launch writes,
+// or else before it ends; and that launch is an ordinary one. What a block reads ahead of the wait was
+// there when that launch began.
 #define TILEFIX_LAUNCH_EARLY(kernel, grid, threads, shared_bytes, stream, ...) \
     tilefix::launch_early(kernel, grid, threads, shared_bytes, stream, __VA_ARGS__)
 #define TILEFIX_STATIC_SHARED(type, name) __shared__ type name

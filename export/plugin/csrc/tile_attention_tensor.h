@@ -1,9 +1,9 @@
 // TileAttention for float16 on tensor cores: what its kernels share, and the order of their work.
 //
 // One kernel does everything: a block has the cosines of a share of one window, the ranks of the same
-// share of that window or an earlier one, both, or a click's answer. It waits only for blocks of lower index, which began
-// before it; so all ends however many the GPU runs at once. Atomics count, and take the maximum of
-// integers; no sum depends on who comes first.
+// share of that window or an earlier one, both, or a click's answer. It waits only for blocks of lower
+// index, which began before it; so all ends however many the GPU runs at once. Atomics count, and take
+// the maximum of integers; no sum depends on who comes first.
 #ifndef TILEFIX_TILE_ATTENTION_TENSOR_H_
 #define TILEFIX_TILE_ATTENTION_TENSOR_H_
 

@@ -182,7 +182,7 @@ def test_the_methods_are_shown_best_first():
     tried = {"minmax": Likeness("IoU, made", 0.91), "mse": Likeness("IoU, made", 0.95)}
     sentence = method_sentence(tried, "mse")
     assert sentence == "ranges by mse: IoU, made: mse 0.9500, minmax 0.9100"
-    assert "only method" in method_sentence({}, "mse")
+    assert "no other method" in method_sentence({}, "mse")
 
 
 def test_a_model_that_is_mostly_attention_is_said_to_stay_float16():
