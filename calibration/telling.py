@@ -17,7 +17,7 @@ SHOWN_TENSORS = 8
 def tell_calibrated(made: Calibrated, work: Path) -> None:
     """Verdict, reasons, and where all is."""
     from calibration.int8_bundle import REPORT
-    from calibration.judging.verdict import headline
+    from calibration.judging.verdict import headline, latency_sentences
     from calibration.replay_index import carries_pictures
     from edge.precisions import TENSORRT_FORM
 
@@ -28,7 +28,7 @@ def tell_calibrated(made: Calibrated, work: Path) -> None:
     click.echo(f"{headline(judgement)}, ranges by {judgement.method}")
     for block in judgement.left_float:
         click.echo(f"  float16: {block}")
-    for reason in judgement.reasons:
+    for reason in (*judgement.reasons, *latency_sentences(judgement.latency_ratio)):
         click.echo(f"  {reason}")
     click.echo(f"bundle: {made.bundle.path}")
     click.echo(f"report: {made.bundle.path / REPORT}")

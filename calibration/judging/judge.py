@@ -40,7 +40,6 @@ from calibration.judging.search import Found, ranking_of, search
 from calibration.judging.sensitivity import reliefs, sensitivities
 from calibration.judging.verdict import (
     counted,
-    latency_sentences,
     little_sentences,
     method_sentence,
     outcome_of,
@@ -140,7 +139,6 @@ class _Judge:
                     found, request.budget_points, self.scores, in_cpu_form, real
                 ),
                 *([features.sentence] if features else []),
-                *latency_sentences(ratios),
                 ranking_sentence(self.ranking),
                 method_sentence(self.likeness, method),
                 *share_sentences(shares),

@@ -178,7 +178,7 @@ def percent(share: float) -> str:
 
 
 def latency_sentences(ratios: Mapping[str, float]) -> tuple[str, ...]:
-    """Of each graph that INT8 makes no faster on this CPU.
+    """Of each graph that INT8 makes no faster on this CPU; no reason, for two runs may differ.
 
     Args:
         ratios: graph -> float32's time over INT8's in ONNX Runtime.
