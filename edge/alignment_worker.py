@@ -49,8 +49,16 @@ class AlignedFrame:
 class AlignmentWorker:
     """Runs an aligner in a thread of its own; use it as a context manager."""
 
-    def __init__(self, aligner: WorkingAligner, *, attempts_per_frame: int = 1) -> None:
+    def __init__(
+        self,
+        aligner: WorkingAligner,
+        *,
+        attempts_per_frame: int = 1,
+        cores: tuple[int, ...] = (),
+    ) -> None:
+        """Start the thread; it stays on `cores`, or on any."""
         self._aligner = aligner
+        self._cores = cores
         self._attempts = attempts_per_frame
         self._search = ColdSearch(aligner)
         self._changed = threading.Condition()
@@ -130,7 +138,7 @@ class AlignmentWorker:
             raise failure
 
     def _run(self) -> None:
-        give_way()
+        give_way(self._cores)
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or self._waiting is not None)

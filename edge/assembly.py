@@ -11,17 +11,17 @@ from pathlib import Path
 from edge.alignment import Aligner
 from edge.alignment_worker import AlignmentWorker
 from edge.bundle import ALIGNMENT_GRAPH, Bundle, shipped_bundle_path
-from edge.cores import threads_beside
+from edge.cores import CoreShares, share_cores, threads_beside
 from edge.devices.base import DeviceOptions
 from edge.encoding import open_features
 from edge.errors import BundleError
 from edge.executors.base import ON_DEVICE
+from edge.executors.host_threads import HostThreads
 from edge.feature_cache import FeatureCache, StoredFeatures, WindowReader
 from edge.feature_origin import FeatureOrigin
 from edge.feature_store import FeatureStore
 from edge.frame_placer import InlinePlacer, WorkerPlacer
 from edge.localizer import Localizer
-from edge.machine import usable_cores
 from edge.pipeline import FramePlacer, Pipeline
 from edge.read_ahead import ReadAhead
 from edge.tiles.opening import open_map
@@ -63,6 +63,7 @@ class Assembly:
     placer: FramePlacer | None
     store: FeatureStore | None = None
     ahead: ReadAhead | None = None  # of a live run with a store
+    cores: tuple[int, ...] = ()  # that a live frame path stays on (`edge.cores.staying_on`)
 
     def close(self) -> None:
         """Let go of the threads, the store and the map."""
@@ -179,17 +180,21 @@ def assemble(
     aligner = _aligner(bundle, prior, beside)
     if live and aligner is not None:
         aligner.reserve()
+    shares = _shares(choice) if live else None
     crowded = live and aligner is not None and is_crowded(choice)
     chosen = choice.name, choice.precision, choice.threads, choice.device
-    localizer = Localizer.open(bundle, *chosen, spinning=not crowded)
+    localizer = Localizer.open(bundle, *chosen, host=_host_threads(crowded, shares))
+    others = shares.others if shares is not None else ()
     describe = aligner.describe if aligner else None
-    ahead = ReadAhead(store, localizer.prepare) if live and store is not None else None
+    ahead = None
+    if live and store is not None:
+        ahead = ReadAhead(store, localizer.prepare, others)
     cache = FeatureCache(localizer, pictures, describe=describe, store=ahead or store, ahead=ahead)
     windows = supply(cache)
-    placer = _placer(aligner, live, crowded)
+    placer = _placer(aligner, live, crowded, others)
     budget_ms = LIVE_BUDGET_MS if live and placer is not None else None
     pipeline = Pipeline(localizer, windows, placer, track=track, budget_ms=budget_ms)
-    return Assembly(pipeline, localizer, windows, pictures, None, placer, ahead=ahead)
+    return Assembly(pipeline, localizer, windows, pictures, None, placer, ahead=ahead, cores=others)
 
 
 def _expecting(
@@ -220,13 +225,26 @@ def _aligner(bundle: Bundle, prior: PriorChoice, threads: int) -> Aligner | None
 
 def is_crowded(executor: ExecutorChoice) -> bool:
     """Whether the graphs take all cores, so that nothing beside them has one of its own."""
-    return executor.name not in ON_DEVICE and usable_cores() <= executor.threads
+    return executor.name not in ON_DEVICE and share_cores(executor.threads) is None
 
 
-def _placer(aligner: Aligner | None, live: bool, crowded: bool) -> FramePlacer | None:
+def _shares(executor: ExecutorChoice) -> CoreShares | None:
+    return None if executor.name in ON_DEVICE else share_cores(executor.threads)
+
+
+def _host_threads(crowded: bool, shares: CoreShares | None) -> HostThreads:
+    if shares is None:
+        return HostThreads(spinning=not crowded)
+    # A single thread that has a core for itself has nobody to spin for.
+    return HostThreads(spinning=not shares.graphs, apart=True, cores=shares.graphs)
+
+
+def _placer(
+    aligner: Aligner | None, live: bool, crowded: bool, cores: tuple[int, ...]
+) -> FramePlacer | None:
     if aligner is None:
         return None
     if not live:
         return InlinePlacer(aligner)
     patience_s = CROWDED_PATIENCE_S if crowded else 0.0
-    return WorkerPlacer(AlignmentWorker(aligner), patience_s=patience_s)
+    return WorkerPlacer(AlignmentWorker(aligner, cores=cores), patience_s=patience_s)

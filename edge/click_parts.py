@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from edge.executors.base import CLICK_COUNT, Executor
+from edge.executors.base import Executor, TensorSpec
 from edge.types import Array
 
 
@@ -23,16 +23,31 @@ def run_in_parts(
     Raises:
         ClickError, ExecutorError: see `Executor.run`.
     """
-    per_click = {spec.name for spec in executor.inputs if CLICK_COUNT in spec.shape}
+    per_click = per_click_names(executor.inputs)
     count = max((len(value) for name, value in inputs.items() if name in per_click), default=0)
     limit = executor.click_limit
     if limit is None or count <= limit:
         return executor.run(inputs, outputs)
-    parts = [
-        executor.run(
-            {k: v[start : start + limit] if k in per_click else v for k, v in inputs.items()},
-            outputs,
-        )
+    return joined(
+        executor.run(rows_of(executor.inputs, inputs, slice(start, start + limit)), outputs)
         for start in range(0, count, limit)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in outputs}
+    )
+
+
+def per_click_names(specs: Sequence[TensorSpec]) -> set[str]:
+    """Those with one row for each click, the one size of a localizer that its graph leaves open."""
+    return {spec.name for spec in specs if any(isinstance(size, str) for size in spec.shape)}
+
+
+def rows_of(
+    specs: Sequence[TensorSpec], inputs: Mapping[str, Array], rows: slice
+) -> dict[str, Array]:
+    """Some of the clicks: inputs with one row for each click are cut, the others stay."""
+    per_click = per_click_names(specs)
+    return {name: each[rows] if name in per_click else each for name, each in inputs.items()}
+
+
+def joined(parts: Iterable[Mapping[str, Array]]) -> dict[str, Array]:
+    """Answers for some clicks after those for others, as one."""
+    listed = list(parts)
+    return {name: np.concatenate([part[name] for part in listed]) for name in listed[0]}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -18,10 +17,12 @@ from edge.devices.base import DeviceOptions
 from edge.errors import ExecutorError, FeatureStoreError, WindowError
 from edge.executors.base import Executor, open_executor
 from edge.executors.graph_inputs import check_inputs
+from edge.executors.host_threads import ALONE, HostThreads
 from edge.executors.localizer_parts import LocalizerInParts
 from edge.feature_quantization import SCALE
+from edge.fitted_frames import FittedFrames
 from edge.fix_building import fixes_of
-from edge.letterbox import Letterbox, letterbox
+from edge.letterbox import Letterbox
 from edge.placement import place
 from edge.precisions import graph_precision, judged_form_note
 from edge.request import checked_positions, checked_prior, click_positions
@@ -58,17 +59,19 @@ class Localizer:
         precision: str,
         threads: int,
         device: DeviceOptions | None = None,
-        spinning: bool = True,
+        host: HostThreads = ALONE,
     ) -> None:
         self.bundle = bundle
         self.model_id = bundle.encoder_id(precision)  # features must carry the same
-        self._opened_with = precision, threads, device, spinning
+        self._opened_with = precision, threads, device, host
         self.acceptance = AcceptanceModel.from_spec(bundle.manifest.acceptance)
         self._executor = open_executor(executor, bundle, LOCALIZER, *self._opened_with)
         self.clock = self._executor.clock  # what the runs of the localizer graph took so far
         self._encoder: Executor | None = None
         self._bound: ReferenceFeature | None = None
-        self._fitted: tuple[Frame, Letterbox] | None = None  # of the last call of `localize`
+        keep = self._executor.keep_frame if isinstance(self._executor, LocalizerInParts) else None
+        size = bundle.manifest.frame
+        self._frames = FittedFrames(size.width_px, size.height_px, keep)
         self._spread = open_spread(bundle, precision)
         self._feature_names = tuple(feature.name for feature in bundle.manifest.features)
         check_inputs(bundle, self._executor)
@@ -80,12 +83,12 @@ class Localizer:
         precision: str = "fp32",
         threads: int = 2,
         device: DeviceOptions | None = None,
-        spinning: bool = True,
+        host: HostThreads = ALONE,
     ) -> Localizer:
         """Open a bundle, or the folder of one, in the named executor and precision, or not at all.
 
         `device` says how an executor on a GPU uses it; None: by the defaults. See `open_executor`
-        for `spinning`.
+        for `host`.
 
         Raises:
             BundleError: a broken bundle, or one without that precision.
@@ -93,7 +96,7 @@ class Localizer:
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         form = graph_precision(precision, executor)
-        return Localizer(opened, executor, form, threads, device, spinning)
+        return Localizer(opened, executor, form, threads, device, host)
 
     @property
     def executor(self) -> str:
@@ -157,6 +160,15 @@ class Localizer:
         if isinstance(self._executor, LocalizerInParts):
             self._executor.prepare(self._tensors_of(feature))
 
+    def begin(self, frame: Frame) -> None:
+        """Begin what needs a frame alone, where threads apart can; `localize` of it goes on.
+
+        Raises:
+            SourceError: see `locate`.
+        """
+        if isinstance(self._executor, LocalizerInParts) and self._executor.apart:
+            self._frames.of_frame(frame)
+
     def locate(
         self,
         frame_image: Uint8,
@@ -181,7 +193,7 @@ class Localizer:
             UsageError: a prior of another length, or one that is not made of numbers.
             SourceError: a frame that is not an RGB picture.
         """
-        fitted = self._fit(frame_image)
+        fitted = self._frames.of_image(frame_image)
         clicks = checked_positions(click_xy_px, frame_image)
         known = checked_prior(prior, len(clicks))
         return self._run(fitted, clicks, feature, known, attention)
@@ -207,7 +219,7 @@ class Localizer:
             ClickError: no clicks, two of one id, not numbers, or outside the frame.
             FeatureStoreError, UsageError, SourceError: see `locate`.
         """
-        start_s, fitted = time.perf_counter(), self._fit_once(frame)
+        start_s, fitted = time.perf_counter(), self._frames.of_frame(frame)
         xy_px = click_positions(clicks, frame.image, f"frame {frame.index}")
         known = checked_prior(prior, len(clicks))
         fitted_s = time.perf_counter()
@@ -234,20 +246,6 @@ class Localizer:
             made_by=(self.executor, self.precision),
             timings=timings,
         )
-
-    def _fit(self, frame_image: Uint8) -> Letterbox:
-        size = self.bundle.manifest.frame
-        return letterbox(frame_image, size.width_px, size.height_px)
-
-    def _fit_once(self, frame: Frame) -> Letterbox:
-        if self._fitted is None or frame is not self._fitted[0]:
-            fitted = self._fit(frame.image)
-            if fitted.image is frame.image:  # it is its owner's, who may also give it to `locate`
-                fitted = replace(fitted, image=frame.image.copy())
-            self._fitted = frame, fitted
-            if isinstance(self._executor, LocalizerInParts):
-                self._executor.keep_frame(fitted.image)
-        return self._fitted[1]
 
     def _run(
         self,

@@ -84,8 +84,9 @@ class Pipeline:
             choice = self._windows.choose(pose)
         except WindowError as error:
             return self._nowhere(frame, clicks, f"{error.what}: {error.found}", start_s)
-        placed, align_ms, notes = None, None, [choice.note]
+        placed, align_ms, begun_ms, notes = None, None, 0.0, [choice.note]
         if self._placer is not None:
+            begun_ms = self._locator.begin(frame) if clicks else 0.0
             align_s = time.perf_counter()
             placed = self._placer.place(frame, pose, choice)
             align_ms = 1e3 * (time.perf_counter() - align_s) - choice.fetch_ms
@@ -99,7 +100,7 @@ class Pipeline:
             window_ms=choice.window_ms,
             encode_ms=choice.encode_ms,
             align_ms=align_ms,
-            preprocess_ms=shares[0],
+            preprocess_ms=begun_ms + shares[0],
             localize_ms=shares[1],
             total_ms=1e3 * (time.perf_counter() - start_s),
         )

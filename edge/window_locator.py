@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -22,6 +23,10 @@ class Locator(Protocol):
     @property
     def precision(self) -> str:
         """Precision of the graphs."""
+        ...
+
+    def begin(self, frame: Frame) -> None:
+        """Begin what needs a frame alone, where that can run beside."""
         ...
 
     def localize(
@@ -50,6 +55,16 @@ class WindowLocator:
         self._priors = priors
         self._track = track
         self._tracker = Tracker()
+
+    def begin(self, frame: Frame) -> float:
+        """Begin with a frame whose place is looked for next; ms that it took of this thread.
+
+        Raises:
+            SourceError: see `edge.localizer.Localizer.begin`.
+        """
+        start_s = time.perf_counter()
+        self._locator.begin(frame)
+        return 1e3 * (time.perf_counter() - start_s)
 
     def learn(self, frame: Frame, fixes: Sequence[Fix]) -> None:
         """Take note of the fixes of a frame, for the clicks of the next."""

@@ -26,6 +26,7 @@ from benchmarks.scenarios.flight_log import FlightLog
 from benchmarks.scenarios.flights import Shot
 from benchmarks.scenarios.recorder import ABSENT, START_DELAY, TOTAL, Recorder, Row, row
 from benchmarks.scenarios.rules import Rules
+from edge.cores import staying_on
 from edge.errors import ExecutorError
 from edge.executors.run_clock import RunClock
 from edge.frame_result import FrameResult
@@ -146,6 +147,7 @@ def fly(
     *,
     seed: int,
     beside: tuple[str, ...],
+    cores: tuple[int, ...] = (),
     begin: Callable[[], None] = lambda: None,
     end: Callable[[], None] = lambda: None,
 ) -> Flown:
@@ -162,6 +164,7 @@ def fly(
         stop: asks for an end after the frame at work.
         seed: of the camera's shaking.
         beside: what runs beside the frame path.
+        cores: that the frame path stays on, as in a live run; (): any.
         begin: called between warm-up and measurement.
         end: called after the last frame.
     """
@@ -173,21 +176,22 @@ def fly(
     source = LiveSource(lambda: camera, NAME, max(STALL_S, STALLED / rate_hz))
     last, begun, error, ended = -1, False, None, INTERRUPTED
     try:
-        frames = iter(source)
-        while (frame := stop.next_of(frames)) is not None:
-            if not begun and frame.index >= warmup:
-                begun = True
-                begin()
-            last = frame.index
-            found = path.step(frame, source.age_ms)
-            if last == warmup - 1:  # between two frames, so that it makes none late
-                begun = True
-                begin()
-            if last >= warmup:
-                recorder.add(found)
-            if last == warmup + wanted - 1:
-                ended = COMPLETE
-                break
+        with staying_on(cores):
+            frames = iter(source)
+            while (frame := stop.next_of(frames)) is not None:
+                if not begun and frame.index >= warmup:
+                    begun = True
+                    begin()
+                last = frame.index
+                found = path.step(frame, source.age_ms)
+                if last == warmup - 1:  # between two frames, so that it makes none late
+                    begun = True
+                    begin()
+                if last >= warmup:
+                    recorder.add(found)
+                if last == warmup + wanted - 1:
+                    ended = COMPLETE
+                    break
     except ExecutorError as failure:
         ended, error = lost(failure), failure
     finally:

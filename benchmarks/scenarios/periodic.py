@@ -107,6 +107,7 @@ def fly_periodic(
                 stop,
                 seed=settings.seed,
                 beside=beside,
+                cores=assembly.cores,
                 begin=begin,
                 end=end,
             )

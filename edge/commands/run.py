@@ -41,6 +41,14 @@ INTERRUPTED = 130
     help="none: the head decides alone, without alignment, tracks and telemetry.",
 )
 @executor_options
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Of each graph on the CPU. Live, fewer than there are cores leave one to the rest: "
+    "quicker for small frames.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def run(
     bundle: str | None,
@@ -57,6 +65,7 @@ def run(
     precision: str,
     device_backend: str | None,
     no_cuda_graphs: bool,
+    threads: int,
     as_json: bool,
 ) -> None:
     """Locate the clicked objects of pictures, videos and cameras.
@@ -72,7 +81,7 @@ def run(
     of a folder count as one a second); for live sources it is Unix time, seconds since 1970 by the
     clock of this machine.
     """
-    from edge.cores import import_numpy_on_one_thread, put_frame_path_first
+    from edge.cores import import_numpy_on_one_thread, put_frame_path_first, staying_on
 
     import_numpy_on_one_thread()
     from edge.assembly import ExecutorChoice, PriorChoice, assemble_on_map, open_bundle
@@ -107,14 +116,15 @@ def run(
             store_path=store,
             prior=PriorChoice(prior),
             live=frames.live,
-            executor=ExecutorChoice(executor, precision, device=device),
+            executor=ExecutorChoice(executor, precision, threads, device),
         )
         tell(assembly.localizer.notes)
         try:
             if fallback is not None or poses is None:
                 check_start(assembly.windows, fallback)
             loop = RunLoop(assembly, schedule, poses, fallback, Path(out), overlay=overlay)
-            summary = loop.run(frames, show_progress=not as_json)
+            with staying_on(assembly.cores):
+                summary = loop.run(frames, show_progress=not as_json)
         finally:
             assembly.close()
     except KeyboardInterrupt:

@@ -16,6 +16,7 @@ import numpy as np
 
 from edge.bundle import Bundle
 from edge.errors import ClickError, ExecutorError
+from edge.executors.host_threads import ALONE, HostThreads
 from edge.executors.run_clock import RunClock
 from edge.feature_quantization import SCALE
 from edge.precisions import graph_precision
@@ -32,7 +33,7 @@ EXECUTORS: dict[str, str] = {
     "tensorrt-rtx": "edge.executors.tensorrt:TensorRtRtxExecutor",
 }
 ON_DEVICE = ("tensorrt", "tensorrt-rtx")  # those that run on a GPU and take DeviceOptions
-CLICK_COUNT = "N"  # the one dynamic dimension of the localizer
+CLICK_COUNT = "N"  # what the one dynamic size of a localizer is called in an engine
 INT8 = np.dtype(np.int8)
 
 
@@ -106,7 +107,7 @@ def open_executor(
     precision: str = "fp32",
     threads: int = 2,
     device: DeviceOptions | None = None,
-    spinning: bool = True,
+    host: HostThreads = ALONE,
 ) -> Executor:
     """Open the graph `kind` of a bundle in the executor called `name`; never in another one.
 
@@ -117,8 +118,7 @@ def open_executor(
         precision: of the graph; "int8": in the form for this executor.
         threads: of the host that it may use.
         device: how the GPU is used; None: by the defaults.
-        spinning: on the CPU, idle threads of the graph keep their core for the next piece of work,
-            which is quicker unless somebody else has need of that core.
+        host: what its threads do on the CPU.
 
     Raises:
         ExecutorError: no such executor, its library is missing, or it refuses the graph.
@@ -142,7 +142,7 @@ def open_executor(
         )
     options: tuple[Any, ...] = (device,)
     if name not in ON_DEVICE:
-        options = () if spinning else (False,)
+        options = () if host == ALONE else (host,)
     opened: Executor = executor.open(
         bundle, kind, graph_precision(precision, name), threads, *options
     )
@@ -188,10 +188,10 @@ def check_tensors(
                 if wanted != size:
                     raise _misfit(executor, spec, str(spec), tensor)
                 continue
-            if wanted == CLICK_COUNT and size == 0:
+            if size == 0:
                 raise ClickError(
                     "there is nothing to locate: zero clicks",
-                    expected=f"{spec} with {CLICK_COUNT} at least 1",
+                    expected=f"{spec} with {wanted} at least 1",
                     found=_text(spec.name, tensor),
                     do="leave out frames without clicks, or give at least one click",
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 from edge.bundle import LOCALIZER, Bundle
 from edge.errors import ExecutorError
 from edge.executors.base import Executor, TensorSpec, check_tensors
+from edge.executors.begun_run import BegunRun
+from edge.executors.host_threads import ALONE, HostThreads
 from edge.executors.int8_features import FloatFeatures, merged
 from edge.executors.run_clock import RunClock
 from edge.feature_quantization import dequantized
@@ -20,6 +23,7 @@ from edge.types import Array
 
 PROVIDER = "CPUExecutionProvider"
 SPINNING = "session.intra_op.allow_spinning"
+AFFINITIES = "session.intra_op_thread_affinities"  # one group for each thread, counted from 1
 # Between two operators a thread that waits in circles is the quickest. After the last one it would
 # go on for 50 ms and more, on a core that another graph needs: on two cores the three parts of a
 # localizer, each with a thread of its own, took 95 ms for a frame where they take 50.
@@ -58,8 +62,13 @@ class OnnxRuntimeExecutor:
     notes: tuple[str, ...] = ()
 
     def __init__(
-        self, graph: Path, precision: str, threads: int = 2, spinning: bool = True
+        self,
+        graph: Path,
+        precision: str,
+        threads: int = 2,
+        host: HostThreads = ALONE,
     ) -> None:
+        """Open a graph; with `host.apart` it has `threads` of them beside the one that asks."""
         try:
             import onnxruntime
             from onnxruntime.capi import onnxruntime_pybind11_state as state
@@ -79,10 +88,14 @@ class OnnxRuntimeExecutor:
             *(k for k in vars(state).values() if isinstance(k, type) and issubclass(k, Exception)),
         )
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = threads + host.apart  # the thread that asks counts as one
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors are raised; warnings about folding help nobody here
-        options.add_session_config_entry(*((STOP_SPINNING, "1") if spinning else (SPINNING, "0")))
+        stopped = (STOP_SPINNING, "1") if host.spinning else (SPINNING, "0")
+        options.add_session_config_entry(*stopped)
+        if host.apart and host.cores:
+            ids = ",".join(str(core + 1) for core in host.cores)
+            options.add_session_config_entry(AFFINITIES, ";".join([ids] * threads))
         for key in int8_settings(precision, dot_flag()):
             options.add_session_config_entry(key, "1")
         try:
@@ -111,14 +124,19 @@ class OnnxRuntimeExecutor:
 
     @classmethod
     def open(
-        cls, bundle: Bundle, kind: str, precision: str, threads: int, spinning: bool = True
+        cls,
+        bundle: Bundle,
+        kind: str,
+        precision: str,
+        threads: int,
+        host: HostThreads = ALONE,
     ) -> Executor:
         """Load the graph `kind` of a bundle, cut in parts where it is (see `open_executor`)."""
         if kind == LOCALIZER and bundle.in_parts(precision):
             from edge.executors.localizer_parts import LocalizerInParts
 
-            return LocalizerInParts.open(bundle, kind, precision, threads, spinning)
-        return cls(bundle.graph(kind, precision), precision, threads, spinning)
+            return LocalizerInParts.open(bundle, kind, precision, threads, host)
+        return cls(bundle.graph(kind, precision), precision, threads, replace(host, apart=False))
 
     def bind(self, tensors: Mapping[str, Array]) -> None:
         """Hold these inputs for all following runs (see `Executor.bind`)."""
@@ -129,22 +147,54 @@ class OnnxRuntimeExecutor:
         self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
     ) -> dict[str, Array]:
         """Run once with the bound tensors and `inputs` (see `Executor.run`)."""
-        feed = merged(self._bound, inputs)
-        check_tensors(self.name, self.inputs, feed, complete=True)
-        feed = dequantized(feed)  # what was given for this run alone, whose owner may change it
-        names = [spec.name for spec in self.outputs] if outputs is None else list(outputs)
+        feed, names = self._checked(inputs, outputs)
         start_ns = time.perf_counter_ns()
         try:
             results: list[Array] = self._session.run(names, feed)
         except self._failures as error:
-            raise ExecutorError(
-                f"ONNX Runtime failed in the graph {self._graph}",
-                expected=f"outputs {', '.join(names)}",
-                found=str(error),
-                do="check that the bundle was exported by this version of tilefix",
-            ) from error
+            raise self._failed(names, error) from error
         self.clock.add_host(time.perf_counter_ns() - start_ns)
         return dict(zip(names, results, strict=True))
+
+    def begin(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None) -> BegunRun:
+        """Begin a run and return at once, where the graph's threads are apart; see `end`.
+
+        Raises:
+            ExecutorError, ClickError: see `Executor.run`.
+        """
+        feed, names = self._checked(inputs, outputs)
+        return BegunRun(self._session, names, feed)
+
+    def end(self, begun: BegunRun) -> dict[str, Array]:
+        """The answers of a run that was begun; only the time of waiting for it counts.
+
+        Raises:
+            ExecutorError: ONNX Runtime failed.
+        """
+        start_ns = time.perf_counter_ns()
+        try:
+            return begun.answers()
+        except RuntimeError as error:
+            raise self._failed(begun.names, error) from error
+        finally:
+            self.clock.add_host(time.perf_counter_ns() - start_ns)
+
+    def _checked(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str] | None
+    ) -> tuple[dict[str, Array], list[str]]:
+        """What the session is fed, and the names of what it is asked for."""
+        feed = merged(self._bound, inputs)
+        check_tensors(self.name, self.inputs, feed, complete=True)
+        feed = dequantized(feed)  # what was given for this run alone, whose owner may change it
+        return feed, [spec.name for spec in self.outputs] if outputs is None else list(outputs)
+
+    def _failed(self, names: Sequence[str], error: Exception) -> ExecutorError:
+        return ExecutorError(
+            f"ONNX Runtime failed in the graph {self._graph}",
+            expected=f"outputs {', '.join(names)}",
+            found=str(error),
+            do="check that the bundle was exported by this version of tilefix",
+        )
 
 
 def int8_settings(precision: str, vnni: str | None) -> tuple[str, ...]:

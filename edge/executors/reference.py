@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from edge.bundle import LOCALIZER, Bundle
 from edge.decoding import Head, decode
 from edge.executors.base import Executor, TensorSpec
+from edge.executors.host_threads import ALONE, HostThreads
 from edge.executors.int8_features import merged
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
 from edge.executors.run_clock import RunClock
@@ -40,10 +42,16 @@ class ReferenceExecutor:
 
     @classmethod
     def open(
-        cls, bundle: Bundle, kind: str, precision: str, threads: int, spinning: bool = True
+        cls,
+        bundle: Bundle,
+        kind: str,
+        precision: str,
+        threads: int,
+        host: HostThreads = ALONE,
     ) -> Executor:
         """Load the graph and, for the localizer, its `head.npz` (see `open_executor`)."""
-        graph = OnnxRuntimeExecutor(bundle.graph(kind, precision), precision, threads, spinning)
+        whole = replace(host, apart=False)
+        graph = OnnxRuntimeExecutor(bundle.graph(kind, precision), precision, threads, whole)
         if kind != LOCALIZER:
             return graph
         return cls(graph, Head.load(bundle.file(f"graphs/{precision}/head.npz")))

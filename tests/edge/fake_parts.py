@@ -72,6 +72,10 @@ class FakeLocalizer:
         self.objects = objects or {}
         self.calls: list[tuple[str, tuple[str, ...], Prior | None]] = []
         self.encoded: list[str] = []
+        self.begun: list[Frame] = []
+
+    def begin(self, frame: Frame) -> None:
+        self.begun.append(frame)
 
     def encode(self, window: ReferenceWindow) -> ReferenceFeature:
         self.encoded.append(window.window_id)

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import edge.cores
 from edge.alignment_worker import AlignmentWorker
 from edge.commands.run import run
-from edge.cores import NICE, SWITCH_S, give_way, threads_beside
+from edge.cores import NICE, SWITCH_S, CoreShares, give_way, share_cores, staying_on, threads_beside
 from edge.types import ReferenceFeature
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities on Linux alone")
@@ -102,6 +102,73 @@ def test_where_the_policy_is_refused_the_priority_is_low(monkeypatch):
 def test_beside_the_frame_path_there_are_the_cores_to_spare(monkeypatch, cores, threads, beside):
     monkeypatch.setattr(edge.cores, "usable_cores", lambda: cores)
     assert threads_beside(threads) == beside
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "shares"),
+    [
+        ((0,), 1, None),
+        ((0, 1), 2, None),
+        ((0, 1), 3, None),
+        ((0, 1), 1, CoreShares(graphs=(1,), others=(0,))),
+        ((5, 3, 4), 2, CoreShares(graphs=(4, 5), others=(3,))),
+        ((0, 1, 2, 3, 4, 5), 2, CoreShares()),  # there is one for alignment too
+        ((0, 1, 2), 1, CoreShares()),
+    ],
+)
+def test_with_a_single_core_to_spare_each_has_its_own(monkeypatch, cores, threads, shares):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(cores), raising=False)
+    assert share_cores(threads) == shares
+
+
+def test_where_threads_cannot_be_bound_nobody_is(monkeypatch):
+    monkeypatch.setattr(edge.cores, "usable_cores", lambda: 2)
+    monkeypatch.delattr(os, "sched_setaffinity", raising=False)
+    assert share_cores(1) == CoreShares()
+
+
+@LINUX
+def test_a_frame_path_stays_on_its_cores_until_it_ends():
+    before, one = os.sched_getaffinity(0), min(os.sched_getaffinity(0))
+    with staying_on((one,)):
+        assert os.sched_getaffinity(0) == {one}
+        with staying_on(()):
+            assert os.sched_getaffinity(0) == {one}
+    assert os.sched_getaffinity(0) == before
+    with pytest.raises(KeyError), staying_on((one,)):
+        raise KeyError
+    assert os.sched_getaffinity(0) == before
+
+
+@LINUX
+def test_a_system_that_refuses_cores_leaves_them_anybodys(monkeypatch):
+    def refuse(*given):
+        raise OSError(22, "no such core")
+
+    before = os.sched_getaffinity(0)
+    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    with staying_on((0,)):
+        assert os.sched_getaffinity(0) == before
+    worker = threading.Thread(target=give_way, args=((0,),))
+    worker.start()
+    worker.join()
+
+
+@LINUX
+def test_alignment_stays_on_the_cores_it_is_given(parts):
+    seen, one = [], min(os.sched_getaffinity(0))
+
+    class Aligner:
+        def attempt(self, image, feature, hypothesis):
+            seen.append(os.sched_getaffinity(0))
+
+        track = attempt
+
+    with AlignmentWorker(Aligner(), cores=(one,)) as worker:
+        frame = parts.frame()
+        worker.offer(frame, (ReferenceFeature({}, None, 64, 64, "w", "m", "x", 1.0),))
+        assert worker.wait(5.0)
+    assert seen and all(each == {one} for each in seen)
 
 
 SCRIPT = """

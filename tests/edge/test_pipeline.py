@@ -38,6 +38,28 @@ def test_a_position_takes_the_nearest_window_alone(parts):
     assert result.timings.encode_ms is not None and result.timings.align_ms is None
 
 
+def test_a_frame_is_begun_before_its_place_is_looked_for(parts):
+    """What needs the frame alone may run beside that; nothing begins where nobody asks."""
+    seen = []
+
+    class Placer(FakePlacer):
+        def place(self, frame, pose, windows):
+            seen.append((frame, list(localizer.begun)))
+            return super().place(frame, pose, windows)
+
+    pipeline, localizer, grid = build(parts, {"a": (1500, 1500)}, Placer())
+    pose = FramePose(grid.lon_lat_deg(1500, 1500))
+    result = pipeline.process(parts.frame(), CLICKS, pose)
+    ((frame, begun),) = seen
+    assert len(begun) == 1 and begun[0] is frame is result.frame
+    assert result.timings.preprocess_ms > 0.0
+    pipeline.process(parts.frame(), (), pose)
+    assert len(localizer.begun) == 1, "a frame without clicks"
+    pipeline, localizer, _ = build(parts, {"a": (1500, 1500)})
+    pipeline.process(parts.frame(), CLICKS, pose)
+    assert localizer.begun == [], "there is no place to be looked for"
+
+
 def test_with_sigma_all_windows_are_tried_and_the_best_acceptance_wins_per_click(parts):
     objects = {"a": (1500, 1500), "b": (2050, 1500)}
     pipeline, localizer, grid = build(parts, objects)

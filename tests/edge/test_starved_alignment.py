@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import numpy as np
 import pytest
 
 import edge.assembly
+import edge.cores
 from edge.alignment_worker import AlignedFrame
 from edge.assembly import CROWDED_PATIENCE_S, ExecutorChoice, PriorChoice, assemble
 from edge.bundle import LOCALIZER, Bundle, shipped_bundle_path
 from edge.executors.base import open_executor
+from edge.executors.host_threads import HostThreads
 from edge.feature_cache import FeatureCache
 from edge.frame_placer import STARVED_S, WorkerPlacer
 from edge.tiles.lattice import WindowPlace
@@ -113,8 +116,8 @@ def test_without_patience_nobody_ever_waits(place):
 def test_patience_is_for_machines_whose_cores_are_all_taken(
     monkeypatch, cores, executor, patience_s
 ):
-    monkeypatch.setattr(edge.assembly, "usable_cores", lambda: cores)
-    placer = edge.assembly._placer(object(), True, edge.assembly.is_crowded(executor))
+    monkeypatch.setattr(edge.cores, "usable_cores", lambda: cores)
+    placer = edge.assembly._placer(object(), True, edge.assembly.is_crowded(executor), ())
     try:
         assert isinstance(placer, WorkerPlacer)
         assert placer._patience_s == patience_s
@@ -128,7 +131,8 @@ SPINNING = "session.intra_op.allow_spinning"
 @pytest.mark.parametrize("executor", ["onnxruntime", "reference"])
 @pytest.mark.parametrize("spinning", [True, False])
 def test_idle_threads_of_a_graph_spin_unless_told_not_to(tiny_bundle, executor, spinning):
-    opened = open_executor(executor, tiny_bundle, LOCALIZER, spinning=spinning)
+    host = HostThreads(spinning=spinning)
+    opened = open_executor(executor, tiny_bundle, LOCALIZER, host=host)
     graph = opened if executor == "onnxruntime" else opened._graph
     options = graph._session.get_session_options()
     if spinning:
@@ -144,7 +148,8 @@ def test_idle_threads_of_a_graph_spin_unless_told_not_to(tiny_bundle, executor, 
 def test_a_graph_that_has_run_takes_no_more_of_the_processor(spinning):
     """Whatever its threads do while it runs: another graph may come next."""
     bundle = Bundle.open(shipped_bundle_path())
-    graph = open_executor("onnxruntime", bundle, LOCALIZER, threads=2, spinning=spinning)
+    host = HostThreads(spinning=spinning)
+    graph = open_executor("onnxruntime", bundle, LOCALIZER, threads=2, host=host)
     shape = {None: 1, "clicks": 1}
     inputs = {
         spec.name: np.zeros([shape.get(side, side) for side in spec.shape], spec.dtype)
@@ -160,30 +165,35 @@ def test_a_graph_that_has_run_takes_no_more_of_the_processor(spinning):
 
 
 @pytest.mark.parametrize(
-    ("live", "prior", "cores", "spinning"),
+    ("live", "prior", "cores", "threads", "host"),
     [
-        (True, PriorChoice.ALIGNMENT, 2, False),
-        (True, PriorChoice.ALIGNMENT, 4, True),  # there is a core for alignment
-        (True, PriorChoice.NONE, 2, True),  # there is nothing beside
-        (False, PriorChoice.ALIGNMENT, 2, True),  # one after the other
+        (True, PriorChoice.ALIGNMENT, 2, 2, HostThreads(spinning=False)),
+        (True, PriorChoice.ALIGNMENT, 4, 2, HostThreads(apart=True)),  # a core for alignment too
+        (True, PriorChoice.ALIGNMENT, 2, 1, HostThreads(spinning=False, apart=True, cores=(9,))),
+        (True, PriorChoice.NONE, 2, 2, HostThreads()),  # there is nothing beside
+        (False, PriorChoice.ALIGNMENT, 2, 2, HostThreads()),  # one after the other
+        (False, PriorChoice.ALIGNMENT, 2, 1, HostThreads()),
     ],
 )
-def test_they_do_not_where_alignment_has_no_core_of_its_own(
-    monkeypatch, live, prior, cores, spinning
+def test_a_live_flight_has_its_graphs_beside_it_where_there_are_the_cores(
+    monkeypatch, live, prior, cores, threads, host
 ):
     class OpenedError(Exception):
         pass
 
-    def opened(bundle, *given, spinning):
-        raise OpenedError(spinning)
+    def opened(bundle, *given, host):
+        raise OpenedError(host)
 
-    monkeypatch.setattr(edge.assembly, "usable_cores", lambda: cores)
+    monkeypatch.setattr(edge.cores, "usable_cores", lambda: cores)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {8, 9}, raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, cores: None, raising=False)
     monkeypatch.setattr(edge.assembly.Localizer, "open", opened)
     reserved = []
     monkeypatch.setattr(edge.assembly.Aligner, "reserve", lambda self: reserved.append(self))
     bundle = Bundle.open(shipped_bundle_path())
+    choice = ExecutorChoice(threads=threads)
     with pytest.raises(OpenedError) as caught:
-        assemble(bundle, object(), lambda cache: cache, prior=prior, live=live)
-    assert caught.value.args == (spinning,)
+        assemble(bundle, object(), lambda cache: cache, prior=prior, live=live, executor=choice)
+    assert caught.value.args == (host,)
     aligned = prior is PriorChoice.ALIGNMENT
     assert len(reserved) == (live and aligned), "a live flight has its memory before it begins"
