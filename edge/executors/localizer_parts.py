@@ -167,7 +167,7 @@ class LocalizerInParts:
                 return
         if self._beside is None:
             self._beside = self._open_beside()
-        made = {name: in_own_memory(each) for name, each in self._beside.run(features).items()}
+        made = _kept(self._beside.run(features))
         with self._lock:
             if key not in self._windows:  # a frame may have come to it meanwhile
                 self._ready[key] = list(features.values()), made
@@ -212,7 +212,7 @@ class LocalizerInParts:
             if known is not None:
                 return self._keep(key, known)
         # The arrays are kept too: as long as they live, no other has their identity.
-        made = list(features.values()), self._window.run(features)
+        made = list(features.values()), _kept(self._window.run(features))
         with self._lock:
             return self._keep(key, made)
 
@@ -233,6 +233,15 @@ class LocalizerInParts:
             known = self._frame.run(frame) if begun is None else self._frame.end(begun)
             self._of_kept_frame = known
         return self._of_kept_frame
+
+
+def _kept(window: Mapping[str, Array]) -> dict[str, Array]:
+    """Values at the cut, to be kept: what they were made in is free for those of the next window.
+
+    Held where they were made, those of several windows would have ONNX Runtime ask for more, which
+    it never gives back.
+    """
+    return {name: in_own_memory(each) for name, each in window.items()}
 
 
 def _identity(features: Mapping[str, Array]) -> tuple[int, ...]:
