@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.command import bench
-from benchmarks.record.frame_ages import all_ages_ns
+from benchmarks.record.frame_ages import all_ages_ns, percentile_or_never_ms
 from benchmarks.record.lines import Memory
 from benchmarks.report.periodic_table import flown_of, table
 from benchmarks.table_command import KINDS, made_of
@@ -50,7 +50,17 @@ def test_what_the_main_page_says_of_live_cameras_is_in_the_records():
     late = flown["192 px, 30 Hz, int8"].late
     said = f"192 px at 30 Hz missed {late.missed / late.scheduled:.2%} of {late.scheduled:,}"
     assert said.replace("%", " %") in text
-    missed = all_ages_ns(late) > 1e9 / late.rate_hz
+    assert f"memory {flown['192 px, 30 Hz, int8'].measured.line.memory.growth:+.1%}" in text
+    ages = all_ages_ns(late)
+    assert f"half of them within {percentile_or_never_ms(ages, 50.0):.1f} ms" in text
+    for name, words in (
+        ("512 px, 10 Hz, fp32", "10 Hz at 512 px missed"),
+        ("256 px, 30 Hz, fp32", "VNNI,"),
+    ):
+        other = flown[name].late
+        said = f"{words} {other.missed / other.scheduled:.2%}".replace("%", " %")
+        assert said in text
+    missed = ages > 1e9 / late.rate_hz
     worst = np.sort([part.sum() for part in np.array_split(missed, 10)])[-3:].sum()
     assert f"{worst} of the {late.missed} in three of the ten minutes" in text
 

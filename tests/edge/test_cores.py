@@ -227,3 +227,44 @@ def test_a_live_run_puts_its_frame_path_first(monkeypatch, tmp_path, tiny_bundle
         sys.setswitchinterval(switch_s)
     assert isinstance(done.exception, StoppedError), done.output
     assert done.exception.args == (threads, pytest.approx(SWITCH_S if live else switch_s))
+
+
+@LINUX
+def test_a_run_takes_so_many_threads_and_its_frames_stay_on_their_cores(
+    monkeypatch, tmp_path, tiny_bundle
+):
+    one, seen = min(os.sched_getaffinity(0)), []
+
+    class Loop:
+        fixes = 0
+
+        def __init__(self, *given, **named):
+            pass
+
+        def run(self, frames, show_progress):
+            seen.append(os.sched_getaffinity(0))
+            return SimpleNamespace(stopped=False)
+
+    def assembled(bundle, tiles, **named):
+        seen.append(named["executor"].threads)
+        localizer = SimpleNamespace(notes=())
+        return SimpleNamespace(
+            localizer=localizer, windows=None, cores=(one,), close=lambda: seen.append("closed")
+        )
+
+    (tmp_path / "clicks.csv").write_text("frame,id,x,y\n0,a,1,2\n")
+    source = SimpleNamespace(live=False, close=lambda: None)
+    monkeypatch.setattr("edge.frames.open_source", lambda name: source)
+    monkeypatch.setattr("edge.assembly.assemble_on_map", assembled)
+    monkeypatch.setattr("edge.run_loop.RunLoop", Loop)
+    monkeypatch.setattr("edge.commands.run.check_start", lambda *given: None)
+    monkeypatch.setattr("edge.run_summary.print_summary", lambda summary: None)
+    before = os.sched_getaffinity(0)
+    options = ["--bundle", str(tiny_bundle.path), "--tiles", "map.mbtiles", "--source", "0"]
+    options += ["--clicks", str(tmp_path / "clicks.csv"), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(run, [*options, "--threads", "1"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert seen == [1, {one}, "closed"]
+    assert os.sched_getaffinity(0) == before
+    refused = CliRunner().invoke(run, [*options, "--threads", "0"])
+    assert refused.exit_code == 2 and "--threads" in refused.output

@@ -50,7 +50,7 @@ def open_loop(ages_ms, scheduled, rate_hz=30.0, frames=None, **changes):
 
 
 def record(tmp_path, line, name="a.jsonl", **changes):
-    changes = {"frame_px": (320, 240), "rate_hz": 30.0, "load_average": 0.25} | changes
+    changes = {"frame_px": (320, 240), "rate_hz": 30.0, "load_average": 0.25, "cores": 2} | changes
     return write_record(tmp_path / name, run_line(**changes), line)
 
 
@@ -111,13 +111,19 @@ def test_what_was_never_answered_is_older_than_all(tmp_path):
         ({"ended": "interrupted"}, {}, "flown 10.0 min, interrupted"),
         ({"memory": Memory(100, 90, 130, (100,) * 20, 100, 103)}, {}, "memory +3.0%"),
         ({"memory": Unknown("no /proc")}, {}, "memory unknown"),
-        ({"clicks": 1}, {}, "1 clicks, 2 threads"),
-        ({}, {"threads": 4}, "8 clicks, 4 threads"),
+        ({"clicks": 1}, {}, "1 clicks, 2 cores"),
+        ({}, {"cores": 4}, "8 clicks, 4 cores"),
     ],
 )
 def test_what_is_asked_is_reached_only_as_it_is_asked(tmp_path, line, changes, why):
     made = table(flown_of([record(tmp_path, open_loop([20.0] * 200, 200, **line), **changes)]))
     assert f"at most 320 px at 30 Hz **not reached** (fp32, 320 px, {why})" in asked(made)
+
+
+def test_how_many_of_the_two_cores_the_graphs_take_is_the_runs_own_choice(tmp_path):
+    made = table(flown_of([record(tmp_path, open_loop([20.0] * 200, 200), threads=1)]))
+    assert "at most 320 px at 30 Hz reached (fp32, 320 px)" in asked(made)
+    assert "Cortex-A78AE, 1 thread, 8 clicks" in made
 
 
 @pytest.mark.parametrize(
