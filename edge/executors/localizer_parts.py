@@ -8,9 +8,9 @@ part of a window can be run before a frame comes to it, by another thread (`prep
 
 Where the graphs have threads apart from the one that asks (`edge.executors.host_threads`), the
 frame's part begins as soon as the frame is there (`keep_frame`), beside the search for its place on
-the map, and of many clicks each of the two takes half. On two cores, at 192 px in INT8, with each on
-its own (`edge.cores`), a frame takes 24 to 43 % less, in turns; at 320 px as long, above that more:
-there one thread is too few for the frame's part.
+the map, and of many clicks each of the two takes half. On two cores, each staying on its own
+(`edge.cores`), a frame of 192 px in INT8 takes 24 to 43 % less than with both for the graphs, flown
+in turns; one of 320 px takes as long, and a larger one longer: its own part is too much for one.
 """
 
 from __future__ import annotations
