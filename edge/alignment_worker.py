@@ -14,7 +14,7 @@ from typing import Protocol
 
 from edge.alignment import Alignment
 from edge.cold_search import ColdSearch
-from edge.cores import give_way
+from edge.cores import ANYBODYS, CoreShares, give_way, roam
 from edge.pose_search import PoseHypothesis
 from edge.types import Frame, FramePose, ReferenceFeature, Uint8
 
@@ -54,11 +54,11 @@ class AlignmentWorker:
         aligner: WorkingAligner,
         *,
         attempts_per_frame: int = 1,
-        cores: tuple[int, ...] = (),
+        shares: CoreShares = ANYBODYS,
     ) -> None:
-        """Start the thread; it stays on `cores`, or on any."""
+        """Start the thread; it stays on the cores of others than the graphs, if there are such."""
         self._aligner = aligner
-        self._cores = cores
+        self._shares = shares
         self._attempts = attempts_per_frame
         self._search = ColdSearch(aligner)
         self._changed = threading.Condition()
@@ -114,6 +114,12 @@ class AlignmentWorker:
             self._raise_failure()
             return idle
 
+    def roam(self) -> None:
+        """Let the thread, and the one that calls, take any core from now on: theirs is too full."""
+        if self._shares.others and self._thread.native_id is not None:
+            roam(self._shares, self._thread.native_id)
+            self._shares = ANYBODYS
+
     def close(self) -> None:
         """Let the frame at work finish, drop the waiting one, end the thread."""
         with self._changed:
@@ -138,7 +144,7 @@ class AlignmentWorker:
             raise failure
 
     def _run(self) -> None:
-        give_way(self._cores)
+        give_way(self._shares.others)
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or self._waiting is not None)

@@ -17,12 +17,14 @@ from edge.encoding import open_features
 from edge.errors import BundleError
 from edge.executors.base import ON_DEVICE
 from edge.executors.host_threads import HostThreads
+from edge.executors.onnxruntime import OnnxRuntimeExecutor
 from edge.feature_cache import FeatureCache, StoredFeatures, WindowReader
 from edge.feature_origin import FeatureOrigin
 from edge.feature_store import FeatureStore
 from edge.frame_placer import InlinePlacer, WorkerPlacer
 from edge.localizer import Localizer
 from edge.pipeline import FramePlacer, Pipeline
+from edge.precisions import graph_precision
 from edge.read_ahead import ReadAhead
 from edge.tiles.opening import open_map
 from edge.tiles.window import TileMap
@@ -180,21 +182,29 @@ def assemble(
     aligner = _aligner(bundle, prior, beside)
     if live and aligner is not None:
         aligner.reserve()
-    shares = _shares(choice) if live else None
+    shares = _shares(bundle, choice) if live else None
     crowded = live and aligner is not None and is_crowded(choice)
     chosen = choice.name, choice.precision, choice.threads, choice.device
     localizer = Localizer.open(bundle, *chosen, host=_host_threads(crowded, shares))
-    others = shares.others if shares is not None else ()
     describe = aligner.describe if aligner else None
     ahead = None
     if live and store is not None:
-        ahead = ReadAhead(store, localizer.prepare, others)
+        ahead = ReadAhead(store, localizer.prepare)
     cache = FeatureCache(localizer, pictures, describe=describe, store=ahead or store, ahead=ahead)
     windows = supply(cache)
-    placer = _placer(aligner, live, crowded, others)
+    placer = _placer(aligner, live, crowded, shares or CoreShares())
     budget_ms = LIVE_BUDGET_MS if live and placer is not None else None
     pipeline = Pipeline(localizer, windows, placer, track=track, budget_ms=budget_ms)
-    return Assembly(pipeline, localizer, windows, pictures, None, placer, ahead=ahead, cores=others)
+    return Assembly(
+        pipeline,
+        localizer,
+        windows,
+        pictures,
+        None,
+        placer,
+        ahead=ahead,
+        cores=(shares or CoreShares()).others,
+    )
 
 
 def _expecting(
@@ -228,23 +238,27 @@ def is_crowded(executor: ExecutorChoice) -> bool:
     return executor.name not in ON_DEVICE and share_cores(executor.threads) is None
 
 
-def _shares(executor: ExecutorChoice) -> CoreShares | None:
-    return None if executor.name in ON_DEVICE else share_cores(executor.threads)
+def _shares(bundle: Bundle, executor: ExecutorChoice) -> CoreShares | None:
+    """Whose the cores are; None: nothing of the localizer can run beside the frame path."""
+    form = graph_precision(executor.precision, executor.name)
+    if executor.name != OnnxRuntimeExecutor.name or not bundle.in_parts(form):
+        return None
+    return share_cores(executor.threads)
 
 
 def _host_threads(crowded: bool, shares: CoreShares | None) -> HostThreads:
     if shares is None:
         return HostThreads(spinning=not crowded)
     # A single thread that has a core for itself has nobody to spin for.
-    return HostThreads(spinning=not shares.graphs, apart=True, cores=shares.graphs)
+    return HostThreads(spinning=len(shares.graphs) != 1, apart=True, cores=shares.graphs)
 
 
 def _placer(
-    aligner: Aligner | None, live: bool, crowded: bool, cores: tuple[int, ...]
+    aligner: Aligner | None, live: bool, crowded: bool, shares: CoreShares
 ) -> FramePlacer | None:
     if aligner is None:
         return None
     if not live:
         return InlinePlacer(aligner)
     patience_s = CROWDED_PATIENCE_S if crowded else 0.0
-    return WorkerPlacer(AlignmentWorker(aligner, cores=cores), patience_s=patience_s)
+    return WorkerPlacer(AlignmentWorker(aligner, shares=shares), patience_s=patience_s)

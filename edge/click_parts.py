@@ -23,9 +23,9 @@ def run_in_parts(
     Raises:
         ClickError, ExecutorError: see `Executor.run`.
     """
+    limit = executor.click_limit
     per_click = per_click_names(executor.inputs)
     count = max((len(value) for name, value in inputs.items() if name in per_click), default=0)
-    limit = executor.click_limit
     if limit is None or count <= limit:
         return executor.run(inputs, outputs)
     return joined(

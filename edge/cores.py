@@ -33,8 +33,11 @@ class CoreShares:
     Of Python's threads one at a time holds the interpreter. If that is alignment's, and a thread of
     a graph takes the core it runs on, the frame path waits for both. So with a single core left,
     alignment has that of the frame path, and runs as soon as the frame path waits for anything.
-    Measured at 192 px in INT8 on two cores: a frame of 17 ms takes 10 so, 12 with alignment on any
-    core, and 15 where the graphs' threads choose theirs too.
+    Flown in turns at 192 px in INT8 on two cores, without a record: a frame of 17 ms takes 10 so,
+    12 with alignment on any core, and 15 where the graphs' threads choose theirs too.
+
+    Where another program fills that core, alignment gets next to nothing of it, and what it holds
+    the frame path waits for: after some seconds nobody stays any more (`roam`).
     """
 
     graphs: tuple[int, ...] = ()
@@ -50,6 +53,16 @@ def share_cores(threads: int) -> CoreShares | None:
         return CoreShares()  # the system finds a core for each
     cores = sorted(os.sched_getaffinity(0))
     return CoreShares(tuple(cores[spare:]), tuple(cores[:spare]))
+
+
+ANYBODYS = CoreShares()
+
+
+def roam(shares: CoreShares, *threads: int) -> None:
+    """Free the calling thread and others, by their native numbers, of the cores they stay on."""
+    for thread in (0, *threads):
+        with contextlib.suppress(OSError):  # one that has ended
+            os.sched_setaffinity(thread, (*shares.graphs, *shares.others))
 
 
 @contextlib.contextmanager

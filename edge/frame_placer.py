@@ -85,6 +85,10 @@ class AlignerThread(Protocol):
         """Wait until no frame waits or is being worked on; False: timed out."""
         ...
 
+    def roam(self) -> None:
+        """Let the thread take any core from now on."""
+        ...
+
     def close(self) -> None:
         """End the thread."""
         ...
@@ -171,9 +175,11 @@ class WorkerPlacer:
         latest = self._worker.latest()
         if self._fed_s is None or latest is not None:
             self._fed_s = frame.time_s if latest is None else latest.time_s
-        if self._patience_s > 0 and frame.time_s - self._fed_s > STARVED_S:
-            self._worker.wait(self._patience_s)
-            latest = self._worker.latest()
+        if frame.time_s - self._fed_s > STARVED_S:
+            self._worker.roam()
+            if self._patience_s > 0:
+                self._worker.wait(self._patience_s)
+                latest = self._worker.latest()
         if latest is None or latest.alignment is None:
             return None
         way = self._motion.since(latest.frame_index)

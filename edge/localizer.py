@@ -164,7 +164,7 @@ class Localizer:
         """Begin what needs a frame alone, where threads apart can; `localize` of it goes on.
 
         Raises:
-            SourceError: see `locate`.
+            SourceError, ExecutorError: see `locate` and `Executor.run`.
         """
         if isinstance(self._executor, LocalizerInParts) and self._executor.apart:
             self._frames.of_frame(frame)

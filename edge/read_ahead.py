@@ -37,17 +37,14 @@ class ReadAhead:
         self,
         store: Stored,
         prepare: Callable[[ReferenceFeature], None] | None = None,
-        cores: tuple[int, ...] = (),
     ) -> None:
         """Read ahead of a frame path.
 
         Args:
             store: of windows.
             prepare: is called, in the thread beside, with the nearest ones; None: nobody is.
-            cores: that the thread stays on; (): any.
         """
         self._store = store
-        self._cores = cores
         self._prepare = prepare
         self._changed = threading.Condition()
         self._expected: tuple[str, ...] = ()
@@ -119,7 +116,7 @@ class ReadAhead:
         return None
 
     def _run(self) -> None:
-        give_way(self._cores)
+        give_way()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or self._next() is not None)

@@ -60,7 +60,7 @@ class WindowLocator:
         """Begin with a frame whose place is looked for next; ms that it took of this thread.
 
         Raises:
-            SourceError: see `edge.localizer.Localizer.begin`.
+            SourceError, ExecutorError: see `edge.localizer.Localizer.begin`.
         """
         start_s = time.perf_counter()
         self._locator.begin(frame)

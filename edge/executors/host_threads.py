@@ -11,7 +11,7 @@ class HostThreads:
 
     spinning: bool = True  # idle ones keep their core for the next piece of work: quicker
     apart: bool = False  # they leave free the thread that asks: see `LocalizerInParts`
-    cores: tuple[int, ...] = ()  # that those apart stay on; (): any
+    cores: tuple[int, ...] = ()  # that those beside the one that asks stay on; (): any
 
 
 ALONE = HostThreads()

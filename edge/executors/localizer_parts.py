@@ -8,9 +8,10 @@ part of a window can be run before a frame comes to it, by another thread (`prep
 
 Where the graphs have threads apart from the one that asks (`edge.executors.host_threads`), the
 frame's part begins as soon as the frame is there (`keep_frame`), beside the search for its place on
-the map, and of many clicks each of the two takes half. On two cores, each staying on its own
-(`edge.cores`), a frame of 192 px in INT8 takes 24 to 43 % less than with both for the graphs, flown
-in turns; one of 320 px takes as long, and a larger one longer: its own part is too much for one.
+the map, and of many clicks each thread takes its share. On two cores, each staying on its own
+(`edge.cores`), a frame of 192 px in INT8 takes 24 to 43 % less than with both for the graphs (flown
+in turns, without a record); one of 320 px takes as long, and a larger one longer: its own part is
+too much for one. With more cores it was not measured.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class LocalizerInParts:
         clicks: OnnxRuntimeExecutor,
         open_beside: Callable[[], OnnxRuntimeExecutor] | None = None,
         clicks_apart: OnnxRuntimeExecutor | None = None,
+        threads_apart: int = 1,
     ) -> None:
         """Join the parts.
 
@@ -68,6 +70,7 @@ class LocalizerInParts:
             clicks: from there to the answers.
             open_beside: opens the window's once more, for another thread.
             clicks_apart: that of the clicks once more, on threads apart, as then is `frame`.
+            threads_apart: how many.
         """
         self.precision = clicks.precision
         # All parts count in the run that waits for them.
@@ -86,6 +89,7 @@ class LocalizerInParts:
         self._beside: OnnxRuntimeExecutor | None = None  # of the thread that prepares
         self._lock = threading.Lock()  # of what is kept and ready
         self._clicks_apart = clicks_apart
+        self._threads_apart = threads_apart
         self._begun: BegunRun | None = None  # of the frame that is kept
         self._kept_frame: Array | None = None
         self._of_kept_frame: dict[str, Array] = {}
@@ -109,7 +113,9 @@ class LocalizerInParts:
         whole = f"graphs/{precision}/{kind}.onnx"
         for name in PARTS:
             own = replace(host, apart=host.apart and name == FRAME_PART)
-            part = OnnxRuntimeExecutor(bundle.graph(name, precision), precision, threads, own)
+            # Beside the clicks that run apart, the thread that asks has its own core and no more.
+            count = 1 if host.apart and name == CLICKS_PART else threads
+            part = OnnxRuntimeExecutor(bundle.graph(name, precision), precision, count, own)
             if part.metadata.get(WHOLE_SHA256) != bundle.manifest.files[whole]:
                 raise BundleError(
                     f"{name}.onnx of the bundle {bundle.manifest.name} is of another localizer",
@@ -127,7 +133,8 @@ class LocalizerInParts:
         if host.apart:
             graph = bundle.graph(CLICKS_PART, precision)
             apart = OnnxRuntimeExecutor(graph, precision, threads, host)
-        return cls(parts[WINDOW_PART], parts[FRAME_PART], parts[CLICKS_PART], open_beside, apart)
+        known = parts[WINDOW_PART], parts[FRAME_PART], parts[CLICKS_PART]
+        return cls(*known, open_beside, apart, threads)
 
     @property
     def apart(self) -> bool:
@@ -191,11 +198,12 @@ class LocalizerInParts:
     def _of_clicks(
         self, feed: Mapping[str, Array], at_the_cut: dict[str, Array], names: Sequence[str] | None
     ) -> dict[str, Array]:
-        """All clicks in one run, or half of them on the threads apart."""
+        """All clicks in one run, or the share of the threads apart on those."""
         count = len(feed["click_xy_px"])
         if self._clicks_apart is None or count < LEAST_SHARED:
             return self._clicks.run({**feed, **at_the_cut}, names)
-        first, rest = slice(count // 2), slice(count // 2, None)
+        cut = count - count // (1 + self._threads_apart)
+        first, rest = slice(cut), slice(cut, None)
         specs = self._clicks.inputs
         begun = self._clicks_apart.begin({**rows_of(specs, feed, first), **at_the_cut}, names)
         own = self._clicks.run({**rows_of(specs, feed, rest), **at_the_cut}, names)

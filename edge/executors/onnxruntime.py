@@ -33,6 +33,7 @@ STOP_SPINNING = "session.force_spinning_stop"
 # and being told so would take 2.1 to 2.5 times as long
 # (`benchmarks/records/int8/speed.json`).
 EXACT_PRODUCTS = "session.x64quantprecision"
+SETTLED_S = 0.005  # for a thread to leave what it was called with
 # A graph that is quantised for TensorRT shall be computed as TensorRT does, in float between its
 # Q/DQ: fused, ONNX Runtime 1.32 gets float16 graphs with Q/DQ wrong.
 UNFUSED = "session.disable_quant_qdq"
@@ -88,14 +89,15 @@ class OnnxRuntimeExecutor:
             *(k for k in vars(state).values() if isinstance(k, type) and issubclass(k, Exception)),
         )
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads + host.apart  # the thread that asks counts as one
+        workers = threads if host.apart else threads - 1  # the thread that asks is one of them
+        options.intra_op_num_threads = workers + 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors are raised; warnings about folding help nobody here
         stopped = (STOP_SPINNING, "1") if host.spinning else (SPINNING, "0")
         options.add_session_config_entry(*stopped)
-        if host.apart and host.cores:
-            ids = ",".join(str(core + 1) for core in host.cores)
-            options.add_session_config_entry(AFFINITIES, ";".join([ids] * threads))
+        if host.cores and workers:
+            own = [str(host.cores[k % len(host.cores)] + 1) for k in range(workers)]
+            options.add_session_config_entry(AFFINITIES, ";".join(own))
         for key in int8_settings(precision, dot_flag()):
             options.add_session_config_entry(key, "1")
         try:
@@ -121,6 +123,7 @@ class OnnxRuntimeExecutor:
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self._floats = FloatFeatures()
         self._bound: dict[str, Array] = {}  # as the graph takes it
+        self._running: list[BegunRun] = []
 
     @classmethod
     def open(
@@ -163,7 +166,12 @@ class OnnxRuntimeExecutor:
             ExecutorError, ClickError: see `Executor.run`.
         """
         feed, names = self._checked(inputs, outputs)
-        return BegunRun(self._session, names, feed)
+        try:
+            begun = BegunRun(self._session, names, feed)
+        except self._failures as error:
+            raise self._failed(names, error) from error
+        self._running = [each for each in self._running if not each.ended] + [begun]
+        return begun
 
     def end(self, begun: BegunRun) -> dict[str, Array]:
         """The answers of a run that was begun; only the time of waiting for it counts.
@@ -178,6 +186,17 @@ class OnnxRuntimeExecutor:
             raise self._failed(begun.names, error) from error
         finally:
             self.clock.add_host(time.perf_counter_ns() - start_ns)
+
+    def __del__(self) -> None:
+        """Let runs that were begun end before the session goes.
+
+        Up to 1.27 at least, ONNX Runtime waits for its threads with the interpreter in its hand,
+        which they need to hand over answers: for good. So they get it, and a moment to be done.
+        """
+        for begun in getattr(self, "_running", ()):
+            if not begun.ended:
+                begun.wait()
+                time.sleep(SETTLED_S)
 
     def _checked(
         self, inputs: Mapping[str, Array], outputs: Sequence[str] | None

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class RunClock:
     """Nanoseconds of all runs of one executor so far; who measures takes differences.
 
+    Of a run that went on beside the thread that asks, the time counts that was waited for it.
+
     `engine_ns` and `copy_ns` are times of the host and share the time of a run between them;
     `gpu_ns` lies within `engine_ns`.
     """

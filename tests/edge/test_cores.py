@@ -104,6 +104,28 @@ def test_beside_the_frame_path_there_are_the_cores_to_spare(monkeypatch, cores, 
     assert threads_beside(threads) == beside
 
 
+@LINUX
+def test_where_its_core_is_full_alignment_and_who_waits_for_it_take_any(parts):
+    cores = sorted(os.sched_getaffinity(0))
+    shares, seen = CoreShares(tuple(cores[1:]), (cores[0],)), []
+
+    class Aligner:
+        def attempt(self, image, feature, hypothesis):
+            seen.append(os.sched_getaffinity(0))
+
+        track = attempt
+
+    feature = ReferenceFeature({}, None, 64, 64, "w", "m", "x", 1.0)
+    with AlignmentWorker(Aligner(), shares=shares) as worker, staying_on(shares.others):
+        for _ in range(2):
+            worker.offer(parts.frame(), (feature,))
+            assert worker.wait(5.0)
+            worker.roam()
+        assert os.sched_getaffinity(0) == set(cores)
+    assert seen[0] == {cores[0]} and seen[-1] == set(cores)
+    assert os.sched_getaffinity(0) == set(cores)
+
+
 @pytest.mark.parametrize(
     ("cores", "threads", "shares"),
     [
@@ -164,7 +186,7 @@ def test_alignment_stays_on_the_cores_it_is_given(parts):
 
         track = attempt
 
-    with AlignmentWorker(Aligner(), cores=(one,)) as worker:
+    with AlignmentWorker(Aligner(), shares=CoreShares((), (one,))) as worker:
         frame = parts.frame()
         worker.offer(frame, (ReferenceFeature({}, None, 64, 64, "w", "m", "x", 1.0),))
         assert worker.wait(5.0)

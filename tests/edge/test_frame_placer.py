@@ -228,6 +228,9 @@ class FixedWorker:
     def latest(self):
         return self.answer
 
+    def roam(self):
+        pass
+
     def close(self):
         pass
 

@@ -13,6 +13,7 @@ import edge.cores
 from edge.alignment_worker import AlignedFrame
 from edge.assembly import CROWDED_PATIENCE_S, ExecutorChoice, PriorChoice, assemble
 from edge.bundle import LOCALIZER, Bundle, shipped_bundle_path
+from edge.cores import CoreShares
 from edge.executors.base import open_executor
 from edge.executors.host_threads import HostThreads
 from edge.feature_cache import FeatureCache
@@ -32,6 +33,10 @@ class Worker:
         self.finished = None
         self.offered = None
         self.waits = []
+        self.roams = 0
+
+    def roam(self):
+        self.roams += 1
 
     def offer(self, frame, features, pose=None):
         self.offered = frame
@@ -72,6 +77,7 @@ def test_nobody_waits_while_frames_are_finished_even_without_a_place(place):
         if tenth % 15 == 14:  # every one and a half seconds
             worker.finish()
     assert worker.waits == []
+    assert worker.roams == 0
 
 
 def test_after_long_with_nothing_finished_frames_wait_until_something_is(place):
@@ -102,6 +108,7 @@ def test_without_patience_nobody_ever_waits(place):
     for second in range(20):
         place(placer, float(second))
     assert worker.waits == []
+    assert worker.roams > 0, "its core is too full: it may leave it"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +124,7 @@ def test_patience_is_for_machines_whose_cores_are_all_taken(
     monkeypatch, cores, executor, patience_s
 ):
     monkeypatch.setattr(edge.cores, "usable_cores", lambda: cores)
-    placer = edge.assembly._placer(object(), True, edge.assembly.is_crowded(executor), ())
+    placer = edge.assembly._placer(object(), True, edge.assembly.is_crowded(executor), CoreShares())
     try:
         assert isinstance(placer, WorkerPlacer)
         assert placer._patience_s == patience_s
@@ -170,6 +177,7 @@ def test_a_graph_that_has_run_takes_no_more_of_the_processor(spinning):
         (True, PriorChoice.ALIGNMENT, 2, 2, HostThreads(spinning=False)),
         (True, PriorChoice.ALIGNMENT, 4, 2, HostThreads(apart=True)),  # a core for alignment too
         (True, PriorChoice.ALIGNMENT, 2, 1, HostThreads(spinning=False, apart=True, cores=(9,))),
+        (True, PriorChoice.ALIGNMENT, 3, 2, HostThreads(apart=True, cores=(9, 10))),
         (True, PriorChoice.NONE, 2, 2, HostThreads()),  # there is nothing beside
         (False, PriorChoice.ALIGNMENT, 2, 2, HostThreads()),  # one after the other
         (False, PriorChoice.ALIGNMENT, 2, 1, HostThreads()),
@@ -185,7 +193,12 @@ def test_a_live_flight_has_its_graphs_beside_it_where_there_are_the_cores(
         raise OpenedError(host)
 
     monkeypatch.setattr(edge.cores, "usable_cores", lambda: cores)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {8, 9}, raising=False)
+    monkeypatch.setattr(
+        os,
+        "sched_getaffinity",
+        lambda pid: set(range(10 - cores + 1, 11) if cores == 3 else (8, 9)),
+        raising=False,
+    )
     monkeypatch.setattr(os, "sched_setaffinity", lambda pid, cores: None, raising=False)
     monkeypatch.setattr(edge.assembly.Localizer, "open", opened)
     reserved = []
@@ -197,3 +210,16 @@ def test_a_live_flight_has_its_graphs_beside_it_where_there_are_the_cores(
     assert caught.value.args == (host,)
     aligned = prior is PriorChoice.ALIGNMENT
     assert len(reserved) == (live and aligned), "a live flight has its memory before it begins"
+
+
+@pytest.mark.parametrize(
+    ("executor", "precision"), [("reference", "fp32"), ("onnxruntime", "half")]
+)
+def test_a_localizer_that_is_not_in_parts_leaves_the_cores_to_all(monkeypatch, executor, precision):
+    """Nothing of it would run on the cores that the others were kept from."""
+    monkeypatch.setattr(edge.cores, "usable_cores", lambda: 2)
+    bundle = Bundle.open(shipped_bundle_path())
+    choice = ExecutorChoice(executor, precision, threads=1)
+    assert edge.assembly._shares(bundle, choice) is None
+    assert edge.assembly._shares(bundle, ExecutorChoice(threads=1)) is not None
+    assert edge.assembly._host_threads(False, None) == HostThreads()

@@ -93,13 +93,16 @@ def test_a_frame_is_begun_when_it_comes_and_read_once(apart, window, monkeypatch
 
 def test_a_frame_nobody_asks_about_is_over_before_the_next_begins(apart, window, monkeypatch):
     ended = []
+    if apart._begun is not None:  # of another test
+        apart._begun.wait()
+        apart._begun = None
     wait = BegunRun.wait
     monkeypatch.setattr(BegunRun, "wait", lambda self: (wait(self), ended.append(self))[0])
     frames = [asked(apart, 2, seed) for seed in (1, 2, 3)]
     for frame in frames:
         apart.keep_frame(frame["frame"])
     assert len(ended) == 2
-    assert all(each._ended.is_set() for each in ended)
+    assert all(each.ended for each in ended)
     found = apart.run({**frames[-1], **window})
     apart.keep_frame(frames[-1]["frame"].copy())
     np.testing.assert_array_equal(
@@ -109,22 +112,51 @@ def test_a_frame_nobody_asks_about_is_over_before_the_next_begins(apart, window,
 
 def test_only_the_time_of_waiting_counts(apart):
     frame = asked(apart, 2, 7)["frame"]
-    apart.keep_frame(frame)
-    apart._begun.wait()
-    before_ns = apart.clock.engine_ns
     (spec,) = apart._frame.inputs
-    apart._of_frame({spec.name: frame})
-    assert 0 <= apart.clock.engine_ns - before_ns < 1e6, "it had ended before anybody asked"
+    took_ns, waited_ns = [], []
+    for _ in range(3):
+        start_ns = time.perf_counter_ns()
+        apart.keep_frame(frame)
+        apart._begun.wait()
+        took_ns.append(time.perf_counter_ns() - start_ns)
+        before_ns = apart.clock.engine_ns
+        apart._of_frame({spec.name: frame})
+        waited_ns.append(apart.clock.engine_ns - before_ns)
+    assert 0 <= min(waited_ns) < min(took_ns) / 10, "it had ended before anybody asked"
 
 
 def test_the_thread_that_begins_is_free_meanwhile(apart):
-    """The graph works while this thread does something else: it takes time of the processor."""
-    apart.keep_frame(asked(apart, 2, 8)["frame"])
-    start = time.process_time(), time.thread_time()
-    apart.keep_frame(asked(apart, 2, 9)["frame"])
-    apart._begun.wait()
-    elsewhere_s = time.process_time() - start[0] - (time.thread_time() - start[1])
-    assert elsewhere_s > 1e-3
+    """It goes on at once, long before the graph has ended."""
+    free = []
+    for seed in range(5):  # this thread may be put off its core for as long as the graph takes
+        frame = asked(apart, 2, seed)["frame"]
+        apart.keep_frame(frame)
+        free.append(not apart._begun.ended)
+    assert any(free)
+
+
+def test_a_localizer_may_go_amid_a_run(shipped):
+    opened = LocalizerInParts.open(shipped, LOCALIZER, "fp32", 1, APART)
+    opened.keep_frame(asked(opened, 2)["frame"])
+    begun = opened._begun
+    del opened
+    assert begun.ended, "its session went with a run in its threads"
+
+
+def test_of_clicks_each_thread_has_its_share(shipped, window, monkeypatch):
+    opened = LocalizerInParts.open(shipped, LOCALIZER, "fp32", 3, APART)
+    assert opened._clicks._session.get_session_options().intra_op_num_threads == 1
+    counts = []
+    for part, name in ((opened._clicks_apart, "begin"), (opened._clicks, "run")):
+        inner = getattr(part, name)
+
+        def counted(feed, names, inner=inner):
+            counts.append(len(feed["click_xy_px"]))
+            return inner(feed, names)
+
+        monkeypatch.setattr(part, name, counted)
+    opened.run({**asked(opened, 8), **window})
+    assert counts == [6, 2]
 
 
 def test_no_clicks_and_wrong_shapes_are_refused_as_ever(apart, window):
@@ -160,6 +192,13 @@ def test_a_failure_is_told_where_the_answers_are_asked_for(tmp_path):
     assert "Reshape" in str(caught.value.found)
 
 
+def test_a_session_that_refuses_to_begin_says_so_and_holds_nothing_up(tmp_path):
+    executor = OnnxRuntimeExecutor(failing_graph(tmp_path / "f.onnx"), "fp32", threads=1)
+    with pytest.raises(ExecutorError, match="ONNX Runtime failed in the graph") as caught:
+        executor.begin({"x": np.arange(15, dtype=np.float32)})  # no thread but this one
+    assert "RunAsync" in caught.value.found
+
+
 def test_what_is_read_lives_as_long_as_the_run(apart, window):
     """The picture is given away and forgotten at once; other arrays take its memory."""
     picture = asked(apart, 2, 11)["frame"]
@@ -179,8 +218,9 @@ def test_what_is_read_lives_as_long_as_the_run(apart, window):
         (HostThreads(), 2, 2, None),
         (APART, 1, 2, None),
         (HostThreads(apart=True, cores=(1,)), 1, 2, "2"),
-        (HostThreads(apart=True, cores=(1, 2)), 2, 3, "2,3;2,3"),
-        (HostThreads(cores=(1,)), 2, 2, None),  # the thread that asks is one of them
+        (HostThreads(apart=True, cores=(1, 2)), 2, 3, "2;3"),
+        (HostThreads(cores=(1,)), 2, 2, "2"),  # the thread that asks is one of them
+        (HostThreads(cores=(1,)), 1, 1, None),
     ],
 )
 def test_threads_apart_come_on_top_and_stay_on_their_cores(
@@ -212,8 +252,11 @@ from edge.executors.localizer_parts import LocalizerInParts
 bundle = Bundle.open(shipped_bundle_path())
 opened = LocalizerInParts.open(bundle, LOCALIZER, "fp32", 1, HostThreads(apart=True))
 (spec,) = opened._frame.inputs
-opened.keep_frame(np.zeros(spec.shape, np.uint8))
-print(opened._begun._ended.is_set(), flush=True)
+for value in range(20):  # this thread may be put off its core for as long as the graph takes
+    opened.keep_frame(np.full(spec.shape, value, np.uint8))
+    if not opened._begun.ended:
+        break
+print(opened._begun.ended, flush=True)
 """
 
 
