@@ -11,7 +11,7 @@ from pathlib import Path
 from edge.alignment import Aligner
 from edge.alignment_worker import AlignmentWorker
 from edge.bundle import ALIGNMENT_GRAPH, Bundle, shipped_bundle_path
-from edge.cores import CoreShares, share_cores, threads_beside
+from edge.cores import ANYBODYS, CoreShares, share_cores, threads_beside
 from edge.devices.base import DeviceOptions
 from edge.encoding import open_features
 from edge.errors import BundleError
@@ -192,7 +192,7 @@ def assemble(
         ahead = ReadAhead(store, localizer.prepare)
     cache = FeatureCache(localizer, pictures, describe=describe, store=ahead or store, ahead=ahead)
     windows = supply(cache)
-    placer = _placer(aligner, live, crowded, shares or CoreShares())
+    placer = _placer(aligner, live, crowded, shares or ANYBODYS)
     budget_ms = LIVE_BUDGET_MS if live and placer is not None else None
     pipeline = Pipeline(localizer, windows, placer, track=track, budget_ms=budget_ms)
     return Assembly(
@@ -203,7 +203,7 @@ def assemble(
         None,
         placer,
         ahead=ahead,
-        cores=(shares or CoreShares()).others,
+        cores=(shares or ANYBODYS).others,
     )
 
 

@@ -44,18 +44,18 @@ class CoreShares:
     others: tuple[int, ...] = ()  # of the frame path, and of what gives way to it
 
 
+ANYBODYS = CoreShares()
+
+
 def share_cores(threads: int) -> CoreShares | None:
     """Whose the cores are beside graphs of so many threads; None: there is none but theirs."""
     spare = usable_cores() - threads
     if spare < 1:
         return None
     if spare > 1 or not hasattr(os, "sched_setaffinity"):
-        return CoreShares()  # the system finds a core for each
+        return ANYBODYS  # the system finds a core for each
     cores = sorted(os.sched_getaffinity(0))
     return CoreShares(tuple(cores[spare:]), tuple(cores[:spare]))
-
-
-ANYBODYS = CoreShares()
 
 
 def roam(shares: CoreShares, *threads: int) -> None:

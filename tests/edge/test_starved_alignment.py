@@ -213,12 +213,13 @@ def test_a_live_flight_has_its_graphs_beside_it_where_there_are_the_cores(
 
 
 @pytest.mark.parametrize(
-    ("executor", "precision"), [("reference", "fp32"), ("onnxruntime", "half")]
+    ("executor", "precision"), [("reference", "fp32"), ("onnxruntime", "fp16")]
 )
 def test_a_localizer_that_is_not_in_parts_leaves_the_cores_to_all(monkeypatch, executor, precision):
     """Nothing of it would run on the cores that the others were kept from."""
     monkeypatch.setattr(edge.cores, "usable_cores", lambda: 2)
     bundle = Bundle.open(shipped_bundle_path())
+    assert precision in bundle.precisions
     choice = ExecutorChoice(executor, precision, threads=1)
     assert edge.assembly._shares(bundle, choice) is None
     assert edge.assembly._shares(bundle, ExecutorChoice(threads=1)) is not None
