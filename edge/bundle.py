@@ -33,12 +33,8 @@ from edge.sinks import not_written
 ENCODER = "reference_encoder"
 LOCALIZER = "localizer"
 ALIGNMENT_GRAPH = "alignment/xfeat.onnx"
-# The same localizer once more, cut where what depends on the window or the frame alone ends.
-WINDOW_PART, FRAME_PART, CLICKS_PART = PARTS = (
-    "localizer_window",
-    "localizer_frame",
-    "localizer_clicks",
-)
+# Of the localizer once more: from a frame to its map of queries, and on to those of the clicks.
+FRAME_PART, QUERIES_PART = PARTS = "localizer_frame", "localizer_queries"
 _CHUNK_BYTES = 1 << 20
 
 
@@ -102,7 +98,7 @@ class Bundle:
 
     def in_parts(self, precision: str) -> bool:
         """Whether the localizer of a precision is there cut in parts as well."""
-        return f"graphs/{precision}/{CLICKS_PART}.onnx" in self.manifest.files
+        return f"graphs/{precision}/{QUERIES_PART}.onnx" in self.manifest.files
 
     def graph(self, kind: str, precision: str = "fp32") -> Path:
         """Path of the graph `kind` ("reference_encoder", "localizer") in `precision`.

@@ -1,29 +1,32 @@
-"""A localizer graph cut in three, so that what depends on the window or the frame alone runs once.
+"""The way from a frame to its queries, cut out of a localizer graph in two.
 
-The parts are made of the graph as it is stored and carry its sha256: they are a copy for the CPU
-(`edge.executors.localizer_parts`), and the whole graph stays what is verified, calibrated and
-built.
+What depends on the frame alone runs once for all clicks and windows. The parts are made of the
+graph as it is stored and carry its sha256: they are a copy for the CPU, where the head is not a
+graph (`edge.executors.localizer_parts`), and the whole graph stays what is verified, calibrated
+and built.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import onnx
-from onnx import ModelProto, helper
+from onnx import ModelProto
 from onnx.utils import Extractor
 
-from edge.bundle import CLICKS_PART, FRAME_PART, WINDOW_PART
+from edge.bundle import FRAME_PART, QUERIES_PART
 from edge.errors import ExecutorError
-from edge.executors.localizer_parts import WHOLE_SHA256
-from export.graph_signature import BEFORE_FEATURES, PRIOR
+from edge.executors.localizer_parts import QUERY, WHOLE_SHA256
+from export.graph_signature import BEFORE_FEATURES
 
 FOR_CPU = "fp32"  # the precision of which a new bundle of a `lite` gets the parts
 FRAME = "frame"
+QUANTISED = ("QuantizeLinear", "DequantizeLinear")
 
 
 def localizer_parts(whole: bytes, precision: str) -> dict[str, bytes]:
-    """The parts of a localizer by their names in a bundle: the window's, the frame's, the clicks'.
+    """The parts of a localizer by their names in a bundle: the frame's, the queries'.
 
     Args:
         whole: the bytes of `localizer.onnx` as it is stored; weights may lie beside it, and the
@@ -31,22 +34,23 @@ def localizer_parts(whole: bytes, precision: str) -> dict[str, bytes]:
         precision: of the graph.
 
     Raises:
-        ExecutorError: nothing is computed from the window alone, or from the frame alone.
+        ExecutorError: nothing is computed from the frame alone, or the head has numbers of its own
+            in the graph, quantised ones.
     """
     model = onnx.load_model_from_string(whole)
     model = onnx.shape_inference.infer_shapes(model, strict_mode=True)
-    inputs = [value.name for value in model.graph.input]
-    features = [name for name in inputs if name not in (*BEFORE_FEATURES, *PRIOR)]
-    of_window, of_frame = (_checked_cut(model, names) for names in (features, [FRAME]))
-    others = [name for name in inputs if name not in (FRAME, *features)]
-    answers = [value.name for value in model.graph.output]
+    cut = values_at_cut(model, [FRAME])
+    if set(cut) <= {FRAME} or QUERY not in {value.name for value in model.graph.output}:
+        raise ExecutorError(
+            "the localizer cannot be cut in parts",
+            expected=f"an output {QUERY}, and something that is computed from {FRAME} alone",
+            found=f"outputs {', '.join(value.name for value in model.graph.output)}",
+            do="use it whole",
+        )
     extract = Extractor(model).extract_model
-    parts = {
-        WINDOW_PART: extract(features, of_window),
-        FRAME_PART: extract([FRAME], of_frame),
-        CLICKS_PART: extract([*others, *of_frame, *of_window], answers),
-    }
-    _lay_out_rows(parts[WINDOW_PART], parts[CLICKS_PART])
+    clicks = [name for name in BEFORE_FEATURES if name != FRAME]
+    parts = {FRAME_PART: extract([FRAME], cut), QUERIES_PART: extract([*clicks, *cut], [QUERY])}
+    _check_head(model, parts.values())
     for part in parts.values():
         part.metadata_props.extend(model.metadata_props)
         part.metadata_props.add(key=WHOLE_SHA256, value=hashlib.sha256(whole).hexdigest())
@@ -56,16 +60,18 @@ def localizer_parts(whole: bytes, precision: str) -> dict[str, bytes]:
     }
 
 
-def _checked_cut(model: ModelProto, names: list[str]) -> list[str]:
-    cut = values_at_cut(model, names)
-    if set(cut) <= set(names):
+def _check_head(model: ModelProto, parts: Iterable[ModelProto]) -> None:
+    """What comes after the queries must be in float: the CPU's head knows no other."""
+    before = {name for part in parts for node in part.graph.node for name in node.output}
+    head = [node for node in model.graph.node if not before.issuperset(node.output)]
+    found = [node.name for node in head if node.op_type in QUANTISED]
+    if found:
         raise ExecutorError(
             "the localizer cannot be cut in parts",
-            expected=f"something that is computed from {', '.join(names)} alone",
-            found="it meets the other inputs as it is",
+            expected="a head in float",
+            found=f"{len(found)} quantised values after the queries, such as {found[0]}",
             do="use it whole",
         )
-    return cut
 
 
 def values_at_cut(model: ModelProto, names: list[str]) -> list[str]:
@@ -90,32 +96,3 @@ def values_at_cut(model: ModelProto, names: list[str]) -> list[str]:
     ]
     beyond += [value.name for value in model.graph.output]
     return list(dict.fromkeys(name for name in beyond if name in own))
-
-
-def _lay_out_rows(window: ModelProto, clicks: ModelProto) -> None:
-    """Give a matrix that queries are multiplied with, q V, as V transposed: no packing per run.
-
-    ONNX Runtime packs the right-hand side of a product anew in every run, unless each of its
-    columns lies in one piece already.
-    """
-    typed = (*clicks.graph.input, *clicks.graph.value_info, *clicks.graph.output)
-    ranks = {x.name: len(x.type.tensor_type.shape.dim) for x in typed}
-    at_the_cut = {value.name: value for value in window.graph.output}
-    for place, node in enumerate(list(clicks.graph.node)):
-        name = node.input[1] if node.op_type == "MatMul" else ""
-        nodes = (*window.graph.node, *clicks.graph.node)
-        takers = [other for other in nodes if name in other.input]
-        if name not in at_the_cut or len(takers) > 1 or {ranks.get(x) for x in node.input} != {2}:
-            continue
-        product = helper.make_node("Gemm", node.input, node.output, node.name, transB=1)
-        clicks.graph.node.remove(node)
-        clicks.graph.node.insert(place, product)
-        made = next(each for each in window.graph.node if name in each.output)
-        made.output[list(made.output).index(name)] = f"{name}.columns"
-        window.graph.node.append(
-            helper.make_node("Transpose", [f"{name}.columns"], [name], f"{name}.rows", perm=[1, 0])
-        )
-        given = next(value for value in clicks.graph.input if value.name == name)
-        for value in (at_the_cut[name], given):
-            first, second = value.type.tensor_type.shape.dim
-            first.dim_value, second.dim_value = second.dim_value, first.dim_value

@@ -1,45 +1,47 @@
-"""A localizer in three graphs on the CPU: what depends on the window or the frame alone runs once.
+"""A localizer in parts on the CPU: what depends on the window or the frame alone runs once.
 
-A bundle may hold its localizer a second time, cut (`export.localizer_parts`): one graph from a
-window's stored features to what the head works with, a fifth of a frame's time; one from the frame
-to its map of queries, nearly all the rest; one from both and the clicks to the answers. So a frame
-that looks into several windows, or is asked twice about one, costs little more than one look. The
-part of a window can be run before a frame comes to it, by another thread (`prepare`).
+A bundle may hold the way from a frame to its queries a second time, cut of the localizer
+(`export.localizer_parts`): one graph from the frame to its map of queries, nearly all of the time;
+one from there and the clicks to a vector for each click. The head is not in graphs but in numpy
+(`edge.host_head`), with the answers of the whole localizer in half the time or less. So a frame
+that looks into several windows, or is asked twice about one, costs little more than one look; and
+what the head needs of a window can be made before a frame comes to it, by another thread
+(`prepare`).
 
 Where the graphs have threads apart from the one that asks (`edge.executors.host_threads`), the
 frame's part begins as soon as the frame is there (`keep_frame`), beside the search for its place on
-the map, and of many clicks each thread takes its share. On two cores, each staying on its own
-(`edge.cores`), a frame of 192 px in INT8 takes 24 to 43 % less than with both for the graphs (flown
-in turns, without a record); one of 320 px takes as long, and a larger one longer: its own part is
-too much for one. With more cores it was not measured.
+the map. On two cores, each staying on its own (`edge.cores`), a frame of 192 px in INT8 takes less
+so than with both for the graphs; one of 320 px takes as long, and a larger one longer: its own part
+is too much for one. With more cores it was not measured.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from edge.bundle import CLICKS_PART, FRAME_PART, PARTS, WINDOW_PART, Bundle
-from edge.click_parts import joined, rows_of
+from edge.bundle import FRAME_PART, PARTS, QUERIES_PART, Bundle
+from edge.decoding import DECODED, Head
 from edge.errors import BundleError
-from edge.executors.base import check_tensors
+from edge.executors.base import TensorSpec, check_tensors
 from edge.executors.begun_run import BegunRun
 from edge.executors.host_threads import ALONE, HostThreads
 from edge.executors.int8_features import merged
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
-from edge.feature_quantization import SCALE
-from edge.own_memory import in_own_memory
+from edge.feature_quantization import SCALE, dequantized
+from edge.host_head import HostHead, WindowMaps
 from edge.types import Array
 
 WHOLE_SHA256 = "tilefix.localizer_sha256"  # metadata of the parts: the graph they were cut of
-KEPT_WINDOWS = 4  # whose values at the cut stay in memory: 14 MB each for the shipped bundle
+QUERY = "query_vector"
+KEPT_WINDOWS = 4  # whose maps stay in memory: 12 MB each for the shipped bundle
 READY_WINDOWS = 4  # prepared and not yet looked into, of the same size
-LEAST_SHARED = 4  # clicks: of fewer, halves take as long as the whole
-Window = tuple[list[Array], dict[str, Array]]  # features, held to keep their identity; at the cut
+Window = tuple[list[Array], WindowMaps]  # the features, held to keep their identity
 
 
 class LocalizerInParts:
@@ -55,41 +57,39 @@ class LocalizerInParts:
 
     def __init__(
         self,
-        window: OnnxRuntimeExecutor,
         frame: OnnxRuntimeExecutor,
-        clicks: OnnxRuntimeExecutor,
-        open_beside: Callable[[], OnnxRuntimeExecutor] | None = None,
-        clicks_apart: OnnxRuntimeExecutor | None = None,
-        threads_apart: int = 1,
+        queries: OnnxRuntimeExecutor,
+        head: HostHead,
+        features: Sequence[TensorSpec],
+        *,
+        apart: bool = False,
     ) -> None:
         """Join the parts.
 
         Args:
-            window: from a window's features to the cut.
-            frame: from a frame to the cut.
-            clicks: from there to the answers.
-            open_beside: opens the window's once more, for another thread.
-            clicks_apart: that of the clicks once more, on threads apart, as then is `frame`.
-            threads_apart: how many.
+            frame: from a frame to its map of queries.
+            queries: from there and the clicks to a vector for each click.
+            head: from these, a window and the priors to the answers.
+            features: of a window.
+            apart: whether `frame` has threads apart from the one that asks.
         """
-        self.precision = clicks.precision
-        # All parts count in the run that waits for them.
-        self.clock = window.clock = frame.clock = clicks.clock
-        if clicks_apart is not None:
-            clicks_apart.clock = clicks.clock
-        self._window, self._frame, self._clicks = window, frame, clicks
-        cut = {spec.name for part in (window, frame) for spec in part.outputs}
-        own = (spec for spec in clicks.inputs if spec.name not in cut)
-        self.inputs = (*frame.inputs, *own, *window.inputs)
-        self.outputs = clicks.outputs
+        self.precision = frame.precision
+        self.clock = queries.clock = frame.clock  # all count in the run that waits for them
+        self.apart = apart
+        self._frame, self._queries, self._head = frame, queries, head
+        cut = {spec.name for spec in frame.outputs}
+        own = [spec for spec in queries.inputs if spec.name not in cut]
+        self._own = tuple(spec.name for spec in own)
+        self._features = tuple(features)
+        (query,) = queries.outputs
+        count = query.shape[0]
+        self.inputs = (*frame.inputs, *own, *_prior_specs(count), *self._features)
+        (grid,) = {spec.shape[1:] for spec in self._features}
+        self.outputs = _answer_specs(query, grid)
         self._bound: dict[str, Array] = {}
         self._windows: OrderedDict[tuple[int, ...], Window] = OrderedDict()
         self._ready: OrderedDict[tuple[int, ...], Window] = OrderedDict()
-        self._open_beside = open_beside
-        self._beside: OnnxRuntimeExecutor | None = None  # of the thread that prepares
         self._lock = threading.Lock()  # of what is kept and ready
-        self._clicks_apart = clicks_apart
-        self._threads_apart = threads_apart
         self._begun: BegunRun | None = None  # of the frame that is kept
         self._kept_frame: Array | None = None
         self._of_kept_frame: dict[str, Array] = {}
@@ -106,15 +106,15 @@ class LocalizerInParts:
         """Load the parts of the graph `kind`, the localizer, of a bundle that has them.
 
         Raises:
-            BundleError: they were cut of another graph than the bundle's localizer.
+            BundleError: they were cut of another graph than the bundle's localizer, or there is no
+                head to them.
             ExecutorError: see `OnnxRuntimeExecutor`.
         """
         parts = {}
         whole = f"graphs/{precision}/{kind}.onnx"
         for name in PARTS:
             own = replace(host, apart=host.apart and name == FRAME_PART)
-            # Beside the clicks that run apart, the thread that asks has its own core and no more.
-            count = 1 if host.apart and name == CLICKS_PART else threads
+            count = threads if name == FRAME_PART else 1  # the other is too small to share
             part = OnnxRuntimeExecutor(bundle.graph(name, precision), precision, count, own)
             if part.metadata.get(WHOLE_SHA256) != bundle.manifest.files[whole]:
                 raise BundleError(
@@ -124,22 +124,14 @@ class LocalizerInParts:
                     do="export or calibrate the bundle again with this version of tilefix",
                 )
             parts[name] = part
-
-        def open_beside() -> OnnxRuntimeExecutor:  # a thread that gives way has no others
-            graph = bundle.graph(WINDOW_PART, precision)
-            return OnnxRuntimeExecutor(graph, precision, 1, HostThreads(spinning=False))
-
-        apart = None
-        if host.apart:
-            graph = bundle.graph(CLICKS_PART, precision)
-            apart = OnnxRuntimeExecutor(graph, precision, threads, host)
-        known = parts[WINDOW_PART], parts[FRAME_PART], parts[CLICKS_PART]
-        return cls(*known, open_beside, apart, threads)
-
-    @property
-    def apart(self) -> bool:
-        """Whether a frame's part runs beside the thread that keeps the frame."""
-        return self._clicks_apart is not None
+        head = Head.load(bundle.file(f"graphs/{precision}/head.npz"))
+        features = [
+            TensorSpec(each.name, np.dtype(each.dtype), each.shape)
+            for each in bundle.manifest.features
+        ]
+        _check_features(bundle, features, parts[QUERIES_PART], head)
+        opened = parts[FRAME_PART], parts[QUERIES_PART]
+        return cls(*opened, HostHead(head), features, apart=host.apart)
 
     def bind(self, tensors: Mapping[str, Array]) -> None:
         """Hold these inputs for all following runs (see `Executor.bind`)."""
@@ -159,23 +151,19 @@ class LocalizerInParts:
             self._begun = self._frame.begin({spec.name: image})
 
     def prepare(self, tensors: Mapping[str, Array]) -> None:
-        """Run the part of a window that may be bound soon; for one thread beside that of `run`.
+        """Make what the head needs of a window that may be bound soon; by any thread.
 
         Its time counts nowhere. Without effect for a window that is known.
         """
-        if self._open_beside is None:
-            return
         check_tensors(self.name, self.inputs, tensors, complete=False)
-        features = self._features({k: np.ascontiguousarray(v) for k, v in tensors.items()})
+        features = self._features_of({k: np.ascontiguousarray(v) for k, v in tensors.items()})
         key = _identity(features)
         with self._lock:
             if key in self._ready:
                 self._ready.move_to_end(key)  # still wanted: others are forgotten before it
             if key in self._windows or key in self._ready:
                 return
-        if self._beside is None:
-            self._beside = self._open_beside()
-        made = _kept(self._beside.run(features))
+        made = self._maps(features)
         with self._lock:
             if key not in self._windows:  # a frame may have come to it meanwhile
                 self._ready[key] = list(features.values()), made
@@ -188,44 +176,39 @@ class LocalizerInParts:
         """Run once with the bound tensors and `inputs` (see `Executor.run`)."""
         feed = merged(self._bound, inputs)
         check_tensors(self.name, self.inputs, feed, complete=True)
-        features = self._features(feed)
-        for name in features:
-            del feed[name]
-        frame = {spec.name: feed.pop(spec.name) for spec in self._frame.inputs}
-        at_the_cut = {**self._of_window(features), **self._of_frame(frame)}
-        return self._of_clicks(feed, at_the_cut, outputs)
+        frame = {spec.name: feed[spec.name] for spec in self._frame.inputs}
+        maps = self._of_frame(frame)
+        found = self._queries.run({name: feed[name] for name in self._own} | maps)
+        start_ns = time.perf_counter_ns()
+        window = self._of_window(self._features_of(feed))
+        found |= self._head.answers(
+            found[QUERY], window, feed["prior_xy_px"], feed["prior_inv_var"]
+        )
+        self.clock.add_host(time.perf_counter_ns() - start_ns)
+        names = [spec.name for spec in self.outputs] if outputs is None else outputs
+        return {name: found[name] for name in names}
 
-    def _of_clicks(
-        self, feed: Mapping[str, Array], at_the_cut: dict[str, Array], names: Sequence[str] | None
-    ) -> dict[str, Array]:
-        """All clicks in one run, or the share of the threads apart on those."""
-        count = len(feed["click_xy_px"])
-        if self._clicks_apart is None or count < LEAST_SHARED:
-            return self._clicks.run({**feed, **at_the_cut}, names)
-        cut = count - count // (1 + self._threads_apart)
-        first, rest = slice(cut), slice(cut, None)
-        specs = self._clicks.inputs
-        begun = self._clicks_apart.begin({**rows_of(specs, feed, first), **at_the_cut}, names)
-        own = self._clicks.run({**rows_of(specs, feed, rest), **at_the_cut}, names)
-        return joined([self._clicks_apart.end(begun), own])
-
-    def _features(self, feed: Mapping[str, Array]) -> dict[str, Array]:
-        """What the window's part takes of a feed; in int8 with the scales."""
-        names = (each for spec in self._window.inputs for each in (spec.name, spec.name + SCALE))
+    def _features_of(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """The features of a feed; in int8 with the scales."""
+        names = (each for spec in self._features for each in (spec.name, spec.name + SCALE))
         return {name: feed[name] for name in names if name in feed}
 
-    def _of_window(self, features: Mapping[str, Array]) -> dict[str, Array]:
+    def _maps(self, features: Mapping[str, Array]) -> WindowMaps:
+        floats = dequantized(features)
+        return self._head.of_window(floats["v"], floats["u"])
+
+    def _of_window(self, features: Mapping[str, Array]) -> WindowMaps:
         key = _identity(features)
         with self._lock:
             known = self._windows.get(key) or self._ready.get(key)
             if known is not None:
                 return self._keep(key, known)
         # The arrays are kept too: as long as they live, no other has their identity.
-        made = list(features.values()), _kept(self._window.run(features))
+        made = list(features.values()), self._maps(features)
         with self._lock:
             return self._keep(key, made)
 
-    def _keep(self, key: tuple[int, ...], window: Window) -> dict[str, Array]:
+    def _keep(self, key: tuple[int, ...], window: Window) -> WindowMaps:
         self._ready.pop(key, None)
         self._windows[key] = window
         self._windows.move_to_end(key)
@@ -244,13 +227,34 @@ class LocalizerInParts:
         return self._of_kept_frame
 
 
-def _kept(window: Mapping[str, Array]) -> dict[str, Array]:
-    """Values at the cut, to be kept: what they were made in is free for those of the next window.
+def _check_features(
+    bundle: Bundle, features: Sequence[TensorSpec], queries: OnnxRuntimeExecutor, head: Head
+) -> None:
+    """The features of the manifest must be what queries and head take."""
+    grid = features[0].shape[1:]
+    depth, channels = queries.outputs[0].shape[1], len(head.w_a)
+    wanted = {"v": (depth, *grid), "u": (channels, *grid)}
+    if {spec.name: spec.shape for spec in features} != wanted or len(grid) != 2:
+        raise BundleError(
+            f"the features of the bundle {bundle.manifest.name} do not fit its localizer in parts",
+            expected=f"v [{depth}, rows, columns] and u [{channels}, rows, columns]",
+            found="; ".join(map(str, features)),
+            do="export the bundle again with this version of tilefix",
+        )
 
-    Held where they were made, those of several windows would have ONNX Runtime ask for more, which
-    it never gives back.
-    """
-    return {name: in_own_memory(each) for name, each in window.items()}
+
+def _prior_specs(count: int | str) -> tuple[TensorSpec, TensorSpec]:
+    kind = np.dtype(np.float32)
+    return TensorSpec("prior_xy_px", kind, (count, 2)), TensorSpec("prior_inv_var", kind, (count,))
+
+
+def _answer_specs(query: TensorSpec, grid: tuple[int | str, ...]) -> tuple[TensorSpec, ...]:
+    """What the head answers, and the query vectors, as the whole localizer gives them."""
+    count = query.shape[0]
+    shapes: dict[str, tuple[int | str, ...]]
+    shapes = {"box_xyxy_px": (count, 4), "attention": (count, *grid)}
+    answers = [TensorSpec(name, query.dtype, shapes.get(name, (count,))) for name in DECODED]
+    return (*answers, query)
 
 
 def _identity(features: Mapping[str, Array]) -> tuple[int, ...]:

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edge.bundle import (
-    CLICKS_PART,
-    FRAME_PART,
-    LOCALIZER,
-    PARTS,
-    WINDOW_PART,
-    Bundle,
-    shipped_bundle_path,
-)
+from edge.bundle import FRAME_PART, LOCALIZER, PARTS, QUERIES_PART, Bundle, shipped_bundle_path
 from edge.errors import ExecutorError
 from edge.executors.localizer_parts import LocalizerInParts
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
 from export.localizer_parts import localizer_parts, values_at_cut
-
-FEATURES = ("v", "u")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +41,7 @@ def inputs_of(executor, clicks: int, seed: int) -> dict[str, np.ndarray]:
         "v": (v / np.linalg.norm(v, axis=0)).astype(np.float16),
         "u": rng.normal(size=made["u"].shape).astype(np.float16),
         "prior_xy_px": rng.uniform(0, 1024, (clicks, 2)).astype(np.float32),
-        "prior_inv_var": rng.choice([0, 0.01], clicks).astype(np.float32),
+        "prior_inv_var": rng.choice([0, 0.001, 0.1], clicks).astype(np.float32),
     }
 
 
@@ -79,82 +67,92 @@ def test_the_parts_take_and_give_what_the_whole_does(whole, parts):
     assert (parts.name, parts.precision, parts.click_limit) == ("onnxruntime", "fp32", None)
 
 
-def test_what_depends_on_the_window_or_the_frame_alone_is_not_in_the_clicks_part(shipped):
+def test_what_depends_on_the_frame_alone_is_in_its_part_and_nothing_else(shipped):
     """Else it would run once more for every window and every group of clicks, for nothing."""
-    window, frame, clicks = (onnx.load(shipped.graph(kind)) for kind in PARTS)
-    assert [value.name for value in window.graph.input] == list(FEATURES)
+    frame, queries = (onnx.load(shipped.graph(kind)) for kind in PARTS)
     assert [value.name for value in frame.graph.input] == ["frame"]
-    for part in (window, frame):
-        cut = [value.name for value in part.graph.output]
-        assert sorted(values_at_cut(clicks, cut)) == sorted(cut)
+    cut = [value.name for value in frame.graph.output]
+    assert sorted(values_at_cut(queries, cut)) == sorted(cut)
     count = {
         kind: sum(node.op_type == "Conv" for node in part.graph.node)
-        for kind, part in zip(PARTS, (window, frame, clicks), strict=True)
+        for kind, part in zip(PARTS, (frame, queries), strict=True)
     }
     whole = onnx.load(shipped.graph(LOCALIZER)).graph.node
     convolutions = sum(node.op_type == "Conv" for node in whole)
-    assert count == {WINDOW_PART: 0, FRAME_PART: convolutions, CLICKS_PART: 0}
-    assert sum(node.op_type == "Cast" for node in window.graph.node) == len(FEATURES)
+    assert count == {FRAME_PART: convolutions, QUERIES_PART: 0}
 
 
-def cut_of(nodes, frame_shape, v_shape, answer_shape) -> list[onnx.ModelProto]:
-    """The parts of a small localizer of `frame`, `click_xy_px` [N, 2] and `v` in float16."""
+def small_localizer(*head: tuple[str, str, str], query: str = "query_vector") -> bytes:
+    """relu(frame), clicks @ that = the queries, and after these the nodes of `head`."""
     value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        nodes,
-        "localizer",
-        [
-            value("frame", TensorProto.FLOAT, frame_shape),
-            value("click_xy_px", TensorProto.FLOAT, ["clicks", 2]),
-            value("v", TensorProto.FLOAT16, v_shape),
-        ],
-        [value("attention", TensorProto.FLOAT, answer_shape)],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    made = localizer_parts(model.SerializeToString(), "fp32")
-    assert list(made) == [f"graphs/fp32/{kind}.onnx" for kind in PARTS]
-    return [onnx.load_model_from_string(part) for part in made.values()]
-
-
-@pytest.mark.parametrize(
-    ("nodes", "names"),
-    [
-        ([("Relu", "frame", "seen"), ("MatMul", "click_xy_px seen", "attention")], "v"),
-        ([("Cast", "v", "wide"), ("MatMul", "frame wide", "attention")], "frame"),
-    ],
-)
-def test_a_localizer_without_a_part_of_its_own_for_each_is_refused(nodes, names):
+    nodes = [
+        ("Relu", "frame", "seen"),
+        ("MatMul", "click_xy_px seen", query),
+        *head,
+    ]
     made = [
-        helper.make_node(kind, taken.split(), [given], **({"to": 1} if kind == "Cast" else {}))
+        helper.make_node(kind, taken.split(), [given], name=f"the {kind}", **_to(kind))
         for kind, taken, given in nodes
     ]
-    with pytest.raises(ExecutorError, match="cannot be cut in parts") as caught:
-        cut_of(made, [2, 5], [5, 7], None)
-    assert caught.value.expected == f"something that is computed from {names} alone"
-
-
-def test_products_with_rows_are_laid_out_anew(tmp_path: Path):
-    """q V with V of the window becomes a product with V transposed, of the same value."""
-    cut = cut_of(
+    graph = helper.make_graph(
+        made,
+        "localizer",
         [
-            helper.make_node("Relu", ["frame"], ["seen"], "relu"),
-            helper.make_node("MatMul", ["click_xy_px", "seen"], ["query"], "read"),
-            helper.make_node("Cast", ["v"], ["wide"], "cast", to=TensorProto.FLOAT),
-            helper.make_node("MatMul", ["query", "wide"], ["attention"], "product"),
+            value("frame", TensorProto.FLOAT, [2, 5]),
+            value("frame_affine", TensorProto.FLOAT, [2, 3]),
+            value("click_xy_px", TensorProto.FLOAT, ["clicks", 2]),
+            value("v", TensorProto.FLOAT16, [5, 7]),
         ],
-        [2, 5],
-        [5, 7],
-        ["clicks", 7],
+        [value(query, TensorProto.FLOAT, ["clicks", 5]), value(made[-1].output[0], 1, None)],
+        [helper.make_tensor("one", TensorProto.FLOAT, [], [1.0])],
     )
-    kinds = [[node.op_type for node in part.graph.node] for part in cut]
-    assert kinds == [["Cast", "Transpose"], ["Relu"], ["MatMul", "Gemm"]]
-    rng = np.random.default_rng(0)
-    frame, clicks = (rng.normal(size=shape).astype(np.float32) for shape in ((2, 5), (3, 2)))
-    v = rng.normal(size=(5, 7)).astype(np.float16)
-    executors = []
-    for number, part in enumerate(cut):
-        onnx.save(part, tmp_path / f"{number}.onnx")
-        executors.append(OnnxRuntimeExecutor(tmp_path / f"{number}.onnx", "fp32", threads=1))
-    found = LocalizerInParts(*executors).run({"frame": frame, "click_xy_px": clicks, "v": v})
-    wanted = clicks @ np.maximum(frame, 0) @ v.astype(np.float32)
-    np.testing.assert_allclose(found["attention"], wanted, rtol=1e-5, atol=1e-5)
+    opset = [helper.make_opsetid("", 18)]
+    model: bytes = helper.make_model(graph, opset_imports=opset, ir_version=9).SerializeToString()
+    return model
+
+
+def _to(kind: str) -> dict[str, int]:
+    return {"to": TensorProto.FLOAT} if kind == "Cast" else {}
+
+
+HEAD = (("Cast", "v", "wide"), ("MatMul", "query_vector wide", "attention"))
+
+
+def test_the_cut_lies_where_the_frame_meets_the_clicks_and_where_the_queries_are():
+    frame, queries = map(
+        onnx.load_model_from_string, localizer_parts(small_localizer(*HEAD), "x").values()
+    )
+    assert [node.op_type for node in frame.graph.node] == ["Relu"]
+    assert [node.op_type for node in queries.graph.node] == ["MatMul"]
+    assert [value.name for value in queries.graph.output] == ["query_vector"]
+    assert {value.name for value in queries.graph.input} >= {"seen", "click_xy_px"}
+
+
+def test_a_localizer_without_a_way_from_frame_to_queries_is_refused():
+    unnamed = small_localizer(("Cast", "v", "wide"), ("MatMul", "q wide", "attention"), query="q")
+    with pytest.raises(ExecutorError, match="cannot be cut in parts") as caught:
+        localizer_parts(unnamed, "fp32")
+    assert caught.value.expected.startswith("an output query_vector, and something")
+    assert caught.value.found == "outputs q, attention"
+    model = onnx.load_model_from_string(small_localizer(*HEAD))
+    model.graph.node[1].input[1] = "frame"
+    del model.graph.node[0]
+    with pytest.raises(ExecutorError, match="cannot be cut in parts") as caught:
+        localizer_parts(model.SerializeToString(), "fp32")
+    assert "is computed from frame alone" in caught.value.expected
+
+
+def test_a_head_in_int8_is_refused():
+    """The head on the CPU has the float weights of head.npz: it would answer otherwise."""
+    quantised = small_localizer(
+        ("Cast", "v", "wide"),
+        ("QuantizeLinear", "query_vector one", "levels"),
+        ("DequantizeLinear", "levels one", "again"),
+        ("MatMul", "again wide", "attention"),
+    )
+    with pytest.raises(ExecutorError, match="cannot be cut in parts") as caught:
+        localizer_parts(quantised, "int8+fp32")
+    assert caught.value.expected == "a head in float"
+    assert caught.value.found == (
+        "2 quantised values after the queries, such as the QuantizeLinear"
+    )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 
+import msgspec
 import numpy as np
 import pytest
 
-from edge.bundle import LOCALIZER, WINDOW_PART, Bundle, write_bundle
+from edge.bundle import FRAME_PART, LOCALIZER, Bundle, write_bundle
 from edge.errors import BundleError, ClickError, ExecutorError
 from edge.executors.base import open_executor
 from edge.executors.localizer_parts import KEPT_WINDOWS, READY_WINDOWS, LocalizerInParts
@@ -35,17 +37,19 @@ def executor(bundle) -> LocalizerInParts:
 
 @pytest.fixture
 def window_runs(executor, monkeypatch) -> list[int]:
-    """One entry per run of the window's part."""
+    """One entry for each time that the head made its maps of a window."""
     runs: list[int] = []
-    inner = executor._window.run
-    monkeypatch.setattr(executor._window, "run", lambda x: runs.append(1) or inner(x))
+    inner = executor._head.of_window
+    monkeypatch.setattr(executor._head, "of_window", lambda *x: runs.append(1) or inner(*x))
     return runs
 
 
 def window_of(executor, seed: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     shapes = {spec.name: spec.shape for spec in executor.inputs if spec.name in FEATURES}
-    return {name: rng.normal(size=shape).astype(np.float16) for name, shape in shapes.items()}
+    made = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    made["v"] /= np.linalg.norm(made["v"], axis=0)
+    return {name: value.astype(np.float16) for name, value in made.items()}
 
 
 def frame_of(executor, clicks: int = 2) -> dict[str, np.ndarray]:
@@ -121,7 +125,8 @@ def test_a_window_that_was_prepared_beside_costs_the_first_look_nothing(
     thread.start()
     thread.join()
     spent_ns = executor.clock.engine_ns
-    assert len(executor._ready) == READY_WINDOWS
+    assert len(executor._ready) == len(window_runs) == READY_WINDOWS
+    del window_runs[:]
     for each, answers in zip(again, wanted, strict=True):
         executor.bind(each)
         for name, value in executor.run(frame_of(executor)).items():
@@ -137,6 +142,7 @@ def test_what_is_prepared_in_vain_is_forgotten_and_counts_nowhere(executor, wind
         executor.prepare(each)
     assert len(executor._ready) == READY_WINDOWS and not executor._windows
     assert executor.clock.engine_ns == spent_ns
+    del window_runs[:]
     executor.run({**frame_of(executor), **windows[0]})
     assert len(window_runs) == 1
     ready = list(executor._ready)
@@ -158,7 +164,7 @@ def test_a_window_in_int8_is_multiplied_once_and_only_when_it_is_worked_on(
         made.append(1) if "v" + SCALE in tensors else None
         return inner(tensors)
 
-    monkeypatch.setattr("edge.executors.onnxruntime.dequantized", counted)
+    monkeypatch.setattr("edge.executors.localizer_parts.dequantized", counted)
     frame, windows = frame_of(executor), [window_of(executor, seed) for seed in (1, 2)]
     stored = [quantized(window, FEATURES) for window in windows]
     for _ in range(3):
@@ -245,11 +251,12 @@ def test_a_localizer_reads_a_frame_once_for_all_its_windows_and_each_new_one(bun
     assert before[0] == 3, "an array may have been written to since"
 
 
-def test_time_spent_on_a_window_counts_in_the_frame_that_waits_for_it(executor, window_runs):
-    clocks = {id(part.clock) for part in (executor._window, executor._frame, executor._clicks)}
-    assert clocks == {id(executor.clock)}
+def test_time_spent_on_a_window_counts_in_the_frame_that_waits_for_it(executor, monkeypatch):
+    assert executor._frame.clock is executor._queries.clock is executor.clock
+    inner = executor._head.of_window
+    monkeypatch.setattr(executor._head, "of_window", lambda *x: time.sleep(0.2) or inner(*x))
     executor.run({**frame_of(executor), **window_of(executor, 1)})
-    assert executor.clock.engine_ns > 0
+    assert executor.clock.engine_ns > 200e6
 
 
 def test_what_it_refuses_is_named_as_by_the_whole(executor):
@@ -265,6 +272,19 @@ def test_what_it_refuses_is_named_as_by_the_whole(executor):
         executor.run(frame_of(executor, clicks=0))
 
 
+def test_features_that_do_not_fit_the_head_are_refused(bundle, tmp_path):
+    """The parts alone do not take them, so nothing else would tell."""
+    files = {name: bundle.file(name) for name in bundle.manifest.files}
+    v, u = bundle.manifest.features
+    narrow = msgspec.structs.replace(u, shape=(u.shape[0] - 1, *u.shape[1:]))
+    manifest = msgspec.structs.replace(bundle.manifest, features=(v, narrow))
+    other = write_bundle(tmp_path / "other", manifest, files)
+    with pytest.raises(BundleError, match="do not fit its localizer in parts") as caught:
+        open_executor("onnxruntime", other, LOCALIZER)
+    assert f"u [{u.shape[0]}, rows, columns]" in caught.value.expected
+    assert f"u float16 [{u.shape[0] - 1}, " in caught.value.found
+
+
 def test_parts_of_another_localizer_are_refused(bundle, tiny, tmp_path):
     other = tiny.write_tiny_bundle(tmp_path / "other", seed=5)
     files = {name: bundle.file(name) for name in bundle.manifest.files}
@@ -274,11 +294,11 @@ def test_parts_of_another_localizer_are_refused(bundle, tiny, tmp_path):
         open_executor("onnxruntime", mixed, LOCALIZER)
     assert mixed.manifest.files[f"graphs/fp32/{LOCALIZER}.onnx"] in caught.value.expected
     assert bundle.manifest.files[f"graphs/fp32/{LOCALIZER}.onnx"] in caught.value.found
-    assert WINDOW_PART in caught.value.what
+    assert FRAME_PART in caught.value.what
 
 
 def test_a_localizer_that_lacks_a_part_is_refused(bundle, tmp_path):
-    files = {name: bundle.file(name) for name in bundle.manifest.files if WINDOW_PART not in name}
+    files = {name: bundle.file(name) for name in bundle.manifest.files if FRAME_PART not in name}
     half = write_bundle(tmp_path / "half", bundle.manifest, files)
-    with pytest.raises(BundleError, match=f"no file graphs/fp32/{WINDOW_PART}"):
+    with pytest.raises(BundleError, match=f"no file graphs/fp32/{FRAME_PART}"):
         open_executor("onnxruntime", half, LOCALIZER)

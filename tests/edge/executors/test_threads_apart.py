@@ -17,7 +17,7 @@ from edge.errors import ClickError, ExecutorError
 from edge.executors.base import open_executor
 from edge.executors.begun_run import BegunRun
 from edge.executors.host_threads import HostThreads
-from edge.executors.localizer_parts import LEAST_SHARED, LocalizerInParts
+from edge.executors.localizer_parts import LocalizerInParts
 from edge.executors.onnxruntime import AFFINITIES, OnnxRuntimeExecutor
 
 APART = HostThreads(spinning=False, apart=True)
@@ -45,7 +45,9 @@ def apart(shipped) -> LocalizerInParts:
 def window(alone) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(5)
     shapes = {spec.name: spec.shape for spec in alone.inputs if spec.name in ("v", "u")}
-    return {name: rng.normal(size=shape).astype(np.float16) for name, shape in shapes.items()}
+    made = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    made["v"] /= np.linalg.norm(made["v"], axis=0)
+    return {name: value.astype(np.float16) for name, value in made.items()}
 
 
 def asked(executor, clicks: int, seed: int = 6) -> dict[str, np.ndarray]:
@@ -60,7 +62,7 @@ def asked(executor, clicks: int, seed: int = 6) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize("clicks", [1, LEAST_SHARED - 1, LEAST_SHARED, LEAST_SHARED + 1, 8])
+@pytest.mark.parametrize("clicks", [1, 3, 8])
 def test_it_answers_as_without_them_click_for_click(alone, apart, window, clicks):
     frame = asked(alone, clicks)
     apart.keep_frame(frame["frame"])
@@ -141,22 +143,6 @@ def test_a_localizer_may_go_amid_a_run(shipped):
     begun = opened._begun
     del opened
     assert begun.ended, "its session went with a run in its threads"
-
-
-def test_of_clicks_each_thread_has_its_share(shipped, window, monkeypatch):
-    opened = LocalizerInParts.open(shipped, LOCALIZER, "fp32", 3, APART)
-    assert opened._clicks._session.get_session_options().intra_op_num_threads == 1
-    counts = []
-    for part, name in ((opened._clicks_apart, "begin"), (opened._clicks, "run")):
-        inner = getattr(part, name)
-
-        def counted(feed, names, inner=inner):
-            counts.append(len(feed["click_xy_px"]))
-            return inner(feed, names)
-
-        monkeypatch.setattr(part, name, counted)
-    opened.run({**asked(opened, 8), **window})
-    assert counts == [6, 2]
 
 
 def test_no_clicks_and_wrong_shapes_are_refused_as_ever(apart, window):
