@@ -11,6 +11,7 @@ square around it, beyond which no cell can be among the best (`_reach_cells`).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,21 +108,27 @@ class HostHead:
         peak, second = _peaks(maps)
         # The variance of a cell, stride^2 / 12, adds to that of a prior.
         inv_var = prior_inv_var / (1 + prior_inv_var * (self._stride_px**2 / 12))
-        log_prior = self._log_prior(window.grid, prior_xy_px, inv_var)
-        cells = np.empty((len(q), min(SHORTLIST_CELLS, similarity.shape[1])), np.intp)
-        for index, (x_px, y_px) in enumerate(prior_xy_px.tolist()):
-            square = self._square(window, x_px, y_px, float(inv_var[index]))
-            priors = log_prior[0][index], log_prior[1][index]
-            cells[index] = _shortlist(maps[index], window, square, priors, cells.shape[1])
-        cells.sort(1)
-        at_cells = np.take_along_axis(similarity, cells, 1)  # [N, K]
+        of_rows, of_columns = self._log_prior(window.grid, prior_xy_px, inv_var)
+        squares = [
+            self._square(window, x_px, y_px, i)
+            for (x_px, y_px), i in zip(prior_xy_px.tolist(), inv_var.tolist(), strict=True)
+        ]
+        count = min(SHORTLIST_CELLS, similarity.shape[1])
+        cells = np.stack(
+            [
+                _shortlist(of_click, window, square, priors, count)
+                for of_click, square, *priors in zip(
+                    maps, squares, of_rows, of_columns, strict=True
+                )
+            ]
+        )
+        cells.sort(1)  # [N, K]
+        at_cells = np.take_along_axis(similarity, cells, 1)
         hidden = self._hidden(window.u[:, cells].astype(np.float32), at_cells)  # [C, N, K]
         row, column = np.divmod(cells, window.grid[1])
-        there = [
-            np.take_along_axis(*each, 1) for each in zip(log_prior, (row, column), strict=True)
-        ]
+        prior = np.take_along_axis(of_rows, row, 1) + np.take_along_axis(of_columns, column, 1)
         flat = self._confidence(hidden.reshape(len(hidden), -1), at_cells.ravel())  # [A, N K]
-        logit = flat.reshape(-1, *cells.shape).transpose(1, 0, 2) + sum(there)[:, None]  # [N, A, K]
+        logit = flat.reshape(-1, *cells.shape).transpose(1, 0, 2) + prior[:, None]  # [N, A, K]
         best = logit.reshape(len(q), -1).argmax(1)
         anchor, chosen = np.divmod(best, cells.shape[1])
         n = np.arange(len(q))
@@ -231,7 +238,7 @@ def _shortlist(
     similarity: Float32,
     window: WindowMaps,
     square: Slices,
-    log_prior: tuple[Float32, Float32],
+    log_prior: Sequence[Float32],
     count: int,
 ) -> NDArray[np.intp]:
     """The best cells of a square by their secants and the prior; [count] flat indices.
