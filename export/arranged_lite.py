@@ -134,7 +134,8 @@ class ArrangedLite(nn.Module):
         model: in evaluation mode, in float32 or wider; stays as it is.
 
     Raises:
-        ValueError: a `lite` with another backbone or stride than the default.
+        ValueError: a `lite` with another backbone or stride than the default, or for frames that
+            are no squares.
     """
 
     def __init__(self, model: Lite) -> None:
@@ -144,6 +145,8 @@ class ArrangedLite(nn.Module):
             efficientnet_lite.LAST_BLOCK.values()
         ):
             raise ValueError(f"no arrangement for {o.backbone} at stride {o.stride_px}")
+        if o.frame_hw_px != (o.frame_px, o.frame_px):
+            raise ValueError(f"no arrangement for frames that are no squares, {o.frame_hw_px}")
         folded = copy.deepcopy(model)
         absorb_batch_norms(folded)
         with torch.no_grad():

@@ -45,13 +45,14 @@ def manifest_of(model: Model, name: str, version: str, origin: str, gsd_m: float
         gsd_m: ground sampling distance of the reference windows.
     """
     o = model.options
+    frame_hw = o.frame_hw_px
     if isinstance(model, Lite):
-        frame_hw, licence = (model.options.frame_px, model.options.frame_px), LITE_LICENCE
+        licence = LITE_LICENCE
         cells = o.window_px // o.stride_px
         shapes = {"v": (model.options.embedding, cells, cells)}
         shapes["u"] = (model.options.hidden, cells, cells)
     else:
-        frame_hw, licence = model.options.frame_hw_px, OTHER_LICENCE
+        licence = OTHER_LICENCE
         shapes = feature_shapes(model)
     encoding, drawn_sigma = _click(model)
     return Manifest(

@@ -60,8 +60,10 @@ def _options(bundle: Bundle, weights: dict[str, Tensor], head: Head) -> LiteOpti
     manifest = bundle.manifest
     channels = {feature.name: feature.shape[0] for feature in manifest.features}
     places = len(weights.get("gather.offset_cells", [0]))
+    square = manifest.frame.width_px == manifest.frame.height_px
     return LiteOptions(
         frame_px=manifest.frame.width_px,
+        frame_height_px=None if square else manifest.frame.height_px,
         window_px=manifest.window.width_px,
         backbone=BACKBONE,
         stride_px=manifest.head.stride_px,

@@ -15,6 +15,27 @@ if TYPE_CHECKING:
 PATH = click.Path(path_type=Path)
 
 
+class FrameSides(click.ParamType):
+    """512 or 512x288: width and height in pixels."""
+
+    name = "px"
+
+    def convert(
+        self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Read it.
+
+        Raises:
+            click.BadParameter: something else.
+        """
+        if isinstance(value, tuple):
+            return value
+        sides = value.lower().split("x")
+        if len(sides) > 2 or not all(side.isascii() and side.isdigit() for side in sides):
+            self.fail(f"{value!r} is no size: a side such as 320, or 320x192", param, ctx)
+        return int(sides[0]), int(sides[-1])
+
+
 @click.command()
 @click.option("--checkpoint", type=PATH, help="A .safetensors of `tilefix train`, of any model.")
 @click.option(
@@ -22,8 +43,10 @@ PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--frame-px",
-    type=click.IntRange(1),
-    help="With --from-bundle: a copy for frames of this size; 320 is the fast one.",
+    type=FrameSides(),
+    metavar="SIDE|WIDTHxHEIGHT",
+    help="With --from-bundle: a copy for frames of this size, such as 320; in the shape of the "
+    "camera, such as 320x192 for 16:9, it is the quickest.",
 )
 @click.option("--out", type=PATH, required=True, help="Folder of the bundle; replaced if there.")
 @click.option(
@@ -52,7 +75,7 @@ def export(
     context: click.Context,
     checkpoint: Path | None,
     from_bundle: Path | None,
-    frame_px: int | None,
+    frame_px: tuple[int, int] | None,
     out: Path,
     precisions: tuple[str, ...],
     name: str | None,

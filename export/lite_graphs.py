@@ -36,7 +36,7 @@ def lite_modules(model: Lite, precision: str) -> tuple[GraphModule, GraphModule]
     encoder = LiteEncoder(model, cast_first=not plain)
     return (
         encoder_module(encoder, FEATURES, (o.window_px, o.window_px), precision),
-        localizer_module(localizer, shapes, (o.frame_px, o.frame_px), precision),
+        localizer_module(localizer, shapes, o.frame_hw_px, precision),
     )
 
 

@@ -195,7 +195,7 @@ def halves_of(
     o = model.options
     if name in ("detgeo", "ocgnet", *JOINT):  # their click map squares distances, beyond float16
         model.click_map.register_forward_hook(lambda module, given, drawn: drawn.to(dtype))
-    frame_hw = (o.frame_px, o.frame_px) if name == "lite" else o.frame_hw_px
+    frame_hw = o.frame_hw_px
     shapes = (3, *frame_hw), (1, 3, o.window_px, o.window_px)
     # whole numbers, as a camera's: the same in every type
     frame, window = ((255 * torch.rand(s, device=device)).round().to(dtype) for s in shapes)

@@ -25,6 +25,12 @@ def ms(value: float | None, otherwise: str = "-") -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
+def frame_size(frame_px: tuple[int, int]) -> str:
+    """Width and height as one side where it is a square: "512 px", "512 x 288 px"."""
+    width_px, height_px = frame_px
+    return f"{width_px} px" if width_px == height_px else f"{width_px} x {height_px} px"
+
+
 def took(value: float | None, otherwise: str) -> str:
     """Milliseconds with their unit, or why there are none."""
     told = ms(value, otherwise)

@@ -25,7 +25,7 @@ from benchmarks.record.lines import (
 from benchmarks.record.percentiles import LEAST_COUNT, percentile_ms, too_few
 from benchmarks.record.series import unpack
 from benchmarks.report.doubts import MOST_GROWTH, MOST_MISSED, ROUNDING, marks_of
-from benchmarks.report.numbers import missed_share, ms
+from benchmarks.report.numbers import frame_size, missed_share, ms
 from benchmarks.report.shown import Measured, ShownRun, read_shown
 from edge.errors import BenchmarkError
 
@@ -66,6 +66,11 @@ class Flown:
         return max(self.shown.run.line.bundle.frame_px)
 
     @property
+    def size(self) -> str:
+        """Of the frame, for people."""
+        return frame_size(self.shown.run.line.bundle.frame_px)
+
+    @property
     def precision(self) -> str:
         """Of the graphs, as a user asks for it: "fp32", "int8"."""
         return self.shown.run.line.bundle.precision.partition("+")[0]
@@ -73,7 +78,7 @@ class Flown:
     @property
     def name(self) -> str:
         """What tells a row from others."""
-        return f"{self.side_px} px, {self.late.rate_hz:g} Hz, {self.precision}"
+        return f"{self.size}, {self.late.rate_hz:g} Hz, {self.precision}"
 
 
 def flown_of(paths: Sequence[Path]) -> tuple[Flown, ...]:
@@ -197,7 +202,7 @@ def _asked(flown: Sequence[Flown], least_px: int, most_px: int, rate_hz: float) 
     free = least_px < most_px
     name = f"{'at most ' if free else ''}{most_px} px at {rate_hz:g} Hz"
     latest = {
-        (each.side_px, each.precision): each
+        (each.size, each.precision): each
         for each in flown
         if least_px <= each.side_px <= most_px and each.late.rate_hz == rate_hz
     }
@@ -206,7 +211,9 @@ def _asked(flown: Sequence[Flown], least_px: int, most_px: int, rate_hz: float) 
         tried = [each for each in latest.values() if each.precision == precision]
         best = min(tried, key=lambda x: (not _as_asked(x), _missed(x.late)))
         short = _shortcomings(best)
-        words = ", ".join([precision] + [f"{best.side_px} px"] * free + short)
+        words = ", ".join(
+            [precision] + [best.size] * (free or best.size != f"{most_px} px") + short
+        )
         found.append(f"{'**not reached**' if short else 'reached'} ({words})")
     return f"{name} {', '.join(sorted(found, reverse=True)) or '**not measured**'}"
 

@@ -24,6 +24,7 @@ from benchmarks.record.lines import (
 from benchmarks.record.percentiles import LEAST_COUNT, Summary, summary
 from benchmarks.record.runs import Run, read_runs
 from benchmarks.record.series import unpack
+from benchmarks.report.numbers import frame_size
 
 NAMELESS = "a machine without a name"
 NO_PRIOR = "none"  # of the pass that scenarios without alignment are worth as much as
@@ -166,7 +167,7 @@ def labels(runs: Sequence[Run]) -> list[str]:
                 bundle.precision,
                 bundle.executor,
                 f"{bundle.threads} threads",
-                f"{bundle.frame_px[0]} px",
+                frame_size(bundle.frame_px),
                 board,
                 f"{settings.clicks} clicks",
                 f"{settings.rate_hz:g} Hz",

@@ -16,11 +16,10 @@ from edge.bundle import LOCALIZER, Bundle, shipped_bundle_path, write_bundle
 from edge.cli import tilefix
 from edge.engine_manifest import REPLAY_INDEX
 from edge.errors import BundleError, UsageError
-from edge.localizer import Localizer
-from edge.types import ReferenceFeature
 from export.bundle_weights import lite_from_bundle
 from export.frame_size import resize_frame
 from export.shared_weights import whole_graph
+from tests.support.torch_answers import check_torch
 from training.models.lite import Lite
 
 CALIBRATION = ("calibration/ranges.json", "calibration/replay/frames/0000.webp", REPLAY_INDEX)
@@ -108,50 +107,32 @@ def test_what_was_found_on_frames_of_the_old_size_is_left_out(shipped, small):
 @pytest.mark.full_size
 def test_it_answers_as_the_torch_model_at_that_size(small):
     """All outputs of the graph, in float32, on a picture that is not flat."""
-    import torch
-
-    from export.bundle_weights import lite_from_bundle
-    from export.graphs import torch_run
-
     rng = np.random.default_rng(4)
     frame = rng.integers(0, 255, (320, 320, 3), dtype=np.uint8)
-    clicks = np.array([[40, 60], [300.5, 10.25], [160, 310]], np.float32)
-    feature = _feature(small, rng)
-    found = Localizer.open(small).locate(frame, clicks, feature)
-    inputs = {
-        "frame": frame,
-        "frame_affine": np.array([[1, 0, 0], [0, 1, 0]], np.float32),
-        "click_xy_px": clicks,
-        "prior_xy_px": np.zeros((3, 2), np.float32),
-        "prior_inv_var": np.zeros(3, np.float32),
-        **feature.tensors,
-    }
-    model = lite_from_bundle(small)
-    assert model.options.frame_px == 320
-    with torch.no_grad():
-        wanted, _ = torch_run(model, {k: torch.as_tensor(v) for k, v in inputs.items()})
-    for name in ("peak_similarity", "confidence_logit", "box_xyxy_px"):
-        assert np.allclose(getattr(found, name), wanted[name].numpy(), rtol=1e-3, atol=2e-3), name
+    assert lite_from_bundle(small).options.frame_px == 320
+    check_torch(small, frame, np.array([[40, 60], [300.5, 10.25], [160, 310]], np.float32))
 
 
-def _feature(bundle: Bundle, rng: np.random.Generator) -> ReferenceFeature:
-    tensors = {
-        spec.name: rng.normal(size=spec.shape).astype(spec.dtype)
-        for spec in bundle.manifest.features
-    }
-    size = bundle.manifest.window
-    return ReferenceFeature(
-        tensors, None, size.width_px, size.height_px, "w", "m", bundle.model_id, 1.0
-    )
-
-
-@pytest.mark.parametrize("size", ["512", "321", "96"])
+@pytest.mark.parametrize("size", ["512", "321", "96", "512x512", "320x200", "320x48", "112x96"])
 def test_sizes_that_cannot_be(size, tmp_path):
     words = ["export", "--from-bundle", str(shipped_bundle_path()), "--out", str(tmp_path / "o")]
     done = CliRunner().invoke(tilefix, [*words, "--frame-px", size])
     assert isinstance(done.exception, UsageError)
-    assert done.exception.expected == "a multiple of 32 from 128 on, other than its own 512"
-    assert done.exception.found == size and not (tmp_path / "o").exists()
+    assert done.exception.expected == (
+        "multiples of 16, one side at least 128 and the other 64, other than its own 512"
+    )
+    wanted = "512" if size == "512x512" else size
+    assert done.exception.found == wanted and not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    "size", ["wide", "512x", "x288", "5x2x8", "-320", "320.5", "\u0663\u0662\u0660"]
+)
+def test_what_is_no_size_is_told_so(size, tmp_path):
+    words = ["export", "--from-bundle", str(shipped_bundle_path()), "--out", str(tmp_path / "o")]
+    done = CliRunner().invoke(tilefix, [*words, f"--frame-px={size}"])
+    assert done.exit_code == 2
+    assert f"'{size}' is no size: a side such as 320, or 320x192" in done.output
 
 
 def test_other_options_mean_nothing_with_it(tmp_path):
@@ -175,7 +156,7 @@ def test_no_acceptance_is_fitted_without_alignment(shipped, tmp_path):
     with pytest.raises(
         BundleError, match="no acceptance can be fitted for a copy of lite"
     ) as error:
-        resize_frame(source, tmp_path / "out", 256, [tmp_path], [tmp_path])
+        resize_frame(source, tmp_path / "out", (256, 256), [tmp_path], [tmp_path])
     assert error.value.found == "none: aligned priors are part of the evidence"
     assert not (tmp_path / "out").exists()
 
@@ -221,10 +202,10 @@ def test_a_calibrated_bundle_and_itself(shipped, tmp_path):
     }
     calibrated = write_bundle(tmp_path / "int8", shipped.manifest, {**files, **int8})
     with pytest.raises(BundleError) as error:
-        resize_frame(calibrated.path, tmp_path / "out", 320)
+        resize_frame(calibrated.path, tmp_path / "out", (320, 320))
     assert "int8+fp32" in error.value.found and "then calibrate" in error.value.do
     copy = write_bundle(tmp_path / "copy", shipped.manifest, files)
     with pytest.raises(BundleError) as error:
-        resize_frame(copy.path, copy.path, 320)
+        resize_frame(copy.path, copy.path, (320, 320))
     assert error.value.do == "give a folder of its own with --out"
     assert onnx.load(str(copy.graph(LOCALIZER))).graph.initializer  # still whole

@@ -31,9 +31,8 @@ Progress = Callable[[Iterable[int]], Iterable[int]]
 def reader_of(model: Model, source: SampleSource, set_name: str, workers: int = 4) -> SampleReader:
     """Samples as the model takes them; boxes of published sets truncated, as their loaders do."""
     if isinstance(model, Lite):
-        side = model.options.frame_px
         window_px = source.read(0).window.shape[0]  # any multiple of its strides
-        return SampleReader(source, (side, side), window_px, workers=workers)
+        return SampleReader(source, model.options.frame_hw_px, window_px, workers=workers)
     return SampleReader(
         source,
         model.options.frame_hw_px,

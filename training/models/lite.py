@@ -50,6 +50,7 @@ DEFAULT_ANCHORS_WH_PX = (
 )
 SIZE_LOG_LIMIT = 4.0
 DEEPEST_STRIDE_PX = 32  # of the backbone
+FRAME_STRIDE_PX = 16  # of what a frame is read down to
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class LiteOptions:
         ValueError: a number that shapes nothing.
     """
 
-    frame_px: int = 512
+    frame_px: int = 512  # width; also the height, unless that is given
     window_px: int = 1024
     backbone: str = "efficientnet_lite0"  # or another of `training.models.backbones`
     stride_px: int = 8  # or 16, four times quicker to train and ten points worse on small things
@@ -76,18 +77,30 @@ class LiteOptions:
     click_var: float = 0.0  # of a click around its object's centre, per square pixel of box area
     centre_var: float = 0.0  # of the head's centre, per square pixel of box area
     floor_var_px2: float = 0.0  # of the head's centre, whatever the size
+    # Of a copy for a camera of one shape (`export.frame_size`): no borders to compute. Training
+    # has frames of every shape, in squares.
+    frame_height_px: int | None = None
 
     def __post_init__(self) -> None:
         check_anchors(self.anchors_wh_px)
-        for name in ("frame_px", "window_px"):
-            side = getattr(self, name)
-            if side <= 0 or side % DEEPEST_STRIDE_PX:
-                raise ValueError(
-                    f"{name} is a positive multiple of {DEEPEST_STRIDE_PX}, got {side}"
-                )
+        _check_side("window_px", self.window_px, DEEPEST_STRIDE_PX)
+        _check_side("frame_px", self.frame_px, FRAME_STRIDE_PX)
+        if self.frame_height_px is not None:
+            _check_side("frame_height_px", self.frame_height_px, FRAME_STRIDE_PX)
         check_positive(self, "embedding", "hidden", "width")
         check_not_negative(self, "click_reach_cells", "reference_depth", "query_depth")
         check_not_negative(self, "click_var", "centre_var", "floor_var_px2")
+
+    @property
+    def frame_hw_px(self) -> tuple[int, int]:
+        """Height, width."""
+        height_px = self.frame_px if self.frame_height_px is None else self.frame_height_px
+        return height_px, self.frame_px
+
+
+def _check_side(name: str, side_px: int, step_px: int) -> None:
+    if side_px <= 0 or side_px % step_px:
+        raise ValueError(f"{name} is a positive multiple of {step_px}, got {side_px}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +182,7 @@ class Lite(nn.Module):
 
     def encode_query(self, frame: Tensor) -> Tensor:
         """Query map of frames. frame [B, 3, h, w] RGB 0..255 -> [B, D, h/stride, ...]."""
-        return self.query_from_features(self.backbone(frame, deepest_stride=16))
+        return self.query_from_features(self.backbone(frame, deepest_stride=FRAME_STRIDE_PX))
 
     def localize(
         self,

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edge.errors import UsageError
 from training.batches.lite import Batch, Collection
 from training.evaluation.lite_validation import validate
 from training.losses.agreement import agreement_loss
@@ -34,6 +35,9 @@ class LiteTask:
         precision: of the convolutions (bfloat16 is several times faster on CPUs that have it, too);
             similarity, head and losses are always float32.
         teacher: what the recipe's `distillation` takes its targets from.
+
+    Raises:
+        UsageError: a model for frames that are no squares.
     """
 
     def __init__(
@@ -47,6 +51,15 @@ class LiteTask:
         precision: str = "float32",
         teacher: Lite | None = None,
     ) -> None:
+        height_px, width_px = model.options.frame_hw_px
+        if height_px != width_px:
+            raise UsageError(
+                "a lite is trained on square frames",
+                expected="a model of square frames: those of every camera, with borders, fit in",
+                found=f"frames of {width_px} x {height_px} px",
+                do="train without frame_height_px, and give the bundle its shape afterwards: "
+                "tilefix export --from-bundle BUNDLE --frame-px WIDTHxHEIGHT",
+            )
         self.model: Lite = model
         self.teacher = None if teacher is None else teacher.eval().requires_grad_(False)
         self.training = training

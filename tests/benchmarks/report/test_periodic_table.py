@@ -50,7 +50,7 @@ def open_loop(ages_ms, scheduled, rate_hz=30.0, frames=None, **changes):
 
 
 def record(tmp_path, line, name="a.jsonl", **changes):
-    changes = {"frame_px": (320, 240), "rate_hz": 30.0, "load_average": 0.25, "cores": 2} | changes
+    changes = {"frame_px": (320, 320), "rate_hz": 30.0, "load_average": 0.25, "cores": 2} | changes
     return write_record(tmp_path / name, run_line(**changes), line)
 
 
@@ -144,6 +144,20 @@ def test_of_several_sizes_the_one_that_missed_least_is_named(tmp_path):
     record(tmp_path, short, "short.jsonl", frame_px=(128, 128))  # too short to count before others
     said = asked(table(flown_of([tmp_path])))
     assert "at most 320 px at 30 Hz **not reached** (fp32, 256 px, 0.3 % missed);" in said
+
+
+def test_frames_that_are_no_squares_are_named_by_both_sides(tmp_path):
+    flights = ((30.0, (320, 192), 20.0), (10.0, (512, 288), 80.0), (10.0, (512, 512), 140.0))
+    for rate_hz, frame_px, age_ms in flights:
+        line = open_loop([age_ms] * 1000, 1000, rate_hz)
+        record(
+            tmp_path, line, f"{rate_hz:g}_{frame_px[1]}.jsonl", frame_px=frame_px, rate_hz=rate_hz
+        )
+    made = table(flown_of([tmp_path]))
+    assert cells(made, "320 x 192 px, 30 Hz, fp32")[3] == "0 of 1,000 (0 %), 0"
+    said = asked(made)
+    assert "at most 320 px at 30 Hz reached (fp32, 320 x 192 px);" in said
+    assert "512 px at 10 Hz reached (fp32, 512 x 288 px)." in said
 
 
 def test_a_newer_record_of_a_size_is_not_hidden_by_a_better_one(tmp_path):

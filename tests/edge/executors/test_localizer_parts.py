@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import numpy as np
@@ -12,7 +12,7 @@ import pytest
 from edge.bundle import FRAME_PART, LOCALIZER, Bundle, write_bundle
 from edge.errors import BundleError, ClickError, ExecutorError
 from edge.executors.base import open_executor
-from edge.executors.localizer_parts import KEPT_WINDOWS, READY_WINDOWS, LocalizerInParts
+from edge.executors.localizer_parts import KEPT_WINDOWS, QUERY, READY_WINDOWS, LocalizerInParts
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
 from edge.feature_quantization import SCALE, dequantized, quantized
 from export.localizer_parts import localizer_parts
@@ -67,8 +67,7 @@ def frame_of(executor, clicks: int = 2) -> dict[str, np.ndarray]:
 def test_it_answers_as_the_whole_graph_for_every_window(bundle, executor):
     whole = OnnxRuntimeExecutor(bundle.graph(LOCALIZER), "fp32", threads=1)
     frame = frame_of(executor)
-    for seed in (1, 2, 1):
-        window = window_of(executor, seed)
+    for window in (window_of(executor, seed) for seed in (1, 2, 1)):
         whole.bind(window)
         executor.bind(window)
         wanted, found = whole.run(frame), executor.run(frame)
@@ -112,24 +111,23 @@ def test_a_window_that_was_prepared_beside_costs_the_first_look_nothing(
 ):
     windows = [window_of(executor, seed) for seed in range(READY_WINDOWS)]
     given = [quantized(each, FEATURES) if int8 else each for each in windows]
-    wanted = [executor.run({**frame_of(executor), **each}) for each in given]
+    frame = frame_of(executor)
+    wanted = [executor.run({**frame, **each}) for each in given]
     again = [{name: array.copy() for name, array in each.items()} for each in given]
     del window_runs[:]
 
     def beside() -> None:
-        for each in again:
-            executor.prepare(each)
+        for each in (*again, *again):
             executor.prepare(each)
 
-    thread = threading.Thread(target=beside)
-    thread.start()
-    thread.join()
+    with ThreadPoolExecutor(1) as other:
+        other.submit(beside).result()
     spent_ns = executor.clock.engine_ns
     assert len(executor._ready) == len(window_runs) == READY_WINDOWS
     del window_runs[:]
     for each, answers in zip(again, wanted, strict=True):
         executor.bind(each)
-        for name, value in executor.run(frame_of(executor)).items():
+        for name, value in executor.run(frame).items():
             np.testing.assert_allclose(value, answers[name], rtol=1e-5, atol=1e-5, err_msg=name)
     assert window_runs == [] and not executor._ready
     assert executor.clock.engine_ns > spent_ns, "and the look itself counts"
@@ -177,8 +175,8 @@ def test_a_window_in_int8_is_multiplied_once_and_only_when_it_is_worked_on(
     for name, value in executor.run(frame).items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
     assert len(window_runs) == 3
-    held = [array for arrays, _ in executor._windows.values() for array in arrays]
-    assert sum(each.dtype == np.int8 for each in held) == 4, "no float16 is kept for them"
+    held = [array.dtype for arrays, _ in executor._windows.values() for array in arrays]
+    assert held.count(np.int8) == 4, "no float16 is kept for them"
 
 
 def test_other_arrays_are_another_window_even_where_memory_is_used_again(executor):
@@ -207,9 +205,7 @@ def test_a_frame_is_read_once_only_where_it_was_said_that_it_comes_again(executo
         for name, value in one.items():
             np.testing.assert_array_equal(other[name], value)
     other = {**frame, "frame": 255 - frame["frame"]}
-    assert not np.array_equal(
-        executor.run({**other, **windows[0]})["query_vector"], first[0]["query_vector"]
-    )
+    assert not np.array_equal(executor.run({**other, **windows[0]})[QUERY], first[0][QUERY])
     executor.keep_frame(other["frame"])
     executor.run({**frame, **windows[0]})
     assert len(runs) == 5, "the one that was kept before is forgotten"
