@@ -37,7 +37,7 @@ MARKS = Marks(
 HEADS = (
     "frame, rate, precision",
     "flown",
-    "load at the start, others' share",
+    "load at the start; others' share, stolen by the host",
     "frames missed, of these never answered",
     "age: p50 / p90 / p99 / p99.9 / max, ms",
     "engine p50, ms",
@@ -137,7 +137,7 @@ def _cells(each: Flown) -> tuple[str, ...]:
     return (
         each.name,
         _duration(line.duration_s),
-        f"{_load(each)}, {_others(line.processor)}",
+        f"{_load(each)}; {_others(line.processor)}",
         f"{late.missed:,} of {late.scheduled:,} ({missed}), {late.unanswered:,}",
         _ages(late),
         _engine(each),
@@ -182,7 +182,10 @@ def _memory(memory: Memory | Unknown) -> str:
 
 
 def _others(spent: ProcessorTime | Unknown | None) -> str:
-    return f"{spent.others_share:.0%}" if isinstance(spent, ProcessorTime) else UNKNOWN
+    """What others took of the cores, and what of it other guests of the host did, of one core."""
+    if not isinstance(spent, ProcessorTime):
+        return UNKNOWN
+    return f"{spent.others_share:.0%}, {spent.stolen_s:.1f} s"
 
 
 def _load(each: Flown) -> str:

@@ -202,7 +202,8 @@ class _Watch:
         self._memory = MemoryWatch()
         self._sampler.begin(self._memory.sample)
         self.started_utc = _now()
-        self._processor = ProcessorWatch()
+        # Of the whole process: by now this thread may stay on one core (`edge.cores`).
+        self._processor = ProcessorWatch(cores=self._processor.cores)
 
     def end(self) -> None:
         """The last query is done."""

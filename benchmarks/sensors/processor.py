@@ -36,12 +36,12 @@ class ProcessorWatch:
 
         Args:
             root: of the system.
-            cores: that the process may use; None: as the system says.
+            cores: that the process may use; None: those of the calling thread, now.
             clock_s: monotonic.
             own_s: processor time of all threads of this process.
         """
         self._path = root / "proc/stat"
-        self._cores = frozenset(os.sched_getaffinity(0) if cores is None else cores)
+        self.cores = frozenset(os.sched_getaffinity(0) if cores is None else cores)
         self._clock_s, self._own_s = clock_s, own_s
         self._start = self._read()
         self._start_s, self._start_own_s = clock_s(), own_s()
@@ -64,7 +64,7 @@ class ProcessorWatch:
             return Unknown(f"{self._path} does not count the work of this process")
         return ProcessorTime(
             wall_s=wall_s,
-            cores=len(self._cores),
+            cores=len(self.cores),
             own_s=own_s,
             others_s=max(busy_s - own_s, 0.0),
             stolen_s=max(stolen_s, 0.0),
@@ -77,9 +77,9 @@ class ProcessorWatch:
             counted = [
                 [int(each) for each in words]
                 for name, *words in map(str.split, filter(None, lines))
-                if name[:3] == "cpu" and name[3:].isdecimal() and int(name[3:]) in self._cores
+                if name[:3] == "cpu" and name[3:].isdecimal() and int(name[3:]) in self.cores
             ]
-            if len(counted) < len(self._cores):
+            if len(counted) < len(self.cores):
                 return Unknown(f"{self._path} does not list every core of this process")
             ticks = [
                 (sum(core[place] for place in BUSY), core[STOLEN] if len(core) > STOLEN else 0)

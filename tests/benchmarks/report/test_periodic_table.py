@@ -73,7 +73,7 @@ def test_a_row_states_its_record(tmp_path):
     assert cells(made, "320 px, 30 Hz, fp32") == [
         "320 px, 30 Hz, fp32",
         "10.0 min",
-        "0.2, 2%",
+        "0.2; 2%, 4.0 s",
         "0 of 18,000 (0 %), 0",
         " / ".join([rank(0.5), rank(0.9), rank(0.99), rank(0.999), "30.0"]),
         "10.00",
@@ -185,7 +185,7 @@ def test_an_old_record_says_what_it_does_not_know(tmp_path):
     commit = "e" * 40 + "+12345678"
     made = table(flown_of([record(tmp_path, line, commit=commit, load_average=Unknown("no"))]))
     row = cells(made, "320 px, 30 Hz, fp32")
-    assert row[2] == "unknown, unknown" and row[5] == "unknown"
+    assert row[2] == "unknown; unknown" and row[5] == "unknown"
     assert row[7:9] == ["not scored", "not scored"]
     assert "with changes that are in no commit" in made
 
