@@ -9,7 +9,7 @@ import msgspec
 from calibration.quantization.equalization import equalise, equalising_scales
 from calibration.quantization.int8_graphs import KINDS, check_floats
 from calibration.request import CalibrationRequest
-from edge.bundle import LOCALIZER, PARTS, Bundle, write_bundle
+from edge.bundle import LOCALIZER, Bundle, is_part, write_bundle
 
 
 def float_source(request: CalibrationRequest, bundle: Bundle) -> tuple[Bundle, str]:
@@ -45,7 +45,7 @@ def equalised_bundle(bundle: Bundle, folder: Path) -> tuple[Bundle, int]:
     files: dict[str, bytes | Path] = {
         name: bundle.file(name)
         for name in bundle.manifest.files
-        if Path(name).name != WEIGHTS_FILE and Path(name).stem not in PARTS
+        if Path(name).name != WEIGHTS_FILE and not is_part(name)
     }
     pairs = 0
     for kind in KINDS:

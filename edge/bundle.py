@@ -35,7 +35,13 @@ LOCALIZER = "localizer"
 ALIGNMENT_GRAPH = "alignment/xfeat.onnx"
 # Of the localizer once more: from a frame to its map of queries, and on to those of the clicks.
 FRAME_PART, QUERIES_PART = PARTS = "localizer_frame", "localizer_queries"
+_PART = f"{LOCALIZER}_"  # how the names of parts begin, those of older versions too
 _CHUNK_BYTES = 1 << 20
+
+
+def is_part(name: str) -> bool:
+    """Whether a file of a bundle is a part of its localizer, this version's or an older one's."""
+    return Path(name).stem.startswith(_PART)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,11 @@ class Bundle:
     def in_parts(self, precision: str) -> bool:
         """Whether the localizer of a precision is there cut in parts as well."""
         return f"graphs/{precision}/{QUERIES_PART}.onnx" in self.manifest.files
+
+    def in_old_parts(self, precision: str) -> bool:
+        """Whether it is there in parts that only an older version of tilefix can join."""
+        names = self.manifest.files
+        return not self.in_parts(precision) and f"graphs/{precision}/{FRAME_PART}.onnx" in names
 
     def graph(self, kind: str, precision: str = "fp32") -> Path:
         """Path of the graph `kind` ("reference_encoder", "localizer") in `precision`.

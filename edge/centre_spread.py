@@ -107,10 +107,10 @@ def click_sigma_px(
 ) -> float:
     """One sigma of a click in window pixels.
 
-    Where telemetry does not tell the ground size of a frame pixel, the frame is taken to span the
-    whole window: an upper bound for every frame that lies within it.
+    Where telemetry does not tell the ground size of a frame pixel, the larger side of the picture
+    is taken to span the whole window: an upper bound for every frame that lies within it.
     """
-    window_px_per_px = manifest.window.width_px / manifest.frame.width_px
+    window_px_per_px = manifest.window.width_px / max(fitted.picture_wh_px)
     gsd_m = window_gsd_m(feature)  # of this map at this latitude, not the wanted one
     if pose.gsd_m and pose.gsd_m > 0 and gsd_m is not None:
         window_px_per_px = pose.gsd_m / float(fitted.affine[0, 0]) / gsd_m

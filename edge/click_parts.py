@@ -28,8 +28,8 @@ def run_in_parts(
     count = max((len(value) for name, value in inputs.items() if name in per_click), default=0)
     if limit is None or count <= limit:
         return executor.run(inputs, outputs)
-    return joined(
-        executor.run(rows_of(executor.inputs, inputs, slice(start, start + limit)), outputs)
+    return _joined(
+        executor.run(_rows_of(executor.inputs, inputs, slice(start, start + limit)), outputs)
         for start in range(0, count, limit)
     )
 
@@ -39,7 +39,7 @@ def per_click_names(specs: Sequence[TensorSpec]) -> set[str]:
     return {spec.name for spec in specs if any(isinstance(size, str) for size in spec.shape)}
 
 
-def rows_of(
+def _rows_of(
     specs: Sequence[TensorSpec], inputs: Mapping[str, Array], rows: slice
 ) -> dict[str, Array]:
     """Some of the clicks: inputs with one row for each click are cut, the others stay."""
@@ -47,7 +47,7 @@ def rows_of(
     return {name: each[rows] if name in per_click else each for name, each in inputs.items()}
 
 
-def joined(parts: Iterable[Mapping[str, Array]]) -> dict[str, Array]:
+def _joined(parts: Iterable[Mapping[str, Array]]) -> dict[str, Array]:
     """Answers for some clicks after those for others, as one."""
     listed = list(parts)
     return {name: np.concatenate([part[name] for part in listed]) for name in listed[0]}

@@ -3,10 +3,10 @@
 A graph on two threads is as slow as the slower one, so a second thread of equal right on one of two
 cores costs the frame path more than half of its speed: measured, 50 ms become 150. Alignment has a
 thread that gives way, then, and no more threads than there are cores to spare; numpy's matrix
-products, which alignment makes, stay on that thread, and so does what OpenCV does, whose own
-threads would have the priority of the frame path. In turn the threads of the localizer's graph do
-not wait in circles between two frames, which would leave alignment no core at all (see
-`edge.assembly.is_crowded`).
+products, which alignment and the head make, stay on the thread that asks, and so does what OpenCV
+does, whose own threads would have the priority of the frame path. In turn the threads of the
+localizer's graph do not wait in circles between two frames, which would leave alignment no core at
+all (see `edge.assembly.is_crowded`).
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ class CoreShares:
     Of Python's threads one at a time holds the interpreter. If that is alignment's, and a thread of
     a graph takes the core it runs on, the frame path waits for both. So with a single core left,
     alignment has that of the frame path, and runs as soon as the frame path waits for anything.
-    Flown in turns at 192 px in INT8 on two cores, without a record: a frame of 17 ms takes 10 so,
-    12 with alignment on any core, and 15 where the graphs' threads choose theirs too.
+    Flown in turns at 192 px in INT8 on two cores, without a record and with a head that was a graph
+    still: a frame of 17 ms took 10 so, 12 with alignment on any core, and 15 where the graphs'
+    threads chose theirs too.
 
     Where another program fills that core, alignment gets next to nothing of it, and what it holds
     the frame path waits for: after some seconds nobody stays any more (`roam`).

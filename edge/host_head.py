@@ -2,10 +2,9 @@
 
 What it means stands in `edge.decoding`, one click at a time; the way there is that of the graph
 (`training.models.gated_head`): a secant per cell and anchor, made once for a window, ranks the
-cells, and the best few are evaluated exactly. ONNX Runtime walks for that through maps of
-[clicks, anchors, rows, columns], 5 MB each for 8 clicks, five times over, and finds the largest
-value of a map in twenty times numpy's time. Here a prior, where there is one, leaves of each map a
-square around it, beyond which no cell can be among the best (`_reach_cells`).
+cells, and the best few are evaluated exactly. A graph walks for that through maps of [clicks,
+anchors, rows, columns], 5 MB each for 8 clicks, five times over. Here a prior, where there is one,
+leaves of each map a square around it, beyond which no cell can be among the best (`_reach_cells`).
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decoding import LEAK, LOG_SIZE_LIMIT, PEAK_RADIUS_CELLS, Head
+from edge.decoding import LEAK, LOG_SIZE_LIMIT, Head
 from edge.own_memory import in_own_memory
+from edge.peaks import largest, peaks
 from edge.types import Array, Float32, Float64
 
 SECANT = (0.2, 0.8)  # cosines that the secants go through
 SHORTLIST_CELLS = 16
-LEAST_SIMILARITY = -1.0  # the second peak of a grid that the first one's neighbourhood fills
 MOST_LENGTH = 1.001  # of a query vector: 1 but for rounding
 PRODUCT_SIZE = 1 << 19  # multiplications at once: see `_products`
 LEAST_PRODUCT_CELLS = 256
@@ -81,7 +80,7 @@ class HostHead:
             low, high = (self._logits(some, np.float32(s)) for s in SECANT)
             rate[:, block] = (high - low) / np.float32(SECANT[1] - SECANT[0])
             base[:, block] = low - np.float32(SECANT[0]) * rate[:, block]
-            longest = max(longest, np.square(vectors[:, block]).sum(0).max())
+            longest = np.maximum(longest, np.square(vectors[:, block]).sum(0).max())
         swing = np.float32(MOST_LENGTH) * np.sqrt(longest) * np.abs(rate)
         most, least = (base + swing).max(0), (base - swing).max(0)  # [Hg * Wg]
         return WindowMaps(
@@ -105,7 +104,7 @@ class HostHead:
         """
         similarity = _products(q, window.v)  # [N, Hg * Wg]
         maps = similarity.reshape(len(q), *window.grid)
-        peak, second = _peaks(maps)
+        peak, second = peaks(maps)
         # The variance of a cell, stride^2 / 12, adds to that of a prior.
         inv_var = prior_inv_var / (1 + prior_inv_var * (self._stride_px**2 / 12))
         of_rows, of_columns = self._log_prior(window.grid, prior_xy_px, inv_var)
@@ -256,28 +255,9 @@ def _shortlist(
     score = secants.max(0)
     score += log_prior[0][rows, None]
     score += log_prior[1][columns]
-    best = np.argpartition(score, score.size - count, None)[score.size - count :]
-    row, column = np.divmod(best, score.shape[1])
+    row, column = np.divmod(largest(score.ravel(), count), score.shape[1])
     found: NDArray[np.intp] = (row + rows.start) * similarity.shape[1] + column + columns.start
     return found
-
-
-def _peaks(similarity: Float32) -> tuple[Float32, Float32]:
-    """The largest value of each map [N, Hg, Wg], and the largest beyond its neighbourhood."""
-    n, _, columns = similarity.shape
-    first, second = np.empty(n, np.float32), np.empty(n, np.float32)
-    for index, values in enumerate(similarity):
-        row, column = divmod(int(values.argmax()), columns)
-        first[index] = values[row, column]
-        near = (
-            slice(max(0, row - PEAK_RADIUS_CELLS), row + PEAK_RADIUS_CELLS + 1),
-            slice(max(0, column - PEAK_RADIUS_CELLS), column + PEAK_RADIUS_CELLS + 1),
-        )
-        kept = values[near].copy()
-        values[near] = LEAST_SIMILARITY  # for the moment of one search: a copy is dearer than both
-        second[index] = values.max()
-        values[near] = kept
-    return first, second
 
 
 def _reach_cells(spread: float, inv_var: float) -> int:

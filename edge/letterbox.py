@@ -21,6 +21,7 @@ class Letterbox:
 
     image: Uint8  # [height_px, width_px, 3] RGB
     affine: Float32  # [2, 3]; pixel corners on integers: x' = a00 x + a01 y + a02
+    picture_wh_px: tuple[int, int]  # of the frame in it, without borders
 
     @property
     def inverse_affine(self) -> Float64:
@@ -66,7 +67,7 @@ def letterbox(image: Uint8, width_px: int, height_px: int) -> Letterbox:
         framed = cv2.copyMakeBorder(resized, *borders, cv2.BORDER_CONSTANT, value=FILL_RGB)
         fitted = np.asarray(framed, np.uint8)
     affine = np.array([[wide / columns, 0, left], [0, high / rows, top]], np.float32)
-    return Letterbox(fitted, affine)
+    return Letterbox(fitted, affine, (wide, high))
 
 
 def inverse_affine(affine: Float32 | Float64) -> Float64:

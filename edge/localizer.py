@@ -151,8 +151,8 @@ class Localizer:
     def prepare(self, feature: ReferenceFeature) -> None:
         """Have ready what a first look into a window costs beyond later ones; by another thread.
 
-        One thread may do so beside the one that locates. Only a localizer in parts, on the CPU,
-        has anything to prepare; another one is not touched.
+        Any thread may do so beside the one that locates. Only a localizer in parts, on the CPU, has
+        anything to prepare; another one is not touched.
 
         Raises:
             FeatureStoreError: the feature was made by another model, where it is looked at.
@@ -269,10 +269,11 @@ class Localizer:
         }
         names = (*NUMBERS, "attention") if attention else NUMBERS
         found = Localizations(**run_in_parts(self._executor, inputs, names))
-        if not (np.isfinite(found.box_xyxy_px).all() and np.isfinite(found.confidence_logit).all()):
+        numbers = found.box_xyxy_px, found.confidence_logit, found.peak_similarity
+        if not all(np.isfinite(each).all() for each in numbers):
             raise ExecutorError(
                 f"the model {self.bundle.manifest.name} returned boxes that are not numbers",
-                expected="finite boxes and confidences",
+                expected="finite boxes, confidences and similarities",
                 found=f"boxes {found.box_xyxy_px.tolist()}, window {feature.window_id}",
                 do="encode this window again; if that does not help, run with precision fp32",
             )

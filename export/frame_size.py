@@ -2,17 +2,8 @@
 
 And of another shape: a camera's frames fill a square to 56 % where they are 16:9, and the borders
 around them cost as much as the picture. A bundle for frames of 512 x 320 sees the same pixels as
-one of 512 x 512, and computes few borders. With none at all the network sees less well: what a
-border of some rows is good for, zeros beyond the edge are not. Of 158 clicks of the bundled flight,
-found without a prior and accepted with alignment (`tilefix bench --quick --scenario single-stream
---state warm`), and the median of 8 clicks (in turns, two threads of a Xeon; no record of either):
-
-    512 x 512  0.317  0.572  33.6 ms        256 x 256  0.150  0.289  12.0 ms
-    512 x 384  0.303  0.568  26.3 ms        256 x 176  0.143  0.251   9.8 ms
-    512 x 320  0.296  0.532  22.5 ms        256 x 144  0.098  0.086   9.0 ms
-    512 x 288  0.265  0.517  20.6 ms
-
-With alignment all of them are right as often but the last: 0.965, 0.961.
+one of 512 x 512, and computes few borders. Some rows of them are worth their time: at edges without
+any the network sees less well (`benchmarks/README.md`).
 
 Only the localizer sees a frame. The encoder stays byte for byte, so the features of a window,
 stored or in memory, serve bundles of every frame size.
@@ -30,7 +21,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from edge.bundle import ALIGNMENT_GRAPH, LOCALIZER, PARTS, Bundle, write_bundle
+from edge.bundle import ALIGNMENT_GRAPH, LOCALIZER, Bundle, is_part, write_bundle
 from edge.errors import BundleError, UsageError
 from edge.manifest import Manifest
 from export.acceptance_fit import refitted
@@ -92,7 +83,7 @@ def resize_frame(
     files: dict[str, bytes | Path] = {
         name: bundle.file(name)
         for name in bundle.manifest.files
-        if Path(name).stem not in (LOCALIZER, *PARTS) and not name.startswith(CALIBRATION)
+        if Path(name).stem != LOCALIZER and not is_part(name) and not name.startswith(CALIBRATION)
     }
     with tempfile.TemporaryDirectory() as scratch:
         folders = {precision: Path(scratch, precision) for precision in bundle.precisions}

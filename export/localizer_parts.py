@@ -1,9 +1,8 @@
 """The way from a frame to its queries, cut out of a localizer graph in two.
 
 What depends on the frame alone runs once for all clicks and windows. The parts are made of the
-graph as it is stored and carry its sha256: they are a copy for the CPU, where the head is not a
-graph (`edge.executors.localizer_parts`), and the whole graph stays what is verified, calibrated
-and built.
+graph as it is stored and carry its sha256: they are for the CPU, where the head is not a graph
+(`edge.executors.localizer_parts`), and the whole graph stays what is calibrated and built.
 """
 
 from __future__ import annotations

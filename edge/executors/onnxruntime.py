@@ -25,14 +25,18 @@ PROVIDER = "CPUExecutionProvider"
 SPINNING = "session.intra_op.allow_spinning"
 AFFINITIES = "session.intra_op_thread_affinities"  # one group for each thread, counted from 1
 # Between two operators a thread that waits in circles is the quickest. After the last one it would
-# go on for 50 ms and more, on a core that another graph needs: on two cores the three parts of a
-# localizer, each with a thread of its own, took 95 ms for a frame where they take 50.
+# go on for 50 ms and more, on a core that another graph needs: on two cores three graphs of a
+# localizer, each with threads of its own, took 95 ms for a frame where they take 50.
 STOP_SPINNING = "session.force_spinning_stop"
 # On x86-64 without VNNI its products of uint8 with int8 saturate in int16 unless it is told to be
 # exact: a bundle would answer differently on two machines. With VNNI they are exact as they are,
 # and being told so would take 2.1 to 2.5 times as long
 # (`benchmarks/records/int8/speed.json`).
 EXACT_PRODUCTS = "session.x64quantprecision"
+OLD_PARTS = (
+    "the localizer of {} runs whole, which is slower: its parts are of an older version of tilefix "
+    "(export or calibrate it again)"
+)
 SETTLED_S = 0.005  # for a thread to leave what it was called with
 # A graph that is quantised for TensorRT shall be computed as TensorRT does, in float between its
 # Q/DQ: fused, ONNX Runtime 1.32 gets float16 graphs with Q/DQ wrong.
@@ -139,7 +143,10 @@ class OnnxRuntimeExecutor:
             from edge.executors.localizer_parts import LocalizerInParts
 
             return LocalizerInParts.open(bundle, kind, precision, threads, host)
-        return cls(bundle.graph(kind, precision), precision, threads, replace(host, apart=False))
+        whole = cls(bundle.graph(kind, precision), precision, threads, replace(host, apart=False))
+        if kind == LOCALIZER and bundle.in_old_parts(precision):
+            whole.notes = (OLD_PARTS.format(bundle.manifest.name),)
+        return whole
 
     def bind(self, tensors: Mapping[str, Array]) -> None:
         """Hold these inputs for all following runs (see `Executor.bind`)."""

@@ -105,6 +105,22 @@ def test_a_click_counts_in_metres_of_the_ground_whatever_the_map(tiny_bundle, zo
     assert unknown == 2.0 * 128 / 64  # the frame is taken to span the window
 
 
+@pytest.mark.parametrize(
+    ("camera_hw", "frame_wh_px", "larger_px"),
+    [((90, 160), (64, 64), 64), ((90, 160), (64, 48), 64), ((64, 64), (64, 48), 48),
+     ((160, 90), (64, 48), 48), ((64, 64), (48, 64), 48)],
+)  # fmt: skip
+def test_the_larger_side_of_the_picture_spans_the_window_not_the_borders(
+    tiny_bundle, camera_hw, frame_wh_px, larger_px
+):
+    """An upper bound also for a camera of another shape than the bundle's frames."""
+    feature = ReferenceFeature({}, None, 128, 128, "w", "m", "x", 1.0)
+    fitted = letterbox(np.zeros((*camera_hw, 3), np.uint8), *frame_wh_px)
+    assert max(fitted.picture_wh_px) == larger_px
+    sigma_px = click_sigma_px(tiny_bundle.manifest, FramePose(), fitted, feature)
+    assert sigma_px == pytest.approx(2.0 * 128 / larger_px)
+
+
 def test_the_factor_is_found_again():
     rng = np.random.default_rng(2)
     sigma = rng.uniform(2, 9, 20_000)

@@ -162,20 +162,23 @@ def test_sixteen_cells_are_as_near_as_it_says_from_anywhere():
             assert away[host_head.SHORTLIST_CELLS - 1] <= host_head.SHORTLIST_RADIUS_CELLS
 
 
+@pytest.mark.parametrize("prior_px", [28, 100])  # near the cell that is no number, and far
 @pytest.mark.parametrize("what", ["v", "u"])
-def test_a_window_of_no_numbers_gives_none(what):
+def test_a_window_of_no_numbers_gives_none(what, prior_px):
     """The localizer refuses confidences that are not numbers; here nothing breaks off."""
     v, u = made_window(5, 16, 16)
     q = made_queries(5, 2, v)
     if what == "v":
-        v[:, 3, 4] = np.nan
+        v[:, 3, 3] = np.nan
     else:
         u[0] = np.inf
     host = HostHead(made_head(5))
-    priors = np.full((2, 2), 60, np.float32), np.full(2, 0.1, np.float32)
+    priors = np.full((2, 2), prior_px, np.float32), np.full(2, 0.1, np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = host.answers(q, host.of_window(v, u), *priors)
+        window = host.of_window(v, u)
+        found = host.answers(q, window, *priors)
+    assert not np.isfinite(window.spread), "nothing is known of what lies beyond a square"
     assert not np.isfinite(found["confidence_logit"]).any()
 
 
@@ -189,8 +192,10 @@ def test_the_map_of_similarity_is_left_as_it_was():
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
-def test_the_winner_of_equal_logits_is_the_first_as_in_the_meaning():
-    """Every cell alike: the first anchor and the first cell."""
+@pytest.mark.parametrize(("rows", "columns"), [(4, 4), (20, 31), (64, 64)])
+@pytest.mark.parametrize(("px", "inv_var"), [(0.0, 0.0), (16.0, 0.01), (8.0, 1.0)])
+def test_the_winner_of_equal_logits_is_the_first_as_in_the_meaning(rows, columns, px, inv_var):
+    """Every cell alike: the first anchor, and the first of the cells that are nearest."""
     head = made_head(8)
     alike = replace(
         head,
@@ -198,8 +203,8 @@ def test_the_winner_of_equal_logits_is_the_first_as_in_the_meaning():
         c_conf=np.repeat(head.c_conf[:1], 3),
         tau=np.repeat(head.tau[:1], 3),
     )
-    v = np.zeros((32, 4, 4), np.float16)
+    v = np.zeros((32, rows, columns), np.float16)
     v[0] = 1
-    u = np.zeros((16, 4, 4), np.float16)
+    u = np.zeros((16, rows, columns), np.float16)
     q = np.eye(1, 32, dtype=np.float32)
-    check(alike, v, u, q, np.zeros((1, 2)), np.zeros(1))
+    check(alike, v, u, q, np.array([[px, px]]), np.array([inv_var]))

@@ -1,4 +1,4 @@
-"""Bundles for frames in the shape of a camera: no borders to compute, the same answers."""
+"""Bundles for frames in the shape of a camera: few borders to compute, the answers of its model."""
 
 from __future__ import annotations
 

@@ -64,6 +64,7 @@ def made_small(shipped: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bun
     out = home / "lite_320"
     files: dict[str, bytes | Path] = {x: shipped.file(x) for x in shipped.manifest.files}
     files |= dict.fromkeys(CALIBRATION, b"of frames of 512 px")
+    files["graphs/fp32/localizer_window.onnx"] = b"a part of an older version"
     source = write_bundle(home / "source", shipped.manifest, files)
     words = ["export", "--from-bundle", str(source.path), "--out", str(out)]
     done = CliRunner().invoke(tilefix, [*words, "--frame-px", "320"], catch_exceptions=False)

@@ -7,10 +7,20 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edge.bundle import FRAME_PART, LOCALIZER, PARTS, QUERIES_PART, Bundle, shipped_bundle_path
+from edge.bundle import (
+    FRAME_PART,
+    LOCALIZER,
+    PARTS,
+    QUERIES_PART,
+    Bundle,
+    is_part,
+    shipped_bundle_path,
+    write_bundle,
+)
 from edge.errors import ExecutorError
 from edge.executors.localizer_parts import LocalizerInParts
 from edge.executors.onnxruntime import OnnxRuntimeExecutor
+from edge.localizer import Localizer
 from export.localizer_parts import localizer_parts, values_at_cut
 
 
@@ -156,3 +166,32 @@ def test_a_head_in_int8_is_refused():
     assert caught.value.found == (
         "2 quantised values after the queries, such as the QuantizeLinear"
     )
+
+
+@pytest.fixture(scope="module")
+def older(shipped, tmp_path_factory) -> Bundle:
+    """As bundles were before: the head was two graphs, of a window's part and of the clicks'."""
+    files = {name: shipped.file(name).read_bytes() for name in shipped.manifest.files}
+    del files[f"graphs/fp32/{QUERIES_PART}.onnx"]
+    files |= {f"graphs/fp32/localizer_{kind}.onnx": b"a graph" for kind in ("window", "clicks")}
+    return write_bundle(tmp_path_factory.mktemp("older") / "lite", shipped.manifest, files)
+
+
+def test_parts_of_an_older_version_are_not_joined_and_the_user_is_told(older, shipped):
+    localizer = Localizer.open(older, threads=1)
+    (note,) = (each for each in localizer.notes if "parts" in each)
+    assert note == (
+        "the localizer of lite runs whole, which is slower: its parts are of an older version of "
+        "tilefix (export or calibrate it again)"
+    )
+    assert not any("parts" in each for each in Localizer.open(shipped, threads=1).notes)
+    assert not older.in_parts("fp32") and older.in_old_parts("fp32")
+    assert not shipped.in_old_parts("fp32") and not shipped.in_old_parts("fp16")
+
+
+def test_parts_of_any_version_are_known_by_their_names(older):
+    old = {name for name in older.manifest.files if is_part(name)}
+    assert {name.rpartition("_")[2] for name in old} == {
+        "frame.onnx", "window.onnx", "clicks.onnx"
+    }  # fmt: skip
+    assert not any(map(is_part, ("graphs/fp32/localizer.onnx", "graphs/fp32/head.npz")))

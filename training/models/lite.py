@@ -77,7 +77,7 @@ class LiteOptions:
     click_var: float = 0.0  # of a click around its object's centre, per square pixel of box area
     centre_var: float = 0.0  # of the head's centre, per square pixel of box area
     floor_var_px2: float = 0.0  # of the head's centre, whatever the size
-    # Of a copy for a camera of one shape (`export.frame_size`): no borders to compute. Training
+    # Of a copy for a camera of one shape (`export.frame_size`): fewer borders to compute. Training
     # has frames of every shape, in squares.
     frame_height_px: int | None = None
 
@@ -87,6 +87,8 @@ class LiteOptions:
         _check_side("frame_px", self.frame_px, FRAME_STRIDE_PX)
         if self.frame_height_px is not None:
             _check_side("frame_height_px", self.frame_height_px, FRAME_STRIDE_PX)
+            if self.frame_height_px == self.frame_px:  # one size has one form
+                raise ValueError(f"frame_height_px is another than frame_px, got {self.frame_px}")
         check_positive(self, "embedding", "hidden", "width")
         check_not_negative(self, "click_reach_cells", "reference_depth", "query_depth")
         check_not_negative(self, "click_var", "centre_var", "floor_var_px2")

@@ -57,7 +57,8 @@ class LiteTask:
                 "a lite is trained on square frames",
                 expected="a model of square frames: those of every camera, with borders, fit in",
                 found=f"frames of {width_px} x {height_px} px",
-                do="train without frame_height_px, and give the bundle its shape afterwards: "
+                do="begin with a model or a bundle of square frames, and give what comes of it its "
+                "shape afterwards: "
                 "tilefix export --from-bundle BUNDLE --frame-px WIDTHxHEIGHT",
             )
         self.model: Lite = model

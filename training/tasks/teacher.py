@@ -12,7 +12,7 @@ from training.models.lite import Lite
 from training.recipes.schema import Recipe
 
 # Both maps are compared cell by cell and anchor by anchor.
-SHARED_OPTIONS = ("stride_px", "anchors_wh_px", "frame_px")
+SHARED_OPTIONS = ("stride_px", "anchors_wh_px", "frame_hw_px")
 
 
 def open_teacher(recipe: Recipe, student: Model, checkpoint: Path | None) -> Lite | None:

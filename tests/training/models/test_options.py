@@ -66,6 +66,7 @@ OWN = [
     ("lite", {"frame_px": -3}, "frame_px is a positive multiple of 16, got -3"),
     ("lite", {"frame_px": 100}, "frame_px is a positive multiple of 16, got 100"),
     ("lite", {"frame_height_px": 0}, "frame_height_px is a positive multiple of 16, got 0"),
+    ("lite", {"frame_height_px": 512}, "frame_height_px is another than frame_px, got 512"),
     ("lite", {"width": 0}, "width is positive, got 0"),
     ("lite", {"query_depth": -1}, "query_depth is 0 or more, got -1"),
     ("lite", {"centre_var": NAN}, "centre_var is 0 or more, got nan"),

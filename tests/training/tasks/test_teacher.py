@@ -60,7 +60,7 @@ def test_a_student_learns_from_a_larger_model_that_stays_as_it_is(small_folder, 
 def test_the_recipes_of_teacher_and_student_fit_together():
     student = build("lite", **read_recipe("lite_distilled").model.options)
     teacher = build("lite", **read_recipe("lite_large").model.options)
-    for name in ("stride_px", "anchors_wh_px", "frame_px"):
+    for name in ("stride_px", "anchors_wh_px", "frame_hw_px"):
         assert getattr(student.options, name) == getattr(teacher.options, name)
     counts = [sum(p.numel() for p in model.parameters()) for model in (student, teacher)]
     assert counts[1] > 1.3 * counts[0]
@@ -84,6 +84,9 @@ def test_a_teacher_with_other_cells_is_refused(tmp_path):
     path = tmp_path / "teacher.safetensors"
     save_weights(lite(1, stride_px=16), path, {})
     with pytest.raises(UsageError, match="stride_px 16, not 8"):
+        open_teacher(RECIPE, lite(0), path)
+    save_weights(lite(1, frame_height_px=48), path, {})
+    with pytest.raises(UsageError, match=r"frame_hw_px \(48, 64\), not \(64, 64\)"):
         open_teacher(RECIPE, lite(0), path)
 
 
