@@ -60,6 +60,10 @@ def test_what_the_main_page_says_of_live_cameras_is_in_the_records():
         other = flown[name].late
         said = f"{words} {other.missed / other.scheduled:.2%}".replace("%", " %")
         assert said in text
+    plain = flown["512 px, 10 Hz, fp32"]
+    assert isinstance(plain.measured.line.memory, Memory)
+    said = f"of {plain.late.scheduled:,}, memory {plain.measured.line.memory.growth:+.1%}: reached"
+    assert said in text and "512 px at 10 Hz reached (fp32)" in table([plain])
     missed = ages > 1e9 / late.rate_hz
     worst = np.sort([part.sum() for part in np.array_split(missed, 10)])[-3:].sum()
     assert f"{worst} of the {late.missed} in three of the ten minutes" in text
