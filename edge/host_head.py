@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 from edge.decoding import LEAK, LOG_SIZE_LIMIT, Head
 from edge.own_memory import in_own_memory
 from edge.peaks import largest, peaks
+from edge.small_products import product
 from edge.types import Array, Float32, Float64
 
 SECANT = (0.2, 0.8)  # cosines that the secants go through
 SHORTLIST_CELLS = 16
 MOST_LENGTH = 1.001  # of a query vector: 1 but for rounding
-PRODUCT_SIZE = 1 << 19  # multiplications at once: see `_products`
-LEAST_PRODUCT_CELLS = 256
 BLOCK_CELLS = 1024  # worked on at once, so that a block of hidden values stays in a core's cache
 # From any point of a grid of at least 4 x 4 cells, as many as the shortlist holds are this near.
 SHORTLIST_RADIUS_CELLS = 4 * math.sqrt(2)
@@ -102,7 +101,7 @@ class HostHead:
             prior_xy_px: [N, 2], pixels of the window.
             prior_inv_var: [N], per square pixel; 0 is no prior.
         """
-        similarity = _products(q, window.v)  # [N, Hg * Wg]
+        similarity = product(q, window.v)  # [N, Hg * Wg]
         maps = similarity.reshape(len(q), *window.grid)
         peak, second = peaks(maps)
         # The variance of a cell, stride^2 / 12, adds to that of a prior.
@@ -153,7 +152,7 @@ class HostHead:
 
     def _confidence(self, hidden: Float32, similarity: Float32 | np.float32) -> Float32:
         """Logits less the prior: hidden [C, cells] -> [A, cells]."""
-        mapped: Float32 = self._w_conf @ hidden
+        mapped = product(self._w_conf, hidden)
         mapped += self._c_conf + self._tau * similarity
         return mapped
 
@@ -217,20 +216,6 @@ class HostHead:
 
 def _single(weights: Float64) -> Float32:
     return np.asarray(weights, np.float32)
-
-
-def _products(q: Float32, v: Float32) -> Float32:
-    """q v, of [N, D] and [D, cells].
-
-    OpenBLAS lays a large matrix out anew for every product with it; a small one it takes as it
-    lies, in 60 % of the time and less.
-    """
-    block = max(LEAST_PRODUCT_CELLS, PRODUCT_SIZE // q.size)
-    made = np.empty((len(q), v.shape[1]), np.float32)
-    for start in range(0, v.shape[1], block):
-        some = slice(start, start + block)
-        np.matmul(q, v[:, some], out=made[:, some])
-    return made
 
 
 def _shortlist(
