@@ -12,6 +12,7 @@ from benchmarks.command import bench
 from benchmarks.record.frame_ages import all_ages_ns, percentile_or_never_ms
 from benchmarks.record.lines import Memory
 from benchmarks.report.periodic_table import flown_of, table
+from benchmarks.report.shown import read_shown
 from benchmarks.table_command import KINDS, made_of
 from edge.errors import UsageError
 
@@ -64,6 +65,18 @@ def test_what_the_main_page_says_of_live_cameras_is_in_the_records():
     assert isinstance(plain.measured.line.memory, Memory)
     said = f"of {plain.late.scheduled:,}, memory {plain.measured.line.memory.growth:+.1%}: reached"
     assert said in text and "512 px at 10 Hz reached (fp32)" in table([plain])
+    runs = read_shown([RECORDS / "periodic" / "lite_192x144_int8_30hz.jsonl"])
+    loops = [measured.line for run in runs for measured in run.measured]
+    shares = [line.punctuality.missed / line.punctuality.scheduled for line in loops]
+    said = "missed {:.2%}, {:.2%} and {:.2%} at 30 Hz".format(*shares).replace("%", " %")
+    assert said in text
+    stolen = [line.processor.stolen_s for line in loops if line.processor.cores == 2]
+    assert "the host stole {:.2f} s and {:.2f} s of the last two".format(*stolen) in text
+    shaped = percentile_or_never_ms(all_ages_ns(loops[-1].punctuality), 50.0)
+    assert f"192 x 144 px, half are answered within {shaped:.1f} ms" in text
+    counts = [str(line.punctuality.missed) for line in loops]
+    own = " ".join((ROOT / OWN).read_text(encoding="utf-8").split())
+    assert f"missed {counts[0]}, {counts[1]} and {counts[2]} frames" in own
     missed = ages > 1e9 / late.rate_hz
     worst = np.sort([part.sum() for part in np.array_split(missed, 10)])[-3:].sum()
     assert f"{worst} of the {late.missed} in three of the ten minutes" in text
