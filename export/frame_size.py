@@ -111,7 +111,7 @@ def _check(bundle: Bundle, out: Path, frame_px: Sides) -> None:
             expected=f"multiples of {FRAME_STRIDE_PX}, one side at least {LEAST_WIDE_PX} and the "
             f"other {LEAST_NARROW_PX}, other than its own {written(now_px)}",
             found=written(frame_px),
-            do="give another size with --frame-px, such as 320, or 320x192 for a camera of 16:9",
+            do="give another size with --frame-px, such as 320, or 320x224 for a camera of 16:9",
         )
     others = [precision for precision in bundle.precisions if precision not in PRECISIONS]
     if others:

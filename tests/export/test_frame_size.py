@@ -133,7 +133,7 @@ def test_what_is_no_size_is_told_so(size, tmp_path):
     words = ["export", "--from-bundle", str(shipped_bundle_path()), "--out", str(tmp_path / "o")]
     done = CliRunner().invoke(tilefix, [*words, f"--frame-px={size}"])
     assert done.exit_code == 2
-    assert f"'{size}' is no size: a side such as 320, or 320x192" in done.output
+    assert f"'{size}' is no size: a side such as 320, or 320x224" in done.output
 
 
 def test_other_options_mean_nothing_with_it(tmp_path):
