@@ -27,7 +27,8 @@ PATH = click.Path(path_type=Path)
     "--executors",
     default="onnxruntime,tensorrt,torch",
     show_default=True,
-    help="What runs the bundle: these, tensorrt-rtx, and reference, which is numpy.",
+    help="What runs the bundle: these, tensorrt-rtx, onnxruntime-whole, and reference, which is "
+    "numpy.",
 )
 @click.option(
     "--precision",
@@ -94,6 +95,9 @@ def verify(
     are no numbers, and with --taps a dozen interior tensors of each graph; the first that diverges
     is named. What is not there is skipped, with the reason. Engines are those of `tilefix build`.
 
+    ONNX Runtime flies a localizer in parts where the bundle has these. The whole graph that they
+    were cut of, which engines are made of, is then compared too, as onnxruntime-whole.
+
     int8 is int8+fp32 in ONNX Runtime and int8+fp16 in TensorRT; either can be named in full.
 
     Exit code 0: all that was compared agrees. 1: something does not. Others: see the README.
@@ -105,7 +109,7 @@ def verify(
     from export.verification.progress import told
     from export.verification.report import show, write_json
     from export.verification.request_checks import check_checkpoint, check_plugin, check_threads
-    from export.verification.runs import TORCH, RunName
+    from export.verification.runs import TORCH, RunName, whole_runs
     from export.verification.tolerances import tolerances
 
     if out is not None:
@@ -117,7 +121,10 @@ def verify(
     opened = open_bundle(bundle)
     base = RunName.parse(reference)
     pairs = [f"{e.strip()}/{p.strip()}" for e in executors.split(",") for p in precision.split(",")]
-    asked = [name for name in map(RunName.parse, pairs) if name != base]
+    named = [RunName.parse(pair) for pair in pairs]
+    if not taps:  # a copy with taps has no parts
+        named += whole_runs((base, *named), opened)
+    asked = [name for name in named if name != base]
     if checkpoint is not None and TORCH in {name.executor for name in (base, *asked)}:
         check_checkpoint(opened, checkpoint)
     cases = _cases(opened, inputs, count, seed)

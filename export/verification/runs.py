@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from edge.bundle import ENCODER, LOCALIZER, Bundle
 from edge.errors import UsageError
-from edge.executors.base import EXECUTORS, ON_DEVICE, open_executor
+from edge.executors.base import EXECUTORS, ON_DEVICE, Executor, open_executor
+from edge.executors.onnxruntime import OnnxRuntimeExecutor
 from edge.precisions import INT8, graph_precision
 from edge.types import Array
 from export.engines.toolkit import FULL, INSTALL, RTX
@@ -19,6 +20,8 @@ from export.verification.tapped import TAP
 
 TORCH = "torch"
 NUMPY = "reference"
+ORT = OnnxRuntimeExecutor.name
+WHOLE = "onnxruntime-whole"  # where that flies a localizer in parts: the graph they were cut of
 REBUILT = "lite"  # the model that `export.bundle_weights` takes out of a bundle
 # executor -> its library and what brings it, for those that are no part of the runtime
 MODULES = {
@@ -60,7 +63,8 @@ class RunName:
                 found=repr(text),
                 do="write for example onnxruntime/fp32",
             )
-        return RunName(executor, graph_precision(precision, executor))
+        form_of = ORT if executor == WHOLE else executor
+        return RunName(executor, graph_precision(precision, form_of))
 
 
 class Run(Protocol):
@@ -77,7 +81,16 @@ class Run(Protocol):
 
 def known_executors() -> tuple[str, ...]:
     """All that can be named with --executors."""
-    return (*EXECUTORS, TORCH)
+    return (*EXECUTORS, WHOLE, TORCH)
+
+
+def whole_runs(names: Iterable[RunName], bundle: Bundle) -> tuple[RunName, ...]:
+    """Of those that fly in parts, the runs of the whole graph, of which engines are made."""
+    return tuple(
+        RunName(WHOLE, name.precision)
+        for name in names
+        if name.executor == ORT and bundle.in_parts(name.precision)
+    )
 
 
 def absence(
@@ -107,6 +120,11 @@ def absence(
         return f"engines in INT8 are made of the graphs in {form}"
     if name.precision not in bundle.precisions:
         return f"the bundle has no {name.precision} graphs, only {', '.join(bundle.precisions)}"
+    if name.executor == WHOLE and not bundle.in_parts(name.precision):
+        return (
+            f"there are no parts of the localizer in {name.precision}"
+            f" (with --taps there never are): {ORT} runs it whole already"
+        )
     if name.executor == NUMPY and f"graphs/{name.precision}/{HEAD}" not in bundle.manifest.files:
         return f"numpy takes the weights of a head of lite, {HEAD}, and the bundle has none"
     return ""
@@ -142,9 +160,8 @@ class ExecutorRun:
     """Both graphs in one executor, the localizer fed with what its own encoder makes."""
 
     def __init__(self, name: RunName, bundle: Bundle, threads: int) -> None:
-        arguments = name.precision, threads
-        self._encoder = open_executor(name.executor, bundle, ENCODER, *arguments)
-        self._localizer = open_executor(name.executor, bundle, LOCALIZER, *arguments)
+        self._encoder = _opened(name, bundle, ENCODER, threads)
+        self._localizer = _opened(name, bundle, LOCALIZER, threads)
         # numpy has no interior of the graph to hand out
         self._asked = [
             spec.name
@@ -174,3 +191,9 @@ class ExecutorRun:
         found = self._localizer.run({k: v for k, v in inputs.items() if k in known}, self._asked)
         answer: Answer = {(ENCODER, key): value for key, value in self._encoded.items()}
         return answer | {(LOCALIZER, key): value for key, value in found.items()}
+
+
+def _opened(name: RunName, bundle: Bundle, kind: str, threads: int) -> Executor:
+    if name.executor == WHOLE:
+        return OnnxRuntimeExecutor(bundle.graph(kind, name.precision), name.precision, threads)
+    return open_executor(name.executor, bundle, kind, name.precision, threads)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from edge.bundle import LOCALIZER
+from edge.bundle import LOCALIZER, Bundle, shipped_bundle_path, write_bundle
 from edge.cli import VERBS
 from edge.errors import (
     BundleError,
@@ -171,6 +172,32 @@ def test_an_inexact_reference_does_not_judge_by_its_betters(make_tapped, conftes
         words = ("--precision", narrow, "--reference", f"onnxruntime/{reference}", "--taps")
         done = typed(bundle.path, *FAST, *words)
         assert done.exit_code == 0, done.output
+
+
+def test_where_parts_fly_the_whole_graph_is_compared_too(tmp_path):
+    """Of it engines are made. A head that is not the graph's own is found so."""
+    shipped = Bundle.open(shipped_bundle_path())
+    once = ("--executors", "onnxruntime", "--precision", "fp32", "--inputs", "random", "--count=1")
+    done = typed(shipped.path, *once)
+    assert done.exit_code == 0, done.output
+    assert "PASSED: onnxruntime-whole/fp32 against onnxruntime/fp32" in done.output
+    files = {name: shipped.file(name) for name in shipped.manifest.files}
+    head = dict(np.load(files["graphs/fp32/head.npz"]))
+    head["w_conf"] = 1.5 * head["w_conf"]
+    np.savez(tmp_path / "head.npz", **head)
+    other = files | {"graphs/fp32/head.npz": tmp_path / "head.npz"}
+    bundle = write_bundle(tmp_path / "other", shipped.manifest, other)
+    done = typed(bundle.path, *once)
+    assert done.exit_code == 1
+    words = "onnxruntime-whole/fp32 first diverges from onnxruntime/fp32 at confidence_logit of"
+    assert words in done.output
+
+
+def test_the_whole_graph_is_not_compared_with_itself(tapped_tiny):
+    assert "onnxruntime-whole" not in typed(tapped_tiny.path, *FAST).output
+    error = refusal(tapped_tiny.path, *FAST, "--executors", "onnxruntime-whole")
+    assert isinstance(error, ExecutorError)
+    assert "onnxruntime-whole/fp16: there are no parts of the localizer in fp16" in error.found
 
 
 def test_without_a_terminal_lines_say_how_far_it_is(tapped_tiny, monkeypatch):

@@ -89,6 +89,7 @@ def test_names_of_runs():
     for executor, form in (("onnxruntime", "int8+fp32"), ("tensorrt_rtx", "int8+fp16")):
         assert RunName.parse(f"{executor}/int8").precision == form
         assert RunName.parse(f"{executor}/{form}") == RunName.parse(f"{executor}/int8")
+    assert RunName.parse("onnxruntime-whole/int8").precision == "int8+fp32"
     for text in ("onnxruntime", "onnx/fp16", "onnxruntime/", ""):
         with pytest.raises(UsageError, match="does not name a run"):
             RunName.parse(text)
