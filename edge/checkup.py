@@ -38,7 +38,9 @@ def examine(
     """
     root = root or ROOT
     backends = video_backends()
-    can_build = has_gpu(root) or read_jetson(root) is not None
+    python = interpreter or Interpreter.this()
+    has_device = has_gpu(root) or read_jetson(root) is not None
+    can_build = has_device or python.version_of("tensorrt_rtx") is not None
     checks: list[Callable[[], list[Finding]]] = [
         examine_python,
         examine_libraries,
@@ -47,7 +49,7 @@ def examine(
         examine_flight,
         lambda: examine_jetson(root),
         lambda: examine_gpu(root),
-        lambda: examine_tensorrt(root, interpreter, *(_engines() if can_build else (None, None))),
+        lambda: examine_tensorrt(root, python, *(_engines() if can_build else (None, None))),
         lambda: examine_memory(root, builds=can_build),
         lambda: _disk(folder, free_disk_bytes(folder)),
         _cores,

@@ -125,6 +125,10 @@ class EngineManifest(Record, frozen=True, kw_only=True):
     outputs: tuple[TensorRecord, ...]
     layers: LayerSummary
     timing_cache_sha256: str = ""  # empty: the toolkit has none at build time
+    # Of the machine that built it, for people: a toolkit's version comes with one of CUDA, and on a
+    # Jetson with one of L4T, so the key names neither. Empty: none there, or not known.
+    cuda: str = ""  # "12.6.11"
+    l4t: str = ""  # "L4T 36.4.3"
     build_s: float | None = None
     device_memory_bytes: int | None = None  # of an execution context; None: not known without one
     notes: tuple[str, ...] = ()  # for people: what was measured, why this one was kept
@@ -140,7 +144,7 @@ def engines_folder(bundle: Bundle) -> Path:
     return Path(root) / bundle.manifest.name if root else bundle.path / "engines"
 
 
-def read_engine(folder: Path, rebuild: str = "") -> EngineManifest:
+def read_engine(folder: Path, rebuild: str = "", *, renamed: bool = False) -> EngineManifest:
     """Read the manifest of an engine and compare engine and plugin library with their sha256.
 
     Nothing is deserialised or loaded here: this is what comes first.
@@ -148,14 +152,20 @@ def read_engine(folder: Path, rebuild: str = "") -> EngineManifest:
     Args:
         folder: of the engine.
         rebuild: the command that would build it again, for the error.
+        renamed: whether the folder may have another name than its digest: a copy, as a plugin's.
 
     Raises:
         ExecutorError: a part is missing, truncated or altered.
     """
     manifest = parse_manifest(folder / MANIFEST_FILE)
-    if folder.name != manifest.key.digest():
-        expected = f"a folder named {manifest.key.digest()}"
-        raise _refused(folder, expected, f"named {folder.name}")
+    name = folder.resolve().name  # a link, or ".", is the folder that it leads to
+    if name != manifest.key.digest() and not renamed:
+        raise ExecutorError(
+            f"the engine in {folder} cannot be used",
+            expected=f"a folder named {manifest.key.digest()}, by what it depends on",
+            found=f"named {name}",
+            do="give it its name back, or delete it",
+        )
     parts = {ENGINE_FILE: manifest.engine_sha256}
     if manifest.key.plugin_sha256:
         parts[PLUGIN_FILE] = manifest.key.plugin_sha256

@@ -44,12 +44,15 @@ def examine_tensorrt(
     python = interpreter or Interpreter.this()
     jetson = read_jetson(root)
     rtx = python.version_of("tensorrt_rtx")
-    if jetson is None and not has_gpu(root):
-        found = [_without_gpu(rtx)]
-    else:
+    has_device = jetson is not None or has_gpu(root)
+    if has_device:
         found = [_tensorrt(root, python, jetson, rtx), _bindings(python, jetson)]
+    else:
+        found = [_without_gpu(rtx)]
     if engines is None or bundle is None:
         return found
+    if not has_device and not any(engines.glob(f"*/{MANIFEST_FILE}")):
+        return found  # a machine that may build for others, and need not
     return [*found, _engines(engines, bundle, python)]
 
 

@@ -71,10 +71,14 @@ def choose_engine(
         gpu_name=facts.name,
     )
     folder = engines_folder(bundle)
-    build = build_command(
-        bundle.path, precision, toolkit=toolkit, capabilities=(facts.compute_capability,)
-    )
     listing = list_engines(folder)
+    build = build_command(
+        bundle.path,
+        precision,
+        toolkit=toolkit,
+        capabilities=(facts.compute_capability,),
+        force=bool(listing.unreadable),  # one of them may be in the place of what is built
+    )
     fitting, nearest = _fitting(needed, listing)
     if not fitting:
         chosen = find_engine(folder, nearest, build)

@@ -199,8 +199,15 @@ class TensorRtExecutor:
         """Free everything on the GPU; the executor cannot be used after. Twice is as good as once.
 
         Without it the same happens when the executor is forgotten, or when the process ends.
+
+        Raises:
+            ExecutorError: another thread is in the midst of a run, whose memory this is.
         """
-        self._release()
+        self._enter()
+        try:
+            self._release()
+        finally:
+            self._lock.release()
 
     def __enter__(self) -> TensorRtExecutor:
         return self
@@ -256,15 +263,18 @@ class TensorRtExecutor:
         """The device current, this executor open, and no other thread in it."""
         if not self._release.alive:
             raise self._misused("an open executor", "one that was closed", "open it again")
-        if not self._lock.acquire(blocking=False):
-            found, do = "a second thread in the midst of a run", "open one executor for each thread"
-            raise self._misused("one thread at a time", found, do)
+        self._enter()
         try:
             with self._device.current():
                 self._engine.settle()
                 yield
         finally:
             self._lock.release()
+
+    def _enter(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            found, do = "a second thread in the midst of a run", "open one executor for each thread"
+            raise self._misused("one thread at a time", found, do)
 
     def _misused(self, expected: str, found: str, do: str) -> ExecutorError:
         what = f"the executor {self.name} cannot be used like this"

@@ -12,6 +12,7 @@ from edge.bundle import Bundle
 from edge.precisions import TENSORRT_FORM
 from export.engines.build import BuildSettings, BuiltEngine, build_engine, check_graphs, renewed
 from export.engines.choice import Candidate, Choice, choose, measure
+from export.engines.graph_facts import read_graph
 from export.engines.measuring import Measurer
 
 BUILDABLE = ("fp32", "fp16", TENSORRT_FORM)  # in the order in which they are built
@@ -37,7 +38,9 @@ def build_auto(
 ) -> AutoBuild:
     """Build each precision of a bundle, measure it, and keep the fastest that passes.
 
-    Engines that this call built and that lose are removed. Where nothing can be measured all stay.
+    Without a plugin, precisions that need one are no candidates, and the choice says so: fp32 flies
+    without. Engines that this call built and that lose are removed. Where nothing can be measured
+    all stay.
 
     Args:
         bundle: the model.
@@ -50,21 +53,25 @@ def build_auto(
         ExecutorError: a build fails, or no precision passes.
         OutputError: the engines' folder cannot be written.
     """
-    precisions = [name for name in BUILDABLE if name in bundle.precisions]
-    for name in precisions:
+    known = [name for name in BUILDABLE if name in bundle.precisions]
+    lacking = [name for name in known if _lacks_plugin(bundle, kinds, name, settings)]
+    unbuilt = [Candidate(name, faults=("not built: it needs --plugin",)) for name in lacking]
+    precisions = [name for name in known if name not in lacking]
+    for name in precisions or known:  # with none left, what is missing is the error
         check_graphs(bundle, kinds, name, settings)
     built = {
         name: [build_engine(bundle, kind, name, settings, progress) for kind in kinds]
         for name in precisions
     }
     if isinstance(measurer, str):
-        choice = choose([Candidate(name) for name in precisions], cannot_measure=measurer)
+        unmeasured = [Candidate(name) for name in precisions]
+        choice = choose([*unmeasured, *unbuilt], cannot_measure=measurer)
     else:
         found = []
         for name in precisions:
             progress(f"measuring {name}")
             found.append(measure(name, measurer))
-        choice = choose(found)
+        choice = choose([*found, *unbuilt])
     kept = tuple(_noted(bundle, engine, choice) for engine in built[choice.precision])
     others = [each for name in precisions if name != choice.precision for each in built[name]]
     losers = [each for each in others if each.new and choice.measured]
@@ -73,6 +80,16 @@ def build_auto(
     stayed = tuple(each for each in others if each not in losers)
     removed = dict.fromkeys(each.manifest.key.precision for each in losers)
     return AutoBuild(choice, kept, stayed, tuple(removed))
+
+
+def _lacks_plugin(
+    bundle: Bundle, kinds: tuple[str, ...], precision: str, settings: BuildSettings
+) -> bool:
+    """Whether a graph of that precision has custom nodes and no plugin was given for them."""
+    if settings.plugin is not None:
+        return False
+    paths = [bundle.graph(kind, precision).resolve() for kind in kinds]
+    return any(read_graph(path)[1].custom_nodes for path in paths)
 
 
 def _noted(bundle: Bundle, engine: BuiltEngine, choice: Choice) -> BuiltEngine:

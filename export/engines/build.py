@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 
 from edge.bundle import LOCALIZER, Bundle, sha256_of
+from edge.checkups.gpu import cuda_version
+from edge.checkups.jetson import read_jetson
 from edge.engine_command import build_command, rebuild_command
 from edge.engine_manifest import (
     ENGINE_FILE,
@@ -20,10 +22,11 @@ from edge.engine_manifest import (
     EngineKey,
     EngineManifest,
     engines_folder,
+    parse_manifest,
     read_engine,
     write_engine,
 )
-from edge.errors import BundleError, OutputError
+from edge.errors import BundleError, ExecutorError, OutputError
 from edge.executors.rtx_cache import CACHE_FILE
 from edge.machine import MIB, build_memory_bytes, meminfo_bytes
 from edge.precisions import TENSORRT_FORM
@@ -100,10 +103,12 @@ def build_engine(
     )
     engines = engines_folder(bundle)
     there = engines / key.digest()
-    if not settings.force and (there / MANIFEST_FILE).is_file():
-        return BuiltEngine(there, read_engine(there, _again(bundle, key, settings)), new=False)
-    check_writable(engines)
     title = f"{kind} {precision}"
+    if not settings.force and (there / MANIFEST_FILE).is_file():
+        if _has_manifest(there):
+            return BuiltEngine(there, read_engine(there, _again(bundle, key, settings)), new=False)
+        progress(f"{title}: {there / MANIFEST_FILE} cannot be read, so it is built again")
+    check_writable(engines)
     seconds, reason = expected_s(engines, key, facts.size_bytes)
     progress(
         f"{title}: {target.toolkit.title} builds for {target.names}; expected {seconds:.0f} s "
@@ -152,6 +157,14 @@ def build_engine(
         return write_built(engines, key, facts, report, folder, plugin)
 
 
+def _has_manifest(folder: Path) -> bool:
+    try:
+        parse_manifest(folder / MANIFEST_FILE)
+    except ExecutorError:
+        return False
+    return True
+
+
 def check_graphs(
     bundle: Bundle, kinds: tuple[str, ...], precision: str, settings: BuildSettings
 ) -> None:
@@ -198,6 +211,7 @@ def write_built(
         notes.append("timing cache: none, this toolkit has none at build time")
     if plugin is not None:
         files[PLUGIN_FILE] = plugin.library
+    jetson = read_jetson()
     manifest = EngineManifest(
         schema=SCHEMA,
         key=key,
@@ -207,6 +221,8 @@ def write_built(
         outputs=report.outputs,
         layers=summarise(report.layers, facts, report.source),
         timing_cache_sha256=sha256_of(cache) if cache.is_file() else "",
+        cuda=cuda_version() or "",
+        l4t=jetson.release if jetson else "",
         build_s=round(report.build_s, 3),
         device_memory_bytes=report.device_memory_bytes,
         notes=tuple(notes),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edge.errors import ExecutorError, TilefixError
 from export.engines.measuring import Latency, Measurer
 from export.verification.boxes import BoxAgreement
-from export.verification.tolerances import TOLERANCES
+from export.verification.tolerances import limits_on
 
 BY_RULE = ("fp16", "fp32")  # without a measurement: the first of these that there is
 
@@ -56,7 +56,7 @@ def measure(precision: str, measurer: Measurer) -> Candidate:
         latency = measurer.latency(precision)
     except TilefixError as error:
         return Candidate(precision, faults=(f"{error.what}: {error.found}",))
-    faults = tuple(agreement.faults(TOLERANCES[precision]))
+    faults = tuple(agreement.faults(limits_on(measurer.inputs)[precision]))
     return Candidate(precision, latency, agreement, faults)
 
 
@@ -72,7 +72,7 @@ def choose(candidates: Sequence[Candidate], cannot_measure: str = "") -> Choice:
     """
     listed = tuple(candidates)
     if cannot_measure:
-        names = [each.precision for each in listed]
+        names = [each.precision for each in listed if not each.faults]
         kept = next(name for name in BY_RULE if name in names)
         why = f"by rule, not by measurement: {cannot_measure}"
         return Choice(kept, why, False, listed)

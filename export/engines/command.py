@@ -213,21 +213,24 @@ def _measurer(
 
     Raises:
         UsageError: no inputs.
+        SourceError: they are no folder.
     """
     from edge.errors import UsageError
     from export.engines.measuring import DeviceMeasurer
-    from export.verification.cases import demo_cases, folder_cases, random_cases
+    from export.verification.cases import check_folder, demo_cases, folder_cases, random_cases
+    from export.verification.tolerances import RANDOM
 
+    folder = None if inputs in ("demo", RANDOM) else Path(inputs)
+    if folder is not None:
+        check_folder(folder)
     if not target.present:
         return f"this machine has no GPU of {target.names}"
     if len(kinds) < len(GRAPHS):
         return "one graph alone cannot be measured"
-    if inputs == "demo":
-        cases = demo_cases(bundle)
-    elif inputs == "random":
-        cases = random_cases(bundle)
+    if folder is not None:
+        cases = folder_cases(bundle, folder)
     else:
-        cases = folder_cases(bundle, Path(inputs))
+        cases = random_cases(bundle) if inputs == RANDOM else demo_cases(bundle)
     found = list(cases)
     if not found:
         raise UsageError(
@@ -236,7 +239,7 @@ def _measurer(
             found=f"--inputs {inputs} without any",
             do="leave --inputs out for the demo flight, or give a folder of pictures",
         )
-    return DeviceMeasurer(bundle, found, target.toolkit.executor)
+    return DeviceMeasurer(bundle, found, target.toolkit.executor, inputs)
 
 
 def _show(engine: BuiltEngine) -> None:

@@ -34,6 +34,8 @@ class Latency:
 class Measurer(Protocol):
     """Answers both questions for a precision whose engines are built."""
 
+    inputs: str  # what it measures on: demo, random, or a folder
+
     def latency(self, precision: str) -> Latency:
         """Time the localizer on this device.
 
@@ -58,9 +60,13 @@ class DeviceMeasurer:
         bundle: with its engines built.
         cases: frames with clicks, and their windows; at least one.
         executor: "tensorrt" or "tensorrt-rtx", as the engines are.
+        inputs: what the cases are: demo, random, or a folder.
     """
 
-    def __init__(self, bundle: Bundle, cases: Sequence[Case], executor: str) -> None:
+    def __init__(
+        self, bundle: Bundle, cases: Sequence[Case], executor: str, inputs: str = "demo"
+    ) -> None:
+        self.inputs = inputs
         self._bundle = bundle
         self._executor = executor
         self._cases = cases

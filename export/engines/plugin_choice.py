@@ -84,7 +84,7 @@ def choose_plugin(folder: Path | None, facts: GraphFacts, target: Target) -> Cho
 
 def _of_engine(folder: Path, target: Target) -> ChosenPlugin:
     """The library beside an engine: what ran or was built there fits its GPUs and this machine."""
-    key = read_engine(folder).key
+    key = read_engine(folder, renamed=True).key
     if not key.plugin_sha256 or not set(target.dotted) <= set(key.compute_capabilities):
         has = ", ".join(key.compute_capabilities) if key.plugin_sha256 else "an engine without one"
         wanted = f"a plugin for {', '.join(target.dotted)}"

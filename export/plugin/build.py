@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from edge.errors import ExecutorError, UsageError
+from edge.errors import ExecutorError, MissingLibraryError, UsageError
 from export.engines.device import local_gpu
 from export.output_folder import check_output, writing
 from export.plugin.compiling import compile_in
@@ -44,6 +44,10 @@ SHELL = (
 )
 SPILL = re.compile(r"(\d+) bytes spill stores")
 TARGETS = ("x86_64", "aarch64")
+# What nvcc 12 and 13 say where the fault is in the compiler that they call, not in the sources.
+HOST_COMPILER = re.compile(
+    r"(gcc|g\+\+|cc1plus): No such file|host compiler|unsupported (GNU|clang) version|cc1plus"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,13 @@ def build_plugin(
         # Sources by their names alone: nvcc makes names of functions from their paths.
         command = [str(nvcc.path), *flags, *folders, *names, *libraries, "-o", str(library)]
         code, said = compile_in(SOURCES, scratch, command)
+        if code and HOST_COMPILER.search(said):
+            raise MissingLibraryError(
+                "the plugin cannot be compiled: nvcc has no C++ compiler that it can use",
+                expected=f"one that nvcc {nvcc.release} takes: g++ in the PATH, or NVCC_CCBIN",
+                found="\n".join(said.strip().splitlines()[:4]),
+                do="sudo apt install g++, or set NVCC_CCBIN to one of a version that it takes",
+            )
         if code or not library.is_file():
             raise ExecutorError(
                 f"nvcc {nvcc.release} refused the plugin's sources",

@@ -90,13 +90,7 @@ def folder_cases(
     Raises:
         SourceError: no pictures there, or one that cannot be read.
     """
-    if not folder.is_dir():
-        raise SourceError(
-            f"{folder} is no folder of pictures",
-            expected="--inputs demo, random, or a folder",
-            found="no such folder" if not folder.exists() else "a file",
-            do="check the path",
-        )
+    check_folder(folder)
     size = bundle.manifest.window
     random = np.random.default_rng(seed)
     with contextlib.closing(open_source(folder)) as source:
@@ -109,6 +103,21 @@ def folder_cases(
             window = letterbox(frame.image, size.width_px, size.height_px).image
             name = Path(frame.source).name
             yield _case(bundle, name, name, window, frame.image, xy_px, random)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse inputs that are no folder, before any work.
+
+    Raises:
+        SourceError: that is none.
+    """
+    if not folder.is_dir():
+        raise SourceError(
+            f"{folder} is no folder of pictures",
+            expected="--inputs demo, random, or a folder",
+            found="no such folder" if not folder.exists() else "a file",
+            do="check the path",
+        )
 
 
 def random_cases(bundle: Bundle, count: int | None = None, seed: int = 0) -> Iterator[Case]:

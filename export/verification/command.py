@@ -56,8 +56,8 @@ PATH = click.Path(path_type=Path)
     "--tolerance",
     multiple=True,
     help="Change a limit, several times if need be: fp16.relative_max=0.05, or without the "
-    "precision for all. Limits: cosine_min, relative_max, iou_median_min, iou_share_min, "
-    "same_cell_min.",
+    "precision for all. Limits: cosine_min and relative_max of each tensor, iou_median_min, "
+    "iou_share_min (share of the boxes at IoU 0.99) and same_cell_min of all clicks.",
 )
 @click.option("--checkpoint", type=PATH, help="Weights for torch; the bundle's when not given.")
 @click.option(
@@ -117,13 +117,13 @@ def verify(
     check_threads(threads)
     if plugin is not None:
         check_plugin(plugin)
-    limits = tolerances(tolerance)
+    limits = tolerances(tolerance, inputs)
     opened = open_bundle(bundle)
     base = RunName.parse(reference)
     pairs = [f"{e.strip()}/{p.strip()}" for e in executors.split(",") for p in precision.split(",")]
     named = [RunName.parse(pair) for pair in pairs]
     if not taps:  # a copy with taps has no parts
-        named += whole_runs((base, *named), opened)
+        named += whole_runs(named, opened)
     asked = [name for name in named if name != base]
     if checkpoint is not None and TORCH in {name.executor for name in (base, *asked)}:
         check_checkpoint(opened, checkpoint)
@@ -164,12 +164,14 @@ def verify(
 
 
 def _cases(bundle: Bundle, inputs: str, count: int | None, seed: int) -> Iterator[Case]:
-    from export.verification.cases import demo_cases, folder_cases, random_cases
+    from export.verification.cases import check_folder, demo_cases, folder_cases, random_cases
+    from export.verification.tolerances import RANDOM
 
     if inputs == "demo":
         return demo_cases(bundle, count, seed)
-    if inputs == "random":
+    if inputs == RANDOM:
         return random_cases(bundle, count, seed)
+    check_folder(Path(inputs))
     return folder_cases(bundle, Path(inputs), count, seed)
 
 

@@ -39,7 +39,7 @@ def check_plugin(folder: Path) -> None:
     from export.plugin.build import read_manifest
 
     if (folder / MANIFEST_FILE).is_file():
-        read_engine(folder)
+        read_engine(folder, renamed=True)
     else:
         read_manifest(folder)
 

@@ -85,7 +85,7 @@ def known_executors() -> tuple[str, ...]:
 
 
 def whole_runs(names: Iterable[RunName], bundle: Bundle) -> tuple[RunName, ...]:
-    """Of those that fly in parts, the runs of the whole graph, of which engines are made."""
+    """Beside runs that fly in parts, those of the whole graph, of which engines are made."""
     return tuple(
         RunName(WHOLE, name.precision)
         for name in names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 from edge.errors import UsageError
 from edge.precisions import INT8, INT8_FORMS, TENSORRT_FORM
@@ -22,6 +22,7 @@ class Tolerance:
     iou_share_min: float  # share of clicks whose boxes overlap by IoU >= 0.99
     same_cell_min: float  # share of clicks without a prior whose winning cell is equal
     reason: str
+    by_hand: tuple[str, ...] = ()  # of these fields, those that the user set
 
 
 TOLERANCES: dict[str, Tolerance] = {
@@ -63,6 +64,20 @@ _INT8 = Tolerance(
 )
 TOLERANCES |= dict.fromkeys((*INT8_FORMS.values(), TENSORRT_FORM), _INT8)
 
+# On pictures of blobs (`--inputs random`) clicks are weak: without a prior their best cells nearly
+# tie, with one at a place that means nothing their boxes are 11 px wide, and 0.07 px of such a box
+# are 1 % of the IoU. About twice what lite missed by with seeds 0 to 3, 256 clicks, on 2026-11-28:
+# in float16 up to 14 % of the boxes and 6 % of the cells of a seed; in INT8 a median IoU of 0.873,
+# and nearly half of the cells.
+WEAK = "on random pictures clicks are weak, so more of them change; the tensors are judged as ever"
+ON_RANDOM: dict[str, dict[str, float]] = {
+    "fp16": {"iou_share_min": 0.72, "same_cell_min": 0.87},
+} | {
+    form: {"iou_median_min": 0.75, "iou_share_min": 0.0, "same_cell_min": 0.0}
+    for form in (*INT8_FORMS.values(), TENSORRT_FORM)
+}
+RANDOM = "random"
+
 
 LOOSER = {  # field -> which of two limits lets more pass
     "cosine_min": min,
@@ -73,8 +88,24 @@ LOOSER = {  # field -> which of two limits lets more pass
 }
 
 
+RANGES = {"cosine_min": (-1.0, 1.0), "relative_max": (0.0, math.inf)}  # of the others: 0 to 1
+
+
+def limits_on(inputs: str) -> dict[str, Tolerance]:
+    """By precision, the limits on inputs of that name: "random", or pictures of something."""
+    if inputs != RANDOM:
+        return dict(TOLERANCES)
+    own = {
+        name: replace(TOLERANCES[name], **changes, reason=f"{TOLERANCES[name].reason}; {WEAK}")
+        for name, changes in ON_RANDOM.items()
+    }
+    return TOLERANCES | own
+
+
 def between(limits: dict[str, Tolerance], reference: str, candidate: str) -> Tolerance:
     """The limits of a candidate against a reference that may be the less exact of the two.
+
+    What was set by hand for the candidate holds as it is.
 
     Args:
         limits: by precision.
@@ -82,24 +113,29 @@ def between(limits: dict[str, Tolerance], reference: str, candidate: str) -> Tol
         candidate: its precision.
     """
     ours, others = limits[candidate], limits[reference]
-    looser = {name: of(getattr(ours, name), getattr(others, name)) for name, of in LOOSER.items()}
+    looser = {
+        name: getattr(ours, name)
+        if name in ours.by_hand
+        else of(getattr(ours, name), getattr(others, name))
+        for name, of in LOOSER.items()
+    }
     if all(looser[name] == getattr(ours, name) for name in looser):
         return ours
     reason = f"the looser of {candidate} and {reference}, the reference: {others.reason}"
-    return Tolerance(**looser, reason=reason)
+    return Tolerance(**looser, reason=reason, by_hand=ours.by_hand)
 
 
-def tolerances(overrides: Sequence[str]) -> dict[str, Tolerance]:
-    """The table above with values changed: "cosine_min=0.99" or "fp16.cosine_min=0.99".
+def tolerances(overrides: Sequence[str], inputs: str = "") -> dict[str, Tolerance]:
+    """The limits on inputs, with values changed: "cosine_min=0.99" or "fp16.cosine_min=0.99".
 
     "int8" means both of its forms.
 
     Raises:
-        UsageError: an unknown precision or limit, or a value that is not a number.
+        UsageError: an unknown precision or limit, or a value that is not a number or no limit.
     """
-    table = dict(TOLERANCES)
+    table = limits_on(inputs)
     both = tuple(dict.fromkeys((*INT8_FORMS.values(), TENSORRT_FORM)))
-    limits = [field.name for field in fields(Tolerance) if field.name != "reason"]
+    limits = list(LOOSER)
     for text in overrides:
         name, equals, number = text.partition("=")
         precision, dot, limit = name.strip().rpartition(".")
@@ -119,9 +155,18 @@ def tolerances(overrides: Sequence[str]) -> dict[str, Tolerance]:
                 found=repr(number),
                 do="give it a finite number",
             )
+        low, high = RANGES.get(limit, (0.0, 1.0))
+        if not low <= value <= high:
+            raise UsageError(
+                f"--tolerance {text} is no limit",
+                expected=f"{limit} from {low:g} to {high:g}",
+                found=f"{value:g}",
+                do="see `tilefix verify --help` for what each limit bounds",
+            )
         for each in meant:
             note = f"{limit} was set to {value:g} by hand; otherwise: {table[each].reason}"
-            table[each] = replace(table[each], **{limit: value}, reason=note)
+            hands = (*table[each].by_hand, limit)
+            table[each] = replace(table[each], **{limit: value}, reason=note, by_hand=hands)
     return table
 
 

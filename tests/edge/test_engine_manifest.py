@@ -114,6 +114,18 @@ def test_an_engine_moved_into_another_folder_is_refused(tmp_path):
     moved = folder.rename(tmp_path / "0123456789abcdef")
     with pytest.raises(ExecutorError, match=f"folder named {KEY.digest()}"):
         read_engine(moved)
+    assert read_engine(moved, renamed=True).key == KEY, "a copy, whose bytes alone count"
+    (moved / "engine.plan").write_bytes(b"other")
+    with pytest.raises(ExecutorError, match="cannot be used"):
+        read_engine(moved, renamed=True)
+
+
+def test_a_link_and_a_point_are_the_folder_that_they_lead_to(tmp_path, monkeypatch):
+    folder = written(tmp_path)
+    (tmp_path / "link").symlink_to(folder)
+    assert read_engine(tmp_path / "link").key == KEY
+    monkeypatch.chdir(folder)
+    assert read_engine(Path()).key == KEY
 
 
 def test_the_engine_that_fits_is_found(tmp_path):

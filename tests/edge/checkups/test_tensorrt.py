@@ -163,6 +163,15 @@ def test_a_machine_without_a_gpu_may_still_build_ahead(tmp_path):
     assert (none.state, none.found) == (State.NOTE, "none")
 
 
+def test_engines_of_a_machine_that_only_builds(tmp_path):
+    rtx, engines = python(distributions={"tensorrt_rtx": "1.7.1.116"}), tmp_path / "engines"
+    found = examine_tensorrt(tmp_path, rtx, engines, tmp_path / "bundle")
+    assert [each.name for each in found] == ["TensorRT"], "it need not have any"
+    put(engines, {"0123456789abcdef/engine.json": "{"})
+    (_, broken) = examine_tensorrt(tmp_path, rtx, engines, tmp_path / "bundle")
+    assert (broken.name, broken.state) == ("engines", State.FAILED)
+
+
 def test_no_engine_yet_and_a_damaged_one(tmp_path):
     root, engines = orin_jetpack_6(tmp_path / "root"), tmp_path / "engines"
     none = by_name(root, WHOLE, engines)["engines"]

@@ -101,6 +101,16 @@ def test_a_whole_jetson_in_one_report(healthy):
     assert {"TensorRT", "CUDA for Python", "engines", "power mode"} <= missing
 
 
+def test_damaged_engines_are_found_where_they_are_only_built(healthy, monkeypatch):
+    """No GPU, and TensorRT-RTX: engines for other machines lie here."""
+    monkeypatch.setenv("TILEFIX_ENGINES", str(healthy / "engines"))
+    put(healthy / "engines", {"tiny/0123456789abcdef/engine.json": "{"})
+    root, rtx = healthy / "root", python(distributions={"tensorrt_rtx": "1.7.1.116"})
+    names = {each.name: each.state for each in examine(healthy, root, rtx)}
+    assert names["engines"] is State.FAILED
+    assert "engines" not in {each.name for each in examine(healthy, root, python())}
+
+
 def test_commands_are_printed_whole_below_the_table(healthy, monkeypatch, tiny_bundle):
     """However narrow the screen is: a command that is broken over lines cannot be copied."""
     monkeypatch.setattr(checkup, "ROOT", orin_jetpack_6(healthy / "orin"))

@@ -110,6 +110,8 @@ def test_a_folder_that_cannot_be_read_blocks_no_engine_and_is_named(rig, engines
         rig.open()
     said = f"{damaged} cannot be read by this version of tilefix: delete it"
     assert caught.value.found == f"none of this graph; {said}"
+    ((verb, told),) = advised(caught)
+    assert (verb, told["force"]) == ("build", True), "it may lie where the new one goes"
     write_fake_engine(rig.bundle, LOCALIZER)
     with rig.open() as executor:
         assert executor.notes == (said,)

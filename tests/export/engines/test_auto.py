@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from small_graphs import small_bundle, small_encoder, small_localizer
 
@@ -23,6 +25,8 @@ def boxes(iou_median: float) -> BoxAgreement:
 
 class FakeMeasurer:
     """precision -> (p50 in ms, median IoU); what is missing fails."""
+
+    inputs = "demo"
 
     def __init__(self, **numbers: tuple[float, float]) -> None:
         self.numbers = numbers
@@ -80,6 +84,24 @@ def test_without_a_device_a_rule_decides(names, kept):
     assert choice.why == "by rule, not by measurement: no GPU"
 
 
+def test_random_pictures_have_limits_of_their_own():
+    """Their clicks are weak: 86 of 100 boxes at IoU 0.99 is what the shipped float16 graphs do."""
+
+    class Weak(FakeMeasurer):
+        share = 0.86
+
+        def agreement(self, precision: str) -> BoxAgreement:
+            return BoxAgreement(100, 0.995, 0.0, self.share, 0.94, 50)
+
+    measurer = Weak(fp16=(2.0, 1.0))
+    assert measure("fp16", measurer).faults[0].startswith("86.0% of the boxes with IoU >= 0.99")
+    measurer.inputs = "random"
+    assert measure("fp16", measurer).faults == ()
+    measurer.share = 0.5
+    words = "50.0% of the boxes with IoU >= 0.99, at least 72.0%"
+    assert measure("fp16", measurer).faults == (words,)
+
+
 def folders(bundle) -> list:
     return [read_engine(path).key.precision for path in engines_folder(bundle).iterdir()]
 
@@ -118,6 +140,25 @@ def test_where_nothing_is_measured_all_stay(tiny, tmp_path, settings):
     assert made.choice.precision == "fp16" and made.removed == ()
     assert sorted(folders(bundle)) == ["fp16", "fp16", "fp32", "fp32"]
     assert [each.manifest.key.precision for each in made.stayed] == ["fp32", "fp32"]
+
+
+def test_without_a_plugin_what_needs_none_is_built(tiny, tmp_path, settings):
+    """The plugin is an optimisation, and never a requirement."""
+    graphs = {f"fp32/{LOCALIZER}": small_encoder(False)}  # of plain operators
+    bundle = small_bundle(tmp_path / "two", tiny.tiny_manifest(), graphs)
+    bare = dataclasses.replace(settings(), plugin=None)
+    made = build_auto(bundle, KINDS, bare, FakeMeasurer(fp32=(4.0, 1.0)))
+    assert made.choice.precision == "fp32" and folders(bundle) == ["fp32", "fp32"]
+    assert "fp16  not built: it needs --plugin" in made.choice.lines
+    assert "fp16 fails (not built: it needs --plugin)" in made.choice.why
+    unmeasured = build_auto(bundle, KINDS, bare, "no GPU")
+    assert unmeasured.choice.precision == "fp32", "fp16 would be named by rule, and is not there"
+
+
+def test_where_all_need_a_plugin_that_is_the_error(bundle, settings):
+    bare = dataclasses.replace(settings(), plugin=None)
+    with pytest.raises(ExecutorError, match="no plugin was given"):
+        build_auto(bundle, KINDS, bare, "no GPU")
 
 
 def test_all_graphs_are_looked_at_before_the_first_is_built(tiny, tmp_path, settings):

@@ -55,8 +55,9 @@ def test_one_graph_for_other_numbers_of_clicks(run, bundle):
 
 def test_auto_prints_every_precision_and_the_reason(run, bundle, make_plugin, monkeypatch):
     class Fake:
-        def __init__(self, bundle, cases, executor) -> None:
+        def __init__(self, bundle, cases, executor, inputs) -> None:
             assert len(cases) > 0 and executor == "tensorrt"
+            self.inputs = inputs
 
         def latency(self, precision):
             p50_ms = {"fp32": 3.0, "fp16": 1.5}[precision]
@@ -71,6 +72,12 @@ def test_auto_prints_every_precision_and_the_reason(run, bundle, make_plugin, mo
     assert "fp32  3.00 ms (p99 6.00) for 8 clicks, median IoU 0.9990, passes\n" in said
     assert "kept: fp16, the fastest that passes; fp32 takes 2.00 times as long\n" in said
     assert said.rstrip().endswith("removed again: fp32")
+
+
+def test_inputs_that_are_no_folder_are_refused_where_nothing_is_measured(run, bundle, make_plugin):
+    options = ("--precision", "auto", "--graph", "encoder", "--inputs", "/nowhere")
+    with pytest.raises(SourceError, match="/nowhere is no folder of pictures"):
+        run(bundle.path, *options, "--toolkit", "tensorrt", "--plugin", make_plugin())
 
 
 def test_auto_without_the_gpu_of_the_target_says_so(run, bundle, make_plugin, monkeypatch):

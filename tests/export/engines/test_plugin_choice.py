@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -37,6 +38,8 @@ def test_an_engine_brings_its_plugin(bundle, facts, settings, target):
     found = choose_plugin(there.folder, facts, target)
     assert found is not None and found.library == (there.folder / PLUGIN_FILE).resolve()
     assert found.sha256 == sha256_of(found.library)
+    copied = shutil.copytree(there.folder, bundle.path.parent / "a copy of another name")
+    assert choose_plugin(copied, facts, target).sha256 == found.sha256
     with pytest.raises(ExecutorError) as error:
         choose_plugin(there.folder, facts, replace(target, capabilities=(87, 110)))
     assert (error.value.expected, error.value.found) == ("a plugin for 8.7, 11.0", "8.7")

@@ -13,6 +13,7 @@ from export.verification.tolerances import (
     TOLERANCES,
     Tolerance,
     between,
+    limits_on,
     tolerances,
 )
 
@@ -46,6 +47,33 @@ def test_what_was_measured_passes_with_room_and_three_times_worse_does_not():
     assert limit.cosine_min == pytest.approx(1 - limit.relative_max**2 / 2, abs=1e-4)
 
 
+def test_random_pictures_are_judged_by_what_weak_clicks_do():
+    """Of lite, seeds 0 to 3 of 64 clicks each: the worst passes, twice as many do not."""
+    limit = limits_on("random")["fp16"]
+    worst = BoxAgreement(64, 0.9952, 0.0, 55 / 64, 30 / 32, 32)
+    assert worst.faults(limit) == []
+    assert len(worst.faults(TOLERANCES["fp16"])) == 2
+    assert len(replace(worst, iou_share=45 / 64, same_cell=27 / 32).faults(limit)) == 2
+    assert len(replace(worst, iou_median=0.98).faults(limit)) == 1
+    for form in ("int8+fp32", "int8+fp16"):
+        eight = limits_on("random")[form]
+        assert BoxAgreement(64, 0.8734, 0.0, 0.0, 17 / 32, 32).faults(eight) == []
+        assert eight.cosine_min == TOLERANCES[form].cosine_min, "tensors are judged as ever"
+    assert limits_on("random")["fp32"] == TOLERANCES["fp32"]
+    assert limits_on("demo") == limits_on("a/folder") == TOLERANCES
+    assert tolerances(["fp16.same_cell_min=0.9"], "random")["fp16"].iou_share_min == 0.72
+
+
+def test_what_was_set_by_hand_is_not_loosened_by_the_reference():
+    by_hand = tolerances(["fp16.relative_max=0.0001"])
+    assert between(by_hand, "fp32", "fp16").relative_max == 0.0001
+    assert between(by_hand, "fp32", "fp16").cosine_min == TOLERANCES["fp16"].cosine_min
+    assert between(by_hand, "fp16", "fp32").relative_max == TOLERANCES["fp32"].relative_max
+    for all_of_them in (["relative_max=0"], ["cosine_min=1", "relative_max=0"]):
+        strict = between(tolerances(all_of_them), "fp16", "fp32")
+        assert strict.relative_max == 0
+
+
 def test_a_change_for_one_precision_and_for_all():
     one = tolerances(["fp16.cosine_min=0.5"])
     assert (one["fp16"].cosine_min, one["fp32"]) == (0.5, TOLERANCES["fp32"])
@@ -69,6 +97,8 @@ def test_a_change_for_one_precision_and_for_all():
         ("cosine_min", ("has no number", "''")),
         ("cosine_min=much", ("has no number", "'much'")),
         ("cosine_min=nan", ("has no number",)),
+        ("fp16.relative_max=-1", ("is no limit", "relative_max from 0 to inf", "found:    -1")),
+        ("iou_share_min=98", ("is no limit", "iou_share_min from 0 to 1")),
     ],
 )
 def test_what_cannot_be_understood(text, words):
@@ -91,4 +121,4 @@ def test_the_looser_of_two_precisions_counts():
 
 
 def test_every_limit_has_a_looser_side():
-    assert {field.name for field in fields(Tolerance)} - {"reason"} == set(LOOSER)
+    assert {field.name for field in fields(Tolerance)} - {"reason", "by_hand"} == set(LOOSER)
