@@ -26,6 +26,7 @@ SCHEMA = Schema(
     error=ClickError,
     example="frame,id,x,y / 0,house-1,412.5,300",
 )
+SHOWN_FRAMES = 3
 MOST_DIGITS = 18  # of an index: no source has more frames
 OLDEST_S = 1.0  # a click by time is for the first frame after it, if that comes within this time
 
@@ -111,7 +112,7 @@ class ClickSchedule:
 
     @property
     def unused_frames(self) -> tuple[str, ...]:
-        """Up to three of the frames, or times, whose clicks no frame has taken so far."""
+        """The frames, or times, whose clicks no frame has taken so far; of many three and "..."."""
         waiting = [item for items in self._by_frame.values() for item in items]
         waiting += [item for _, item in self._timed]
         names = [
@@ -119,7 +120,8 @@ class ClickSchedule:
             for item in waiting
             if item.where not in self._used
         ]
-        return tuple(dict.fromkeys(names))[:3]
+        apart = tuple(dict.fromkeys(names))
+        return apart if len(apart) <= SHOWN_FRAMES else (*apart[:SHOWN_FRAMES], "...")
 
 
 def read_clicks(path: str | os.PathLike[str]) -> tuple[PlacedClick, ...]:
@@ -127,7 +129,8 @@ def read_clicks(path: str | os.PathLike[str]) -> tuple[PlacedClick, ...]:
 
     Raises:
         ClickError: an unreadable or empty file, an unknown or missing column, both `frame` and
-            `time`, a value that is not a finite number, or two clicks of one id in one frame.
+            `time`, a value that is not a finite number, two clicks of one id in one frame, or
+            clicks in shares of the frame's sides.
     """
     found: list[PlacedClick] = []
     seen: dict[tuple[object, str], str] = {}
@@ -152,6 +155,7 @@ def read_clicks(path: str | os.PathLike[str]) -> tuple[PlacedClick, ...]:
         seen[key] = row.where
         click = Click(name, SCHEMA.needed(row, "x"), SCHEMA.needed(row, "y"))
         found.append(PlacedClick(click, frame, row.where))
+    _check_pixels(path, found)
     homeless = next((item for item in found if item.frame is None), None)
     if homeless is not None and any(item.frame is not None for item in found):
         raise ClickError(
@@ -161,6 +165,18 @@ def read_clicks(path: str | os.PathLike[str]) -> tuple[PlacedClick, ...]:
             do="fill it in, or take that line out",
         )
     return tuple(found)
+
+
+def _check_pixels(path: str | os.PathLike[str], clicks: list[PlacedClick]) -> None:
+    """Shares of the frame's sides, 0 to 1, would be taken for its first pixel, and be located."""
+    values = [value for item in clicks for value in (item.click.x_px, item.click.y_px)]
+    if all(0 <= value <= 1 for value in values) and any(value % 1 for value in values):
+        raise ClickError(
+            f"the clicks of {os.fspath(path)} are not in pixels",
+            expected="x and y in pixels of the frame as it is, before any resizing",
+            found=f"none above 1: the first is x {values[0]:g}, y {values[1]:g}",
+            do="multiply x by the width and y by the height of the frame",
+        )
 
 
 def _outside(item: PlacedClick, frame: Frame) -> ClickError | None:

@@ -26,6 +26,7 @@ OLDEST_S = 3.0  # an alignment older than this is not carried to a new frame
 STARVED_S = 2.0  # without a finished frame: the thread gets too little of the cores
 STEP_SIGMA_PX = 0.4  # of a frame, for each step of the picture's motion
 SEARCHED = "not aligned: every yaw and zoom was tried"
+LONG_SEARCH = "; --telemetry with yaw_deg and gsd_m makes that short"
 CUT_SHORT = (
     "not aligned, and not searched in full: an earlier search there failed, so the rest is spread "
     "over the frames (--telemetry with yaw_deg and gsd_m makes it short)"
@@ -121,7 +122,9 @@ class InlinePlacer:
             found = self._search.find(frame.image, pose, windows, places[:MOST_ALIGNED])
         self._last, self.note = found, ""
         if found is None:
-            self.note = SEARCHED if self._search.in_full else CUT_SHORT
+            known = pose.yaw_deg is not None and pose.gsd_m is not None
+            searched = SEARCHED if known else SEARCHED + LONG_SEARCH
+            self.note = searched if self._search.in_full else CUT_SHORT
             return None
         return PlacedFrame(*found, np.eye(3))
 

@@ -77,14 +77,26 @@ class _Files:
 class Pictures(_Files):
     """One picture, or all pictures of a folder in the natural order of their names."""
 
-    def __init__(self, paths: tuple[Path, ...], name: str) -> None:
+    def __init__(
+        self, paths: tuple[Path, ...], name: str, unreadable: list[SourceError] | None = None
+    ) -> None:
         self.name = name
         self.count: int | None = len(paths)
         self._paths = paths
+        self._unreadable = unreadable
 
     def __iter__(self) -> Iterator[Frame]:
         for index, path in enumerate(self._paths):
-            yield Frame(read_image(path), index, index / PICTURE_FPS, str(path), timed=False)
+            try:
+                image = read_image(path)
+            except SourceError as error:  # noqa: PERF203 - one bad file hides no other
+                if self._unreadable is None:
+                    raise
+                self._unreadable.append(error)
+                if len(self._unreadable) == len(self._paths):
+                    raise  # not one could be read: there is no result to keep
+            else:
+                yield Frame(image, index, index / PICTURE_FPS, str(path), timed=False)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -130,8 +142,15 @@ class Video(_Files):
         self._capture.release()
 
 
-def open_source(source: str | os.PathLike[str]) -> FrameSource:
+def open_source(
+    source: str | os.PathLike[str], unreadable: list[SourceError] | None = None
+) -> FrameSource:
     """Open a source by what it is: a digit is a camera, `://` a stream, else a path.
+
+    Args:
+        source: what the user gave.
+        unreadable: where given, pictures of a folder that cannot be read are left out and their
+            errors put here: one bad file must not end a flight. Their indices stay theirs.
 
     Raises:
         SourceError: it does not exist, is empty, or cannot be read.
@@ -143,7 +162,7 @@ def open_source(source: str | os.PathLike[str]) -> FrameSource:
         return open_live(text)
     path = Path(text)
     if path.is_dir():
-        return _folder(path)
+        return _folder(path, unreadable)
     if not path.is_file():
         raise SourceError(
             f"the source {path} does not exist",
@@ -176,7 +195,7 @@ def read_image(path: Path) -> Uint8:
     return _rgb(image)
 
 
-def _folder(path: Path) -> Pictures:
+def _folder(path: Path, unreadable: list[SourceError] | None) -> Pictures:
     found = [
         item
         for item in path.iterdir()
@@ -189,7 +208,7 @@ def _folder(path: Path) -> Pictures:
             found=f"{sum(1 for _ in path.iterdir())} other files",
             do="give the folder that the pictures lie in; folders inside it are not searched",
         )
-    return Pictures(tuple(sorted(found, key=natural)), str(path))
+    return Pictures(tuple(sorted(found, key=natural)), str(path), unreadable)
 
 
 def breaks_off(frames: int, stated: int) -> bool:

@@ -83,7 +83,7 @@ class Pipeline:
         try:
             choice = self._windows.choose(pose)
         except WindowError as error:
-            return self._nowhere(frame, clicks, f"{error.what}: {error.found}", start_s)
+            return self._nowhere(frame, clicks, error, start_s)
         placed, align_ms, begun_ms, notes = None, None, 0.0, [choice.note]
         if self._placer is not None:
             begun_ms = self._locator.begin(frame) if clicks else 0.0
@@ -176,12 +176,14 @@ class Pipeline:
         return best, (shares[0], shares[1]), tried
 
     def _nowhere(
-        self, frame: Frame, clicks: tuple[Click, ...], reason: str, start_s: float
+        self, frame: Frame, clicks: tuple[Click, ...], error: WindowError, start_s: float
     ) -> FrameResult:
         timings = Timings(total_ms=1e3 * (time.perf_counter() - start_s))
+        reason = f"{error.what}: {error.found}"
+        note = f"{error.what} ({error.expected})"  # the same of every such frame: notes are counted
         fixes = [self._locator.without_window(frame, click, reason) for click in clicks]
         fixes = [replace(fix, timings=timings) for fix in fixes]
-        return FrameResult(frame, clicks, tuple(fixes), None, None, None, timings, reason)
+        return FrameResult(frame, clicks, tuple(fixes), None, None, None, timings, note)
 
 
 def _rank(fix: Fix) -> tuple[int, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ import click
 
 from edge.assembly import Assembly
 from edge.clicks import ClickSchedule
-from edge.errors import ClickError
+from edge.errors import ClickError, SourceError
 from edge.film import OverlayFilm
 from edge.frame_result import FrameResult
 from edge.frames import FrameSource
@@ -38,6 +38,7 @@ class RunLoop:
         telemetry: Telemetry | None,
         position: FramePose | None,
         out: Path,
+        unreadable: Sequence[SourceError] = (),
         *,
         overlay: bool = False,
     ) -> None:
@@ -49,6 +50,7 @@ class RunLoop:
             telemetry: poses by frame.
             position: pose of frames that telemetry says nothing of.
             out: folder for the results.
+            unreadable: of pictures that the source leaves out, filled while it runs.
             overlay: also draw pictures.
         """
         self._assembly = assembly
@@ -56,6 +58,7 @@ class RunLoop:
         self._telemetry = telemetry
         self._position = position
         self._out = out
+        self._unreadable = unreadable
         self._overlay = overlay
         self._timings: deque[Timings] = deque(maxlen=KEPT_TIMINGS)
         self._verdicts: Counter[Verdict] = Counter()
@@ -99,6 +102,7 @@ class RunLoop:
             verdicts={verdict.value: self._verdicts[verdict] for verdict in Verdict},
             unused_clicks=self._clicks.unused,
             unused_frames=self._clicks.unused_frames,
+            unreadable=[f"{error.what}: {error.found}" for error in self._unreadable],
             notes=dict(self._notes),
             stages=stage_times(list(self._timings)),
             wall_s=time.perf_counter() - start_s,

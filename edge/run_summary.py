@@ -23,6 +23,7 @@ class RunSummary:
     verdicts: Mapping[str, int]
     unused_clicks: int  # on frames that never came
     unused_frames: Sequence[str]  # some of these, or times
+    unreadable: Sequence[str]  # pictures that were left out, each with what is wrong
     notes: Mapping[str, int]  # what was worth saying, and of how many frames
     stages: Sequence[StageTime]
     wall_s: float
@@ -58,6 +59,8 @@ def print_summary(summary: RunSummary) -> None:
     for note, count in summary.notes.items():
         where = counted(count, "frame", "frames")
         console.print(f"[yellow]note[/] ({where}): {escape(note)}", highlight=False)
+    for each in summary.unreadable:
+        console.print(f"[bold red]left out:[/] {escape(each)}", highlight=False, soft_wrap=True)
     if summary.unused_clicks:
         console.print(f"[yellow]note:[/] {escape(_unused(summary))}", highlight=False)
     files = escape(f"{', '.join(summary.files)} in {summary.out}")
@@ -70,7 +73,8 @@ def _unused(summary: RunSummary) -> str:
     if summary.stopped:
         return f"{what} not reached"
     some = f" ({', '.join(summary.unused_frames)})" if summary.unused_frames else ""
-    came = "" if summary.dropped else f"; {summary.source} gave frames 0 to {summary.frames - 1}"
+    last = summary.frames + len(summary.unreadable) - 1
+    came = "" if summary.dropped else f"; {summary.source} gave frames 0 to {last}"
     return f"{what} that never came{some}{came}"
 
 

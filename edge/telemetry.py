@@ -4,6 +4,9 @@ Columns: `frame` (index or file name) or `time` in seconds of the source (`time_
 both the frame counts), and any of `lon, lat, sigma_m, yaw_deg, gsd_m, alt_m`. Times of live sources
 are Unix time, as in `edge.clicks`. An empty cell is an unknown value. Between two times the pose is
 interpolated, and held for one second beyond the last.
+
+Lines that have both say how far apart in time two frames are, by whatever clock: a frame between
+two such lines that has none itself is interpolated likewise, by its index.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ from __future__ import annotations
 import bisect
 import math
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge.clicks import frame_key
@@ -32,6 +37,15 @@ LONGEST_GAP_S = 5.0  # between two lines that are interpolated
 HOLD_S = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class TimedFrame:
+    """A line that has both: a frame by its index, and when it was taken by any clock."""
+
+    index: int
+    time_s: float
+    pose: FramePose
+
+
 class Telemetry:
     """Poses by frame and by time."""
 
@@ -39,10 +53,13 @@ class Telemetry:
         self,
         by_frame: dict[int | str, FramePose],
         timed: list[tuple[float, FramePose]],
+        timed_frames: Sequence[TimedFrame] = (),
     ) -> None:
         self._by_frame = by_frame
         self._timed = sorted(timed, key=lambda pair: pair[0])
         self._times = [time_s for time_s, _ in self._timed]
+        self._timed_frames = sorted(timed_frames, key=lambda each: each.index)
+        self._indices = [each.index for each in self._timed_frames]
 
     @staticmethod
     def read(path: str | os.PathLike[str]) -> Telemetry:
@@ -54,9 +71,12 @@ class Telemetry:
         """
         by_frame: dict[int | str, FramePose] = {}
         timed: list[tuple[float, FramePose]] = []
+        timed_frames: list[TimedFrame] = []
         for row in read_table(path, SCHEMA):
             frame = frame_key(row, SCHEMA)
             pose = _pose_of(row)
+            time_s = SCHEMA.number(row, "time")
+            time_s = SCHEMA.number(row, "time_s") if time_s is None else time_s
             if frame is not None:
                 if frame in by_frame:
                     raise TelemetryError(
@@ -66,9 +86,9 @@ class Telemetry:
                         do="take one of the lines out",
                     )
                 by_frame[frame] = pose
+                if time_s is not None and isinstance(frame, int):
+                    timed_frames.append(TimedFrame(frame, time_s, pose))
                 continue
-            time_s = SCHEMA.number(row, "time")
-            time_s = SCHEMA.number(row, "time_s") if time_s is None else time_s
             if time_s is None:
                 raise TelemetryError(
                     f"{row.where}: a pose of no frame",
@@ -77,20 +97,45 @@ class Telemetry:
                     do="fill one in, or take that line out",
                 )
             timed.append((time_s, pose))
-        return Telemetry(by_frame, timed)
+        return Telemetry(by_frame, timed, timed_frames)
 
     @property
     def tells_altitude(self) -> bool:
         """Whether any row has one."""
-        poses = (*self._by_frame.values(), *(pose for _, pose in self._timed))
-        return any(pose.alt_m is not None for pose in poses)
+        return any(pose.alt_m is not None for pose in self._poses)
+
+    @property
+    def placed(self) -> tuple[FramePose, ...]:
+        """The poses that have a position."""
+        return tuple(pose for pose in self._poses if pose.lon_lat_deg is not None)
+
+    @property
+    def _poses(self) -> tuple[FramePose, ...]:
+        return (*self._by_frame.values(), *(pose for _, pose in self._timed))
 
     def pose(self, frame: Frame) -> FramePose | None:
         """The pose of a frame; None where the telemetry says nothing of it."""
         for key in (frame.index, Path(frame.source).name):
             if key in self._by_frame:
                 return self._by_frame[key]
-        return self._at(frame.time_s)
+        between = self._between_frames(frame.index)
+        return self._at(frame.time_s) if between is None else between
+
+    def _between_frames(self, index: int) -> FramePose | None:
+        """The pose of a frame without a line, from those before and after it that say when."""
+        after = bisect.bisect_left(self._indices, index)
+        if not 0 < after < len(self._indices):
+            return None
+        earlier, later = self._timed_frames[after - 1], self._timed_frames[after]
+        gap_s = later.time_s - earlier.time_s
+        if gap_s < 0:  # a clock that was set back
+            return None
+        share = (index - earlier.index) / (later.index - earlier.index)
+        if gap_s <= LONGEST_GAP_S:
+            return _between(earlier.pose, later.pose, share)
+        if (1.0 - share) * gap_s <= HOLD_S:
+            return later.pose
+        return earlier.pose if share * gap_s <= HOLD_S else None
 
     def _at(self, time_s: float) -> FramePose | None:
         after = bisect.bisect_left(self._times, time_s)

@@ -13,8 +13,7 @@ from edge.commands.options import FilledCommand
 from edge.result_folder import check_folder
 
 if TYPE_CHECKING:
-    from edge.types import FramePose
-    from edge.window_choice import WindowSupply
+    pass
 
 INTERRUPTED = 130
 
@@ -72,20 +71,25 @@ def run(
 
     Writes fixes.jsonl while it runs and fixes.geojson at the end into --out. Ctrl-C ends it after
     the frame at work and keeps what was done; a second one ends it at once. The exit code is 130
-    then; one Ctrl-C on a live source, which ends no other way, gives 0.
+    then; one Ctrl-C on a live source, which ends no other way, gives 0. Pictures of a folder that
+    cannot be read are left out and named, and the exit code is 5.
 
     The same object keeps its id: in videos and live sources an id that was fixed speaks for the
     next five seconds. Another object needs another id.
 
     `time` in click and telemetry files is in seconds from the first frame of a video (the pictures
     of a folder count as one a second); for live sources it is Unix time, seconds since 1970 by the
-    clock of this machine.
+    clock of this machine. Where telemetry has no line for a frame, its pose is interpolated between
+    lines that are up to five seconds apart, or held for one second. Without yaw_deg and gsd_m the
+    first frame of a file at a place that is not found there may take half a minute.
     """
     from edge.cores import import_numpy_on_one_thread, put_frame_path_first, staying_on
 
     import_numpy_on_one_thread()
     from edge.assembly import ExecutorChoice, PriorChoice, assemble_on_map, open_bundle
     from edge.clicks import ClickSchedule
+    from edge.commands.run_start import check_start
+    from edge.errors import SourceError
     from edge.frames import open_source
     from edge.run_loop import RunLoop
     from edge.run_summary import counted, print_json, print_summary
@@ -99,7 +103,8 @@ def run(
     device = device_options(device_backend, no_cuda_graphs)
     opened = open_bundle(bundle)
     check_run(opened, executor, precision)
-    frames = open_source(source)
+    unreadable: list[SourceError] = []
+    frames = open_source(source, unreadable)
     if frames.live:
         put_frame_path_first()
     if frames.live and store is None:
@@ -120,9 +125,10 @@ def run(
         )
         tell(assembly.localizer.notes)
         try:
-            if fallback is not None or poses is None:
-                check_start(assembly.windows, fallback)
-            loop = RunLoop(assembly, schedule, poses, fallback, Path(out), overlay=overlay)
+            check_start(assembly.windows, fallback, poses)
+            loop = RunLoop(
+                assembly, schedule, poses, fallback, Path(out), unreadable, overlay=overlay
+            )
             with staying_on(assembly.cores):
                 summary = loop.run(frames, show_progress=not as_json)
         finally:
@@ -139,44 +145,5 @@ def run(
         print_summary(summary)
     if summary.stopped and not frames.live:
         sys.exit(INTERRUPTED)
-
-
-def check_start(windows: WindowSupply, position: FramePose | None) -> None:
-    """Refuse a run that could only say "no window" of every frame.
-
-    Raises:
-        UsageError: the position is off the map, or none is given and the map is large.
-    """
-    from edge.errors import UsageError, WindowError
-    from edge.types import FramePose
-
-    try:
-        windows.choose(position or FramePose())
-    except WindowError as error:
-        if position is None or position.lon_lat_deg is None:
-            raise UsageError(
-                "nothing says where on the map the frames are",
-                expected=error.expected,
-                found="neither --position nor --telemetry",
-                do=error.do,
-            ) from error
-        raise UsageError(
-            "--position lies outside the map",
-            expected=error.expected,
-            found=error.found,
-            do=_swapped(windows, position) or "correct it, or take a map of that area",
-        ) from error
-
-
-def _swapped(windows: WindowSupply, position: FramePose) -> str | None:
-    """What to do if latitude and longitude changed places; None: that is not it."""
-    from dataclasses import replace
-
-    from edge.errors import WindowError
-
-    lon, lat = position.lon_lat_deg or (0.0, 0.0)
-    try:
-        windows.choose(replace(position, lon_lat_deg=(lat, lon)))
-    except WindowError:
-        return None
-    return f"longitude comes first: --position {lat},{lon} lies on the map"
+    if unreadable:
+        sys.exit(SourceError.exit_code)

@@ -144,6 +144,18 @@ def test_another_encoding_is_named_with_its_place(tmp_path):
     assert "byte 0xdf at position 19" in caught.value.found and "as UTF-8" in caught.value.do
 
 
+def test_shares_of_the_frame_are_not_taken_for_pixels(tmp_path):
+    path = tmp_path / "clicks.csv"
+    path.write_text("frame,id,x,y\n0,a,0.5,0.59\n1,b,1.0,0.25\n")
+    with pytest.raises(ClickError, match="are not in pixels") as caught:
+        read_clicks(path)
+    assert caught.value.found == "none above 1: the first is x 0.5, y 0.59"
+    assert "by the width" in caught.value.do
+    for pixels in ("0,a,0,0\n1,b,1,0", "0,a,0.5,0.5\n1,b,300,0.5", "0,a,-0.5,0.5"):
+        path.write_text(f"frame,id,x,y\n{pixels}\n")
+        assert len(read_clicks(path)) == pixels.count("\n") + 1
+
+
 def test_a_click_outside_its_frame_names_its_line(tmp_path):
     schedule = ClickSchedule.read(write(tmp_path, "frame,id,x,y\n0,edge,640,480\n1,far,640.1,3\n"))
     assert schedule.take(frame(0))  # the far edge itself is inside
@@ -160,7 +172,7 @@ rows = st.lists(
     min_size=1,
     max_size=20,
     unique_by=lambda row: row[:2],
-)
+).filter(lambda found: max(value for row in found for value in row[2:]) > 1)  # pixels
 
 
 @given(rows)

@@ -236,7 +236,7 @@ def test_a_live_run_puts_its_frame_path_first(monkeypatch, tmp_path, tiny_bundle
 
     (tmp_path / "clicks.csv").write_text("frame,id,x,y\n0,a,1,2\n")
     source = SimpleNamespace(live=live, close=lambda: None)
-    monkeypatch.setattr("edge.frames.open_source", lambda name: source)
+    monkeypatch.setattr("edge.frames.open_source", lambda name, unreadable: source)
     monkeypatch.setattr("edge.assembly.assemble_on_map", stop)
     before, switch_s = cv2.getNumThreads(), sys.getswitchinterval()
     cv2.setNumThreads(2)
@@ -276,10 +276,10 @@ def test_a_run_takes_so_many_threads_and_its_frames_stay_on_their_cores(
 
     (tmp_path / "clicks.csv").write_text("frame,id,x,y\n0,a,1,2\n")
     source = SimpleNamespace(live=False, close=lambda: None)
-    monkeypatch.setattr("edge.frames.open_source", lambda name: source)
+    monkeypatch.setattr("edge.frames.open_source", lambda name, unreadable: source)
     monkeypatch.setattr("edge.assembly.assemble_on_map", assembled)
     monkeypatch.setattr("edge.run_loop.RunLoop", Loop)
-    monkeypatch.setattr("edge.commands.run.check_start", lambda *given: None)
+    monkeypatch.setattr("edge.commands.run_start.check_start", lambda *given: None)
     monkeypatch.setattr("edge.run_summary.print_summary", lambda summary: None)
     before = os.sched_getaffinity(0)
     options = ["--bundle", str(tiny_bundle.path), "--tiles", "map.mbtiles", "--source", "0"]

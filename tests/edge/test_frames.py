@@ -76,6 +76,22 @@ def test_a_picture_is_turned_as_its_exif_says(tmp_path):
     assert read_image(path).shape == (96, 64, 3)
 
 
+def test_pictures_that_cannot_be_read_are_left_out_where_that_is_asked_for(tmp_path):
+    for index in (0, 2):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((4, 4, 3), index, np.uint8))
+    (tmp_path / "1.png").write_bytes(b"no picture")
+    unreadable = []
+    source = open_source(tmp_path, unreadable)
+    assert [(each.index, each.image[0, 0, 0]) for each in source] == [(0, 0), (2, 2)]
+    (error,) = unreadable
+    assert error.what == f"the picture {tmp_path / '1.png'} cannot be read"
+    assert source.count == 3
+    with pytest.raises(SourceError, match=r"1\.png cannot be read"):
+        list(open_source(tmp_path))
+    with pytest.raises(SourceError, match=r"1\.png cannot be read"):
+        list(open_source(tmp_path / "1.png", []))
+
+
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.98])
 def test_a_truncated_jpeg_is_an_error_not_a_half_grey_frame(tmp_path, share):
     path = save(tmp_path / "cut.jpg", picture(2, 320, 240))

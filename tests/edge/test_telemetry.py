@@ -43,6 +43,25 @@ def test_between_two_times_the_pose_is_interpolated_the_short_way_round(tmp_path
     assert telemetry.pose(frame(time_s=8.9)) is None
 
 
+def test_a_frame_without_a_line_is_interpolated_between_lines_that_say_when(tmp_path):
+    """Times of any clock: that of a picture, one a second, is not theirs."""
+    text = (
+        "frame,time_s,lon,lat,yaw_deg\n"
+        "0,100,7,47,350\n4,104,7.4,47,30\n20,111,8,47,40\n22,110,8,47,50\n"
+    )
+    telemetry = read(tmp_path, text)
+    pose = telemetry.pose(frame(1, time_s=1.0, source="1.jpg"))
+    assert pose.lon_lat_deg == pytest.approx((7.1, 47.0)) and pose.yaw_deg == pytest.approx(0.0)
+    assert telemetry.pose(frame(4, source="4.jpg")).yaw_deg == 30.0
+    assert telemetry.pose(frame(6, source="6.jpg")).yaw_deg == 30.0, "held for 0.9 of 7 seconds"
+    assert telemetry.pose(frame(10, source="10.jpg")) is None, "over a long gap nothing is invented"
+    assert telemetry.pose(frame(18, source="18.jpg")).yaw_deg == 40.0
+    assert telemetry.pose(frame(21, source="21.jpg")) is None, "a clock that was set back"
+    assert telemetry.pose(frame(23, source="23.jpg")) is None, "nothing beyond the last"
+    untimed = read(tmp_path, "frame,lon,lat\n0,7,47\n2,8,47\n")
+    assert untimed.pose(frame(1, source="1.jpg")) is None, "nobody says how far apart they are"
+
+
 def test_over_a_long_gap_nothing_is_invented(tmp_path):
     telemetry = read(tmp_path, "time,yaw_deg\n0,0\n100,90\n")
     assert telemetry.pose(frame(time_s=50)) is None

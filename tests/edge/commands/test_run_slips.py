@@ -131,7 +131,7 @@ def test_a_stopped_flight_is_no_finished_one(world, tmp_path, monkeypatch, live,
     paths = tuple(sorted((world / "frames").iterdir()))
     source = Stopped(paths, "camera")
     source.live = live
-    monkeypatch.setattr("edge.frames.open_source", lambda _: source)
+    monkeypatch.setattr("edge.frames.open_source", lambda *_: source)
     done = invoke(options(world, tmp_path / "out"))
     assert done.exit_code == code
     assert "stopped: 2 fixes" in done.output
