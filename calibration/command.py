@@ -11,10 +11,9 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from calibration.judging.search import FRAMES_PER_WINDOW
-from calibration.request import CANDIDATES
+from calibration.defaults import CANDIDATES, FRAMES_PER_WINDOW
 from calibration.selection.request import FRAMES, WINDOWS
-from edge.errors import UsageError
+from edge.errors import TilefixError, UsageError
 
 PATH = click.Path(path_type=Path)
 READ_BY_CHECK = ("bundle", "check", "tiles", "seed", "threads")
@@ -111,7 +110,7 @@ READ_BY_CHECK = ("bundle", "check", "tiles", "seed", "threads")
     "the report's sheet. `tilefix run` then warns of INT8 engines until `build --replay FOLDER`.",
 )
 @click.option("--work", type=PATH, help="Folder for work in progress; default: OUT.work")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
 @click.option(
     "--provider",
@@ -246,10 +245,10 @@ def calibrate(
 
 @contextlib.contextmanager
 def _kept_told(work: Path) -> Iterator[None]:
-    """Say on Ctrl-C what exit code 130 means here."""
+    """Say on Ctrl-C what exit code 130 means here, and after an error what is left."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, TilefixError):
         if work.is_dir():
             click.echo(f"what was done is kept in {work}: the same command goes on there", err=True)
         raise

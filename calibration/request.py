@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from calibration.defaults import CANDIDATES, FRAMES_PER_WINDOW
 from calibration.judging.record import BUDGET_POINTS
 from calibration.judging.request import check_frames_per_window
-from calibration.judging.search import FRAMES_PER_WINDOW
 from calibration.ranges.record import METHODS
 from calibration.selection.request import FRAMES, WINDOWS, ImageSource
 from edge.bundle import Bundle
@@ -15,9 +15,6 @@ from edge.engine_manifest import MANIFEST_FILE, read_engine
 from edge.errors import UsageError
 
 BEST = "best"
-# Each is run through the network once, so that what its activations reach decides: 0.1 s on two
-# cores, and two minutes for all of these.
-CANDIDATES = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "training.checkpoints.command:import_checkpoint",
         "Take weights that others published (needs the extra 'train').",
     ),
-    "export": ("export.command:export", "Checkpoint to bundle (needs the extra 'export')."),
+    "export": ("export.command:export", "Checkpoint to bundle (extras 'export' and 'train')."),
     "build": ("export.engines.command:build", "Bundle to TensorRT engines (needs TensorRT)."),
     "calibrate": (
         "calibration.command:calibrate",

@@ -39,13 +39,16 @@ class FrameSides(click.ParamType):
 @click.command()
 @click.option("--checkpoint", type=PATH, help="A .safetensors of `tilefix train`, of any model.")
 @click.option(
-    "--from-bundle", type=PATH, help="Change this bundle of a lite: add --precision, or --frame-px."
+    "--from-bundle",
+    type=PATH,
+    help="Change this bundle of a lite: add --precision, or --frame-px, which takes the shipped "
+    "one when none is given.",
 )
 @click.option(
     "--frame-px",
     type=FrameSides(),
     metavar="SIDE|WIDTHxHEIGHT",
-    help="With --from-bundle: a copy for frames of this size, such as 320; in the shape of the "
+    help="A copy of a bundle for frames of this size, such as 320; in the shape of the "
     "camera, such as 320x224 for 16:9, it computes fewer borders.",
 )
 @click.option("--out", type=PATH, required=True, help="Folder of the bundle; replaced if there.")
@@ -90,13 +93,14 @@ def export(
 ) -> None:
     """Checkpoint to bundle: graphs, head, alignment, fitted acceptance, hashes.
 
-    With --from-bundle and --precision, or --frame-px: a bundle's copy with more graphs, or for
+    With --from-bundle and --precision, or with --frame-px: a bundle's copy with more graphs, or for
     frames of another size. Its windows are encoded as before, so stored features serve both.
     Coarser frames look less like their place: with --fit-on and --held-out the acceptance of the
     copy is fitted on frames of its size.
     """
     import tempfile
 
+    from edge.bundle import shipped_bundle_path
     from edge.errors import UsageError
     from export.added_precision import add_precisions
     from export.bundle_maker import make_bundle
@@ -110,6 +114,8 @@ def export(
     )
     from export.xfeat import export_xfeat
 
+    if frame_px is not None and checkpoint is None and from_bundle is None:
+        from_bundle = shipped_bundle_path()
     if (checkpoint is None) == (from_bundle is None):
         raise UsageError(
             "it is not clear what to export",

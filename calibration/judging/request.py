@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from calibration.defaults import FRAMES_PER_WINDOW
 from calibration.judging.record import BUDGET_POINTS, RankedBy, Ranking
-from calibration.judging.search import FRAMES_PER_WINDOW
 from calibration.quantization.int8_graphs import FloatGraphs
 from calibration.ranges.record import Ranges
 from calibration.selection.record import SelectionFolder

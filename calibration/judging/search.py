@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from calibration.defaults import FRAMES_PER_WINDOW
 from calibration.judging.budget import Finding
 from calibration.judging.record import BlockSensitivity, RankedBy, Ranking
 from edge.bundle import ENCODER
@@ -25,9 +26,6 @@ from edge.bundle import ENCODER
 LEAST_GAIN = (
     0.25  # share of what all blocks save: below it INT8 is not worth a second set of graphs
 )
-# Some seconds over one window, of a few located frames each; where a store made before the flight
-# holds the windows, the encoder weighs less still.
-FRAMES_PER_WINDOW = 30.0
 Try = Callable[[tuple[str, ...]], Finding]  # blocks in float16 -> whether the budget holds
 
 

@@ -225,8 +225,10 @@ def _run_all(
     """Every predictor on every site; True: Ctrl-C ended it early."""
     runs: list[SiteRun] = []
     try:
-        for predictor, site, others in tasks:
-            runs.append(_run(predictor, site, others, overlay if predictor is drawn else None))
+        for number, (predictor, site, others) in enumerate(tasks, 1):
+            title = f"row {number} of {len(tasks)}: {predictor.name}, {site.name}"
+            drawn_into = overlay if predictor is drawn else None
+            runs.append(_run(title, predictor, site, others, drawn_into))
             if runs[-1].partial:
                 return runs, True
     except KeyboardInterrupt:  # between two runs
@@ -234,17 +236,22 @@ def _run_all(
     return runs, False
 
 
-def _run(predictor: Predictor, site: Site, others: list[Site], overlay: Path | None) -> SiteRun:
-    """One predictor on one site, with progress on the error stream."""
+def _run(
+    title: str, predictor: Predictor, site: Site, others: list[Site], overlay: Path | None
+) -> SiteRun:
+    """One predictor on one site, with progress on the error stream: a bar, or a line."""
     from rich.console import Console
     from rich.progress import Progress
 
     from edge.evaluation import run_site
     from edge.pairs_overlay import save
+    from edge.run_summary import counted
 
     console = Console(stderr=True)
+    if not console.is_terminal:
+        click.echo(f"{title}, {counted(len(site.pairs.frames), 'frame', 'frames')}", err=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(f"{predictor.name}, {site.name}", total=len(site.pairs.frames))
+        task = progress.add_task(title, total=len(site.pairs.frames))
 
         def on_frame(result: FrameResult) -> None:
             progress.advance(task)

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 import calibration.calibrate as course
 import calibration.flight_check
 from edge.cli import INTERRUPTED, tilefix
+from edge.errors import DataError
 
 
 def stopped(*_):
@@ -35,3 +36,16 @@ def test_a_check_keeps_nothing_and_promises_nothing(monkeypatch):
     monkeypatch.setattr(calibration.flight_check, "check_flight", stopped)
     done = CliRunner().invoke(tilefix, ["calibrate", "bundle", "--check=flight"])
     assert (done.exit_code, done.output) == (INTERRUPTED, "tilefix: interrupted\n")
+
+
+def test_after_an_error_what_is_left_is_named(tmp_path, monkeypatch):
+    def failed(*_):
+        raise DataError("too few frames", expected="32", found="5", do="give more")
+
+    monkeypatch.setattr(course, "calibrate", failed)
+    words = ["calibrate", "bundle", f"--out={tmp_path / 'out'}", f"--work={tmp_path / 'kept'}"]
+    assert CliRunner().invoke(tilefix, words).output == ""
+    (tmp_path / "kept").mkdir()
+    done = CliRunner().invoke(tilefix, words)
+    assert isinstance(done.exception, DataError)
+    assert done.output.startswith(f"what was done is kept in {tmp_path / 'kept'}: the same command")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import edge
+from edge.cli import VERBS
 from edge.errors import MissingLibraryError
 from edge.extras import EXTRA_OF, missing_library
 
@@ -53,6 +54,27 @@ def test_without_torch_a_training_verb_names_the_extra(tmp_path, words):
         "  found:    No module named 'torch'",
         "  do:       pip install 'tilefix[train]'",
     ]
+
+
+def test_every_verb_has_its_help_without_any_extra(tmp_path):
+    """Who asks what a verb takes need not install its libraries first."""
+    code = (
+        "from click.testing import CliRunner\n"
+        "from edge.cli import VERBS, tilefix\n"
+        "for verb in VERBS:\n"
+        "    done = CliRunner().invoke(tilefix, [verb, '--help'])\n"
+        "    print(verb, done.exit_code, done.exception)\n"
+    )
+    home = str(Path(edge.__file__).resolve().parent.parent)
+    hiding = WITHOUT.format(hidden=tuple(EXTRA_OF)).replace(
+        "from edge.cli import main\nmain()\n", code
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", hiding], cwd=tmp_path, text=True, capture_output=True,
+        env={**os.environ, "PYTHONPATH": home},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"{verb} 0 None" for verb in VERBS]
 
 
 def test_what_no_extra_brings_is_a_defect_and_stays_a_traceback(tmp_path):

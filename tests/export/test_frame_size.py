@@ -72,6 +72,18 @@ def made_small(shipped: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bun
     return Bundle.open(out)
 
 
+def test_without_a_bundle_the_shipped_one_is_resized(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("export.frame_size.resize_frame", lambda *given: asked.append(given))
+    monkeypatch.setattr("export.command._report", lambda out, bundle: None)
+    words = ["export", "--frame-px", "320", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(tilefix, words, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert asked[0][:3] == (shipped_bundle_path(), tmp_path / "out", (320, 320))
+    with pytest.raises(UsageError, match="it is not clear what to export"):
+        CliRunner().invoke(tilefix, [*words[:1], *words[3:]], catch_exceptions=False)
+
+
 def weights(bundle: Bundle, precision: str) -> dict[str, bytes]:
     """What takes room in the localizer: every initializer but single numbers and shapes."""
     graph = whole_graph(bundle.graph(LOCALIZER, precision)).graph

@@ -34,7 +34,9 @@ SUFFIX = ".safetensors"
     type=click.Path(path_type=Path),
     help="Put a backbone into this checkpoint; without it, the rest is random.",
 )
-@click.option("--seed", default=13, show_default=True, help="Of what stays random.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=13, show_default=True, help="Of what stays random."
+)
 @click.option("--replace", is_flag=True, help="Overwrite --out.")
 def import_checkpoint(
     file: Path,

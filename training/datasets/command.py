@@ -17,7 +17,7 @@ def datasets() -> None:
 @click.option("--mosaics", type=click.Path(path_type=Path), help="Folder of orthophotos.")
 @click.option("--site", "sites", multiple=True, help="Only mosaics whose name begins so.")
 @click.option("--count", type=int, required=True, help="Samples in all.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--window-px", type=int, default=640, show_default=True)
 @click.option("--frame-px", type=int, default=512, show_default=True)
 @click.option("--gsd-m", type=float, default=0.25, show_default=True)

@@ -46,7 +46,13 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--out", required=True, type=PATH, help="Folder of the experiment."),
         click.option("--weights", multiple=True, type=PATH, help="A backbone of others."),
         click.option("--from-scratch", is_flag=True, help="Every training starts at random."),
-        click.option("--seed", "seeds", multiple=True, type=int, help="Several: mean and range."),
+        click.option(
+            "--seed",
+            "seeds",
+            multiple=True,
+            type=click.IntRange(0),
+            help="Several: mean and range.",
+        ),
         click.option("--option", "options_text", multiple=True, metavar="NAME=VALUE"),
         click.option("--set", "changes_text", multiple=True, metavar="SECTION.KEY=VALUE"),
     ):

@@ -16,7 +16,7 @@ def scenes() -> None:
 
 
 @scenes.command()
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to make.")
 @click.option("--extent", type=float, default=600.0, show_default=True, help="Metres.")
 def flight(seed: int, out: Path, extent: float) -> None:
@@ -30,7 +30,7 @@ def flight(seed: int, out: Path, extent: float) -> None:
 
 
 @scenes.command()
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="PNG file to write.")
 def pair(seed: int, out: Path) -> None:
     """Draw one training pair with its clicks and boxes."""
@@ -46,7 +46,7 @@ def pair(seed: int, out: Path) -> None:
 
 
 @scenes.command()
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--style", default=None, help="suburb, grid, village, centre, works or rural.")
 @click.option("--size", "size_px", type=int, default=1024, show_default=True, help="Pixels.")
 @click.option("--gsd", "gsd_m", type=float, default=0.3, show_default=True, help="Metres a pixel.")

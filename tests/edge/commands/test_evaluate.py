@@ -60,7 +60,8 @@ def test_two_sites_are_scored_and_written(make_site, tiny_bundle, tmp_path):
         *("--prior", "none", "--overlay", tmp_path / "pictures"),
     )
     assert done.exit_code == 0, done.output
-    for word in ("lite", "SIFT", "window", "one", "two", "all", "4/4/2", "median size"):
+    words = ("lite", "SIFT", "window", "one", "two", "all", "4/4/2", "median size")
+    for word in (*words, "row 1 of 6: lite without prior, one, 1 frame\n", "row 6 of 6: window"):
         assert word in done.output
     values = json.loads(out.read_text())
     assert values["schema"] == "tilefix-scores/1" and values["partial"] is False
