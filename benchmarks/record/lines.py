@@ -62,6 +62,9 @@ class BundleFacts(msgspec.Struct, frozen=True):
     engines: tuple[tuple[str, str], ...]  # (graph, sha256 of the plan); empty without an engine
     plugin_sha256: str | None
     timing_cache_sha256: str | None
+    # How an executor on a GPU uses it; None: it runs on the CPU, or the record is an older one.
+    device_backend: str | None = None  # "cuda-python", "pycuda"
+    cuda_graphs: bool | None = None  # False: every run is enqueued anew
 
 
 class Settings(msgspec.Struct, frozen=True):
