@@ -77,8 +77,8 @@ def check_unchanged(
             f"the bundle {facts.name} was changed during the run",
             expected="; ".join(f"{each.field} {each.first}" for each in changed),
             found="; ".join(f"{each.field} {each.second}" for each in changed),
-            do="leave the bundle alone while it is measured, and run the same command again: what "
-            "was finished before the change is kept",
+            do="restore the bundle and run the same command to go on; with the changed one a new "
+            "run begins",
         )
 
 

@@ -261,6 +261,19 @@ def test_a_bundle_that_changes_between_two_measurements_stops_the_run(call, bund
     assert (line.scenario, line.ended) == (SINGLE.scenario, "complete")
 
 
+def test_a_changed_bundle_goes_on_once_it_is_restored_and_else_begins_anew(call, bundle):
+    """As the error of a bundle that was changed says."""
+    path = bundle.path / "bundle.toml"
+    before = path.read_bytes()
+    first = call(SINGLE)
+    path.write_bytes(before + b"# other\n")
+    changed = call(SINGLE)
+    assert changed.run.run_id != first.run.run_id and changed.skipped == 0
+    path.write_bytes(before)
+    restored = call(SINGLE, COLD)
+    assert restored.run.run_id == first.run.run_id and restored.skipped == 1
+
+
 def test_a_stop_before_the_next_measurement_begins_none(call, stop):
     stop.requested = True
     done = call(SINGLE)
