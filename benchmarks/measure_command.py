@@ -94,7 +94,7 @@ def measure_command(
             (run,) = [each for each in read_runs(out) if each.line.run_id == session.run.run_id]
             print_run(run)
             if cross_check and not stopped:
-                cross_check_run(session.measuring.localizer, run, device, record.append, _say)
+                cross_check_run(session.measuring.localizer, run, device, session.keep, _say)
         finally:
             session.close()
     click.echo(f"record: {out / FILE_NAME}")
