@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from benchmarks.finite import Finite
+from benchmarks.finite import MOST_THREADS, Finite
 from benchmarks.peers.catalogue import OURS, PEERS
 from edge.commands.executor_options import executor_options
 from edge.cores import import_numpy_on_one_thread
@@ -67,7 +67,7 @@ class LazySubcommands(click.Group):
 )
 @click.option("--bundle", type=click.Path(), help="Folder of a bundle; default: the shipped one.")
 @executor_options
-@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--threads", type=click.IntRange(1, MOST_THREADS), default=2, show_default=True)
 @click.option(
     "--pairs",
     type=click.Path(path_type=Path),
@@ -117,7 +117,13 @@ class LazySubcommands(click.Group):
     show_default=True,
     help="Of `soak`.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of queries.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of the order of queries.",
+)
 @click.pass_context
 def bench(ctx: click.Context, **options: Any) -> None:
     """Measure a bundle on this machine: latency, accuracy, memory and energy, in one record.
