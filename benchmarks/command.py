@@ -73,7 +73,14 @@ class LazySubcommands(click.Group):
     type=click.Path(path_type=Path),
     help="Labelled pairs: frames, clicks, map. Default: the bundled flight.",
 )
-@click.option("--clicks", type=click.IntRange(1), default=8, show_default=True)
+@click.option(
+    "--clicks",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="In each frame of `periodic`, `soak` and --peers; `multi-stream` takes 1, 2, 4, 8, 16 and "
+    "this number.",
+)
 @click.option(
     "--rate-hz",
     type=Finite(0, min_open=True),

@@ -72,7 +72,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     quick: bool
     seed: int
-    clicks: AtLeastOne  # in a frame of periodic and soak
+    clicks: AtLeastOne  # in a frame of periodic, soak and peers; multi-stream has it among others
     hit_rate: Share
     rate_hz: Positive
     pairs: str  # name of the pairs file

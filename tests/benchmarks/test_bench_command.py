@@ -62,6 +62,8 @@ def test_help_lists_options_and_subcommands_and_loads_none_of_them():
     for word in ("--cross-check", "--soak-minutes", "compare", "report", "table", "scale"):
         assert word in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+    said = " ".join(done.stdout.split())
+    assert "`multi-stream` takes 1, 2, 4, 8, 16 and this number" in said
 
 
 @pytest.mark.parametrize("name", list(command.SUBCOMMANDS))
