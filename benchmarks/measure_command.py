@@ -14,6 +14,7 @@ from benchmarks.record.lines import CacheState, Scenario, Settings
 from benchmarks.record.runs import read_runs
 from benchmarks.scenarios.flights import open_flight
 from benchmarks.scenarios.measured import device_for
+from benchmarks.scenarios.memory_need import check_memory
 from benchmarks.scenarios.plan import Planned, plan
 from benchmarks.scenarios.session import Session
 from benchmarks.scenarios.summary import print_run
@@ -79,6 +80,7 @@ def measure_command(
         minutes=minutes,
         soak_minutes=soak_minutes,
     )
+    check_memory(planned, settings, len(flight.shots))
     command = shlex.join(["tilefix", *sys.argv[1:]])
     idle_s = QUICK_IDLE_S if quick else IDLE_S
     with (

@@ -86,11 +86,17 @@ def test_an_unknown_subcommand_is_an_error():
         (("--precision", "fp64"), "no precision 'fp64'"),
         (("--cross-check",), "nothing to check onnxruntime against"),
         (("--redo", "sift"), "no peers are asked for"),
+        (("--minutes", "1e12"), "periodic, warm, 8 clicks: what it has to keep does not fit"),
+        (("--rate-hz", "1e300"), "periodic, warm, 8 clicks: what it has to keep does not fit"),
+        (("--clicks", "10000000000"), "10000000000 clicks: what it has to keep does not fit"),
     ],
 )
-def test_what_cannot_mean_anything_is_refused_before_anything_is_measured(options, given, words):
+def test_what_cannot_mean_anything_is_refused_before_anything_is_measured(
+    options, given, words, tmp_path
+):
     with pytest.raises(TilefixError, match=words):
         CliRunner().invoke(bench, [*options, *given], catch_exceptions=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused_as_by_other_commands(options, tmp_path):

@@ -39,6 +39,7 @@ def test_what_is_not_finite_is_a_usage_error(tmp_path, monkeypatch, command, nam
         (bench, "--seed", "-1"),
         (bench, "--seed", "0.5"),
         (bench, "--clicks", "0"),
+        (bench, "--rate-hz", "1e-300"),
         (bench, "--threads", "0"),
         (bench, "--threads", "2147483648"),
         (scale, "--threads", "2147483648"),
