@@ -105,7 +105,7 @@ class Environment(msgspec.Struct, frozen=True):
 
 
 class RunLine(msgspec.Struct, frozen=True, tag="run", tag_field="line"):
-    """One call of `tilefix bench`."""
+    """One call of `tilefix bench` that began a run, or added to one."""
 
     schema: str
     run_id: str  # 16 hexadecimal digits

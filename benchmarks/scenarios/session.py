@@ -23,6 +23,7 @@ from benchmarks.record.lines import (
     SCHEMA,
     AccuracyLine,
     CrossCheckLine,
+    Line,
     MeasurementLine,
     PeerLine,
     RooflineLine,
@@ -74,7 +75,10 @@ class Session:
         stop: GracefulStop,
         tell: Tell,
     ) -> None:
-        """Open the bundle, and write the line of this call.
+        """Open the bundle, and write the line of this call if it begins a run.
+
+        A call that goes on with one has its line before the first other one that it adds: a call
+        that finds everything done leaves none.
 
         Args:
             flight: frames, clicks and map.
@@ -112,7 +116,10 @@ class Session:
             run = msgspec.structs.replace(run, run_id=earlier.run_id)
             tell(f"goes on with run {run.run_id} of {earlier.started_utc}")
         self.run = run
-        record.append(run)
+        self.added = 0  # lines of this call, but for its own
+        self._begun = earlier is None
+        if self._begun:
+            record.append(run)
 
     def close(self) -> None:
         """Let go of the map."""
@@ -217,7 +224,14 @@ class Session:
         """
         self._check_bundle()
         for line in lines:
-            self._record.append(line)
+            self._append(line)
+
+    def _append(self, line: Line) -> None:
+        if not self._begun:
+            self._record.append(self.run)
+            self._begun = True
+        self._record.append(line)
+        self.added += 1
 
     def _lines(self, kind: type[T]) -> list[T]:
         """The lines of a kind that this run has."""
@@ -229,16 +243,16 @@ class Session:
         finished = self.measuring.measure(planned)
         line = msgspec.structs.replace(finished.line, run_id=self.run.run_id)
         if finished.error is not None:  # nobody asks a lost device whether its engine changed
-            self._record.append(line)
+            self._append(line)
             error = _device_lost(planned, line, finished.error, self._record.path)
             raise error from finished.error
         try:
             self._check_bundle()
         except (BenchmarkError, ExecutorError) as error:  # changed, or an engine that is gone
             ended = f"{BUNDLE_CHANGED}: {error.found}"
-            self._record.append(msgspec.structs.replace(line, ended=ended))
+            self._append(msgspec.structs.replace(line, ended=ended))
             raise
-        self._record.append(line)
+        self._append(line)
         return line
 
     def _check_bundle(self) -> None:

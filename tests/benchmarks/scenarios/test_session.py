@@ -73,7 +73,9 @@ def test_a_second_call_does_what_is_left(call):
     (run,) = read_runs(call.path)
     assert len(run.calls) == 2 and len(run.measurements) == 2
     assert len(call.lines(AccuracyLine)) == 1, "scored once"
+    before = call.path.read_bytes()
     assert call(SINGLE, COLD).skipped == 2
+    assert call.path.read_bytes() == before, "a call that adds nothing leaves no line"
 
 
 def test_what_a_stop_left_unscored_is_scored_by_the_next_call(call, stop, monkeypatch):
@@ -176,10 +178,19 @@ def test_a_device_that_is_lost_is_an_error_and_a_marked_line(call, monkeypatch):
     assert call(SINGLE).skipped == 0, "it is not taken for complete"
 
 
+def test_the_line_of_a_later_call_comes_before_what_it_adds(call):
+    call(SINGLE)
+    call(SINGLE)
+    call(SINGLE, COLD)
+    kinds = [type(line) for line in call.lines(RunLine | MeasurementLine)]
+    assert kinds == [RunLine, MeasurementLine] * 2
+
+
 def test_a_stop_before_the_next_measurement_begins_none(call, stop):
     stop.requested = True
     done = call(SINGLE)
     assert done.interrupted and done.measurements == ()
+    assert len(call.lines(RunLine)) == 1, "a new run is in the record from its beginning"
 
 
 def test_nothing_is_scored_once_a_stop_is_asked_for(call, stop):
