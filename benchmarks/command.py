@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from benchmarks.finite import Finite
+from benchmarks.finite import MOST_THREADS, Finite
 from benchmarks.peers.catalogue import OURS, PEERS
 from edge.commands.executor_options import executor_options
 from edge.cores import import_numpy_on_one_thread
@@ -27,6 +27,7 @@ SUBCOMMANDS: dict[str, tuple[str, str]] = {
 }
 SCENARIOS = ("single-stream", "multi-stream", "periodic", "offline", "soak")
 STATES = ("cold", "warm", "mixed")
+SLOWEST_HZ = 0.001  # a frame in a quarter of an hour; in far less no clock can count its time
 
 
 class LazySubcommands(click.Group):
@@ -67,16 +68,23 @@ class LazySubcommands(click.Group):
 )
 @click.option("--bundle", type=click.Path(), help="Folder of a bundle; default: the shipped one.")
 @executor_options
-@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--threads", type=click.IntRange(1, MOST_THREADS), default=2, show_default=True)
 @click.option(
     "--pairs",
     type=click.Path(path_type=Path),
     help="Labelled pairs: frames, clicks, map. Default: the bundled flight.",
 )
-@click.option("--clicks", type=click.IntRange(1), default=8, show_default=True)
+@click.option(
+    "--clicks",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="In each frame of `periodic`, `soak` and --peers; `multi-stream` takes 1, 2, 4, 8, 16 and "
+    "this number.",
+)
 @click.option(
     "--rate-hz",
-    type=Finite(0, min_open=True),
+    type=Finite(SLOWEST_HZ),
     default=30.0,
     show_default=True,
     help="Of the camera in `periodic`.",
@@ -117,7 +125,13 @@ class LazySubcommands(click.Group):
     show_default=True,
     help="Of `soak`.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of queries.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of the order of queries.",
+)
 @click.pass_context
 def bench(ctx: click.Context, **options: Any) -> None:
     """Measure a bundle on this machine: latency, accuracy, memory and energy, in one record.

@@ -11,11 +11,12 @@ import click
 from benchmarks.cross_check import cross_check_run, find_tool
 from benchmarks.record.file import FILE_NAME, RecordFile
 from benchmarks.record.lines import CacheState, Scenario, Settings
-from benchmarks.record.runs import read_runs
+from benchmarks.record.runs import Run, read_runs
 from benchmarks.scenarios.flights import open_flight
 from benchmarks.scenarios.measured import device_for
+from benchmarks.scenarios.memory_need import check_memory
 from benchmarks.scenarios.plan import Planned, plan
-from benchmarks.scenarios.session import Session
+from benchmarks.scenarios.session import Done, Session
 from benchmarks.scenarios.summary import print_run
 from benchmarks.sensors.sampler import Sampler
 from edge.assembly import ExecutorChoice, open_bundle
@@ -79,6 +80,7 @@ def measure_command(
         minutes=minutes,
         soak_minutes=soak_minutes,
     )
+    check_memory(planned, settings, len(flight.shots))
     command = shlex.join(["tilefix", *sys.argv[1:]])
     idle_s = QUICK_IDLE_S if quick else IDLE_S
     with (
@@ -90,11 +92,14 @@ def measure_command(
         session = Session(*parts)
         tell(session.measuring.localizer.notes)
         try:
-            stopped = _run(session, planned, stop, peers=peers, redo=redo)
+            done = _run(session, planned, stop, peers=peers, redo=redo)
+            stopped = stop.requested
             (run,) = [each for each in read_runs(out) if each.line.run_id == session.run.run_id]
             print_run(run)
             if cross_check and not stopped:
-                cross_check_run(session.measuring.localizer, run, device, record.append, _say)
+                cross_check_run(session.measuring.localizer, run, device, session.keep, _say)
+            if not done.measurements and run.measurements:
+                click.echo(_earlier_words(run, session.added))
         finally:
             session.close()
     click.echo(f"record: {out / FILE_NAME}")
@@ -110,8 +115,8 @@ def _run(
     *,
     peers: bool,
     redo: tuple[str, ...],
-) -> bool:
-    """All parts of a run; True: a stop was asked for amid them."""
+) -> Done:
+    """All parts of a run, as far as no stop is asked for amid them."""
     session.accuracy()
     done = session.measure(planned)
     if done.skipped:
@@ -120,7 +125,23 @@ def _run(
         session.roofline()
     if peers and not stop.requested:
         session.peers(redo)
-    return stop.requested
+    return done
+
+
+def _earlier_words(run: Run, added: int) -> str:
+    """Whose the latencies of the table are, where this call has none of its own.
+
+    Args:
+        run: as it is now.
+        added: lines of this call.
+    """
+    times = sorted(line.started_utc[:16].replace("T", " ") for line in run.measurements)
+    when = " to ".join(dict.fromkeys((times[0], times[-1])))
+    what = "no latency" if added else "nothing"
+    return (
+        f"{what} was measured now: the table is what was measured before, {when} UTC. To measure "
+        "anew, give another folder with --out"
+    )
 
 
 def _say(line: str) -> None:

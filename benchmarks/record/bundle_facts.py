@@ -39,7 +39,9 @@ def bundle_facts(
         ExecutorError: the engine of a graph is missing or damaged.
     """
     bundle, precision = localizer.bundle, localizer.precision
-    engines = _engines(localizer, device) if localizer.executor in ON_DEVICE else {}
+    on_device = localizer.executor in ON_DEVICE
+    engines = _engines(localizer, device) if on_device else {}
+    used = (device or DeviceOptions()) if on_device else None
     first = engines.get(LOCALIZER)
     return BundleFacts(
         name=bundle.manifest.name,
@@ -52,6 +54,8 @@ def bundle_facts(
         engines=tuple((kind, each.engine_sha256) for kind, each in sorted(engines.items())),
         plugin_sha256=(first.key.plugin_sha256 or None) if first else None,
         timing_cache_sha256=(first.timing_cache_sha256 or None) if first else None,
+        device_backend=used.backend if used else None,
+        cuda_graphs=used.graphs if used else None,
     )
 
 
@@ -73,8 +77,8 @@ def check_unchanged(
             f"the bundle {facts.name} was changed during the run",
             expected="; ".join(f"{each.field} {each.first}" for each in changed),
             found="; ".join(f"{each.field} {each.second}" for each in changed),
-            do="leave the bundle alone while it is measured, and run the same command again: what "
-            "was finished before the change is kept",
+            do="restore the bundle and run the same command to go on; with the changed one a new "
+            "run begins",
         )
 
 

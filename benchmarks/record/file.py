@@ -105,7 +105,8 @@ class RecordFile:
         """The first line of a run that `run` goes on with; None: there is none.
 
         Bundle, settings, commit, version and machine are equal. The later call takes its `run_id`
-        over, and appends its own line: two `run` lines of one id are two calls.
+        over, and appends its own line before the first other one that it adds: two `run` lines of
+        one id are two calls that added something.
         """
         runs = (line for line in self.lines() if isinstance(line, RunLine))
         return next((line for line in runs if goes_on(line, run)), None)

@@ -12,7 +12,7 @@ from benchmarks.record.lines import RunLine, Settings, Unknown
 MACHINE = ("board", "cpu", "cores", "gpu", "power_mode", "governor")
 # Its software: the same machine with another is worth a comparison, but not the same run.
 SOFTWARE = ("kernel", "python", "libraries", "driver", "cuda", "tensorrt", "l4t")
-HOW = ("executor", "threads")  # of the bundle's facts
+HOW = ("executor", "threads", "device_backend", "cuda_graphs")  # of the bundle's facts
 # All settings but the name of the pairs file, whose sha256 counts.
 SETTINGS = tuple(name for name in Settings.__struct_fields__ if name != "pairs")
 

@@ -62,6 +62,9 @@ class BundleFacts(msgspec.Struct, frozen=True):
     engines: tuple[tuple[str, str], ...]  # (graph, sha256 of the plan); empty without an engine
     plugin_sha256: str | None
     timing_cache_sha256: str | None
+    # How an executor on a GPU uses it; None: it runs on the CPU, or the record is an older one.
+    device_backend: str | None = None  # "cuda-python", "pycuda"
+    cuda_graphs: bool | None = None  # False: every run is enqueued anew
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -69,7 +72,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     quick: bool
     seed: int
-    clicks: AtLeastOne  # in a frame of periodic and soak
+    clicks: AtLeastOne  # in a frame of periodic, soak and peers; multi-stream has it among others
     hit_rate: Share
     rate_hz: Positive
     pairs: str  # name of the pairs file
@@ -102,7 +105,7 @@ class Environment(msgspec.Struct, frozen=True):
 
 
 class RunLine(msgspec.Struct, frozen=True, tag="run", tag_field="line"):
-    """One call of `tilefix bench`."""
+    """One call of `tilefix bench` that began a run, or added to one."""
 
     schema: str
     run_id: str  # 16 hexadecimal digits

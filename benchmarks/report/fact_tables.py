@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.peers.spread import frame_spread
-from benchmarks.record.lines import PeerLine, RunLine, Series, Unknown
+from benchmarks.record.lines import BundleFacts, PeerLine, RunLine, Series, Unknown
 from benchmarks.record.percentiles import summary, too_few
 from benchmarks.record.series import unpack
 from benchmarks.report.latency_tables import WORTH_HEAD, worth_cells
@@ -76,6 +76,7 @@ def bundle_table(line: RunLine) -> str:
     rows: list[list[str | Cell]] = [
         ["bundle", bundle.name],
         ["executor", f"{bundle.executor}, {bundle.precision}, {bundle.threads} threads"],
+        *_device(bundle),
         ["frame", f"{bundle.frame_px[0]} x {bundle.frame_px[1]} px"],
         ["tilefix", line.version],
         ["commit", commit],
@@ -91,6 +92,14 @@ def bundle_table(line: RunLine) -> str:
             words = _short(value) if name == "pairs_sha256" else _plain(value)
             rows.append([NAMES.get(name, name.replace("_", " ")), words])
     return table(("what ran, and how", ""), rows, words=2)
+
+
+def _device(bundle: BundleFacts) -> list[list[str | Cell]]:
+    """How a GPU was used; nothing of a run without one, or of a record that does not say."""
+    if bundle.device_backend is None:
+        return []
+    graphs = "CUDA graphs" if bundle.cuda_graphs else "every run enqueued anew"
+    return [["device", f"{bundle.device_backend}, {graphs}"]]
 
 
 def _peer(line: PeerLine) -> list[str | Cell]:

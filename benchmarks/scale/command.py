@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmarks.finite import AnyFinite, Finite
+from benchmarks.finite import MOST_THREADS, AnyFinite, Finite
 
 if TYPE_CHECKING:
     from benchmarks.scale.text import ScaleReport
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 ANY_PATH = click.Path(path_type=Path)
 AREAS = ("10x10", "100x100", "country:Switzerland_41285")
 SIGMAS_M = (5.0, 20.0, 100.0, 500.0)
+LARGEST_SIGMA_M = 2e7  # half way round the Earth
+MOST_DEVICES = 1_000_000
 
 
 @click.command()
@@ -29,7 +31,7 @@ SIGMAS_M = (5.0, 20.0, 100.0, 500.0)
 @click.option("--bundle", "bundle_path", type=ANY_PATH, help="Bundle; default: the shipped one.")
 @click.option("--tiles", "map_path", type=ANY_PATH, help="Map to sample; default: the demo's.")
 @click.option("--sample", type=click.IntRange(1), default=8, show_default=True, help="Windows.")
-@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--threads", type=click.IntRange(1, MOST_THREADS), default=2, show_default=True)
 @click.option(
     "--gsd-m",
     type=AnyFinite(),
@@ -44,7 +46,7 @@ SIGMAS_M = (5.0, 20.0, 100.0, 500.0)
 @click.option(
     "--devices",
     "counts",
-    type=click.IntRange(1),
+    type=click.IntRange(1, MOST_DEVICES),
     multiple=True,
     default=(1, 8),
     show_default=True,
@@ -67,7 +69,7 @@ SIGMAS_M = (5.0, 20.0, 100.0, 500.0)
 @click.option(
     "--sigma-m",
     "sigmas",
-    type=Finite(0),
+    type=Finite(0, LARGEST_SIGMA_M),
     multiple=True,
     default=SIGMAS_M,
     show_default=True,

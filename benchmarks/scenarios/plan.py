@@ -46,7 +46,7 @@ def plan(
     Args:
         scenarios: none: all but soak.
         states: none: all that have a meaning, of soak the warm one.
-        clicks: in a frame of periodic and soak.
+        clicks: in a frame of periodic and soak; of multi-stream one of the numbers, in its place.
 
     Raises:
         UsageError: nothing is left, such as `offline` with `warm`.
@@ -55,7 +55,7 @@ def plan(
     for scenario in scenarios or DEFAULT:
         counts = {
             Scenario.SINGLE_STREAM: (1,),
-            Scenario.MULTI_STREAM: MULTI_STREAM_CLICKS,
+            Scenario.MULTI_STREAM: tuple(sorted({*MULTI_STREAM_CLICKS, clicks})),
             Scenario.OFFLINE: (0,),
         }.get(scenario, (clicks,))
         usual = (CacheState.WARM,) if scenario is Scenario.SOAK else MEANINGFUL[scenario]

@@ -22,6 +22,8 @@ from benchmarks.record.file import RecordFile
 from benchmarks.record.lines import (
     SCHEMA,
     AccuracyLine,
+    CrossCheckLine,
+    Line,
     MeasurementLine,
     PeerLine,
     RooflineLine,
@@ -73,7 +75,10 @@ class Session:
         stop: GracefulStop,
         tell: Tell,
     ) -> None:
-        """Open the bundle, and write the line of this call.
+        """Open the bundle, and write the line of this call if it begins a run.
+
+        A call that goes on with one has its line before the first other one that it adds: a call
+        that finds everything done leaves none.
 
         Args:
             flight: frames, clicks and map.
@@ -111,7 +116,10 @@ class Session:
             run = msgspec.structs.replace(run, run_id=earlier.run_id)
             tell(f"goes on with run {run.run_id} of {earlier.started_utc}")
         self.run = run
-        record.append(run)
+        self.added = 0  # lines of this call, but for its own
+        self._begun = earlier is None
+        if self._begun:
+            record.append(run)
 
     def close(self) -> None:
         """Let go of the map."""
@@ -138,7 +146,11 @@ class Session:
         return Done(self.run, tuple(lines), skipped, interrupted)
 
     def accuracy(self) -> None:
-        """Score the bundle, with each prior that no earlier call of the run scored it with."""
+        """Score the bundle, with each prior that no earlier call of the run scored it with.
+
+        Raises:
+            BenchmarkError: the bundle was changed; a score that this may have touched is not kept.
+        """
         done = {line.prior for line in self._lines(AccuracyLine)}
         if self._stop.requested or done.issuperset(priors_of(self._bundle)):
             return
@@ -149,10 +161,14 @@ class Session:
         how = self.run.run_id, self._flight, self._bundle, executor, self._stop
         with self.measuring.store.opened() as store:
             for line in accuracy_lines(*how, done, store):
-                self._record.append(line)
+                self.keep(line)
 
     def roofline(self) -> None:
-        """Say what each graph needs at least, where no earlier call of the run did."""
+        """Say what each graph needs at least, where no earlier call of the run did.
+
+        Raises:
+            BenchmarkError: the bundle was changed; nothing of the roofline is kept.
+        """
         precision = self.run.bundle.precision
         found = {(e.graph, e.precision, e.clicks): e for e in self._lines(RooflineLine)}
         graphs = [
@@ -169,14 +185,19 @@ class Session:
 
         self._tell("roofline: what each graph needs, and what this machine can do")
         how = {"executor": self._executor.name, "threads": self._executor.threads}
-        for line in roofline_lines(self.run.run_id, self._bundle, precision, graphs, **how):
-            self._record.append(line)
+        made = roofline_lines(self.run.run_id, self._bundle, precision, graphs, **how)
+        self.keep(*made)
 
     def peers(self, redo: Sequence[str] = ()) -> None:
-        """Measure other ways to the same answer that no earlier call did, or those of `redo`."""
+        """Measure other ways to the same answer that no earlier call did, or those of `redo`.
+
+        Raises:
+            BenchmarkError: the bundle was changed; the peer at work is not kept.
+        """
         from benchmarks.peers.run import measure_peers
 
         settings = self.run.settings
+        self._check_bundle()  # and after each, which is before the next
         for line in measure_peers(
             self.run.run_id,
             self._flight.pairs.path,
@@ -189,10 +210,28 @@ class Session:
             redo=redo,
             stop=self._stop,
         ):
+            self.keep(line)
             self._tell(f"peer: {line.name}, {line.runtime}")
-            self._record.append(line)
             if self._stop.requested:
                 break
+
+    def keep(self, *lines: AccuracyLine | RooflineLine | PeerLine | CrossCheckLine) -> None:
+        """Append what was found since the bundle was last looked at.
+
+        Raises:
+            BenchmarkError: the bundle was changed since; nothing is appended, for even a marked
+                line would take the place of a good one of an earlier call.
+        """
+        self._check_bundle()
+        for line in lines:
+            self._append(line)
+
+    def _append(self, line: Line) -> None:
+        if not self._begun:
+            self._record.append(self.run)
+            self._begun = True
+        self._record.append(line)
+        self.added += 1
 
     def _lines(self, kind: type[T]) -> list[T]:
         """The lines of a kind that this run has."""
@@ -204,16 +243,16 @@ class Session:
         finished = self.measuring.measure(planned)
         line = msgspec.structs.replace(finished.line, run_id=self.run.run_id)
         if finished.error is not None:  # nobody asks a lost device whether its engine changed
-            self._record.append(line)
+            self._append(line)
             error = _device_lost(planned, line, finished.error, self._record.path)
             raise error from finished.error
         try:
             self._check_bundle()
         except (BenchmarkError, ExecutorError) as error:  # changed, or an engine that is gone
             ended = f"{BUNDLE_CHANGED}: {error.found}"
-            self._record.append(msgspec.structs.replace(line, ended=ended))
+            self._append(msgspec.structs.replace(line, ended=ended))
             raise
-        self._record.append(line)
+        self._append(line)
         return line
 
     def _check_bundle(self) -> None:

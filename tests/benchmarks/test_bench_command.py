@@ -62,6 +62,8 @@ def test_help_lists_options_and_subcommands_and_loads_none_of_them():
     for word in ("--cross-check", "--soak-minutes", "compare", "report", "table", "scale"):
         assert word in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+    said = " ".join(done.stdout.split())
+    assert "`multi-stream` takes 1, 2, 4, 8, 16 and this number" in said
 
 
 @pytest.mark.parametrize("name", list(command.SUBCOMMANDS))
@@ -84,11 +86,17 @@ def test_an_unknown_subcommand_is_an_error():
         (("--precision", "fp64"), "no precision 'fp64'"),
         (("--cross-check",), "nothing to check onnxruntime against"),
         (("--redo", "sift"), "no peers are asked for"),
+        (("--minutes", "1e12"), "periodic, warm, 8 clicks: what it has to keep does not fit"),
+        (("--rate-hz", "1e300"), "periodic, warm, 8 clicks: what it has to keep does not fit"),
+        (("--clicks", "10000000000"), "10000000000 clicks: what it has to keep does not fit"),
     ],
 )
-def test_what_cannot_mean_anything_is_refused_before_anything_is_measured(options, given, words):
+def test_what_cannot_mean_anything_is_refused_before_anything_is_measured(
+    options, given, words, tmp_path
+):
     with pytest.raises(TilefixError, match=words):
         CliRunner().invoke(bench, [*options, *given], catch_exceptions=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused_as_by_other_commands(options, tmp_path):
@@ -113,14 +121,35 @@ def test_a_run_prints_its_table_and_leaves_its_record(options, tmp_path):
     assert "without a prior: acc@0.25" in done.output
     assert "harness: " in done.output and "energy: " in done.output
     assert str(tmp_path / "out" / "bench.jsonl") in done.output
+    assert "measured now" not in done.output
     (run,) = read_runs(tmp_path / "out")
     (measured,) = run.measurements
     assert measured.ended == "complete" and measured.latency.count >= 24
     assert len(run.accuracy) == 1 and len(run.rooflines) >= 1
+
+
+def test_a_run_that_is_complete_says_that_nothing_was_measured_now(options, tmp_path):
+    """Beside the table, which is the old one; and the record stays as it was, to the byte."""
+    single = ("--scenario", "single-stream", "--state", "warm")
+    CliRunner().invoke(bench, [*options, *single], catch_exceptions=False)
+    record = tmp_path / "out" / "bench.jsonl"
+    before = record.read_bytes()
+    (run,) = read_runs(record)
+    when = run.measurements[0].started_utc[:16].replace("T", " ")
     again = CliRunner().invoke(bench, [*options, *single], catch_exceptions=False)
-    assert "1 measurements of an earlier call were kept" in again.output
-    (run,) = read_runs(tmp_path / "out")
-    assert len(run.calls) == 2 and len(run.measurements) == 1 and len(run.accuracy) == 1
+    assert again.exit_code == 0 and "single-stream warm 1" in again.stdout
+    said = (
+        f"nothing was measured now: the table is what was measured before, {when} UTC. To measure "
+        "anew, give another folder with --out\n"
+    )
+    assert f"{said}record: {record}\n" in again.stdout
+    assert "1 measurements of an earlier call were kept" in again.stderr
+    assert record.read_bytes() == before, "no line of a call that added nothing"
+    more = ("--scenario", "multi-stream")
+    added = CliRunner().invoke(bench, [*options, *single, *more], catch_exceptions=False)
+    assert "measured now" not in added.stdout, "some of it is new"
+    (run,) = read_runs(record)
+    assert len(run.calls) == 2 and len(run.accuracy) == 1
 
 
 def test_a_peer_is_measured_again_with_ours_beside_it(options, tmp_path):
@@ -133,6 +162,8 @@ def test_a_peer_is_measured_again_with_ours_beside_it(options, tmp_path):
             ("lite", number),
             ("SIFT + homography", number),
         ]
+        old = "no latency was measured now: the table is what was measured before"
+        assert (old in done.stdout) == bool(number), "peers are new, the table is not"
     made = CliRunner().invoke(bench, ["table", str(tmp_path / "out")], catch_exceptions=False)
     assert "| SIFT + homography | OpenCV |" in made.output
     refused = CliRunner().invoke(bench, [*options, "--peers", "--redo", "lite"])

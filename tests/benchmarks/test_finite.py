@@ -33,6 +33,39 @@ def test_what_is_not_finite_is_a_usage_error(tmp_path, monkeypatch, command, nam
     assert not list(tmp_path.iterdir()), "before anything is written"
 
 
+@pytest.mark.parametrize(
+    ("command", "name", "value"),
+    [
+        (bench, "--seed", "-1"),
+        (bench, "--seed", "0.5"),
+        (bench, "--clicks", "0"),
+        (bench, "--rate-hz", "1e-300"),
+        (bench, "--threads", "0"),
+        (bench, "--threads", "2147483648"),
+        (scale, "--threads", "2147483648"),
+        (scale, "--sample", "0"),
+        (scale, "--devices", "0"),
+        (scale, "--devices", "1" + 400 * "0"),
+        (scale, "--sigma-m", "-1"),
+        (scale, "--sigma-m", "1e300"),
+    ],
+)
+def test_what_no_part_could_count_with_is_a_usage_error(
+    tmp_path, monkeypatch, command, name, value
+):
+    """At once, not as a traceback amid the run."""
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(command, [f"{name}={value}"])
+    assert done.exit_code == 2 and f"Invalid value for '{name}'" in done.output
+    assert not list(tmp_path.iterdir()), "before anything is written"
+
+
+@pytest.mark.parametrize("command", [bench, scale])
+def test_no_whole_number_is_without_a_bound(command):
+    whole = [each for each in command.params if isinstance(each.type, click.types.IntParamType)]
+    assert whole and all(isinstance(each.type, click.IntRange) for each in whole)
+
+
 def test_finite_numbers_pass_and_bounds_hold():
     wanted = Finite(0, 1, min_open=True)
     assert wanted.convert("0.25", None, None) == 0.25

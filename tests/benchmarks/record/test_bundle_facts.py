@@ -11,6 +11,7 @@ from fake_gpu import FakeGpu
 
 from benchmarks.record.bundle_facts import bundle_facts, check_unchanged
 from edge.bundle import ENCODER, LOCALIZER, Bundle
+from edge.devices.base import DeviceOptions
 from edge.engine_manifest import ENGINES_VARIABLE, read_engine
 from edge.errors import BenchmarkError, ExecutorError
 from edge.localizer import Localizer
@@ -37,6 +38,7 @@ def test_every_file_that_is_used_has_its_sha256(bundle):
     assert facts.model_id == files[f"graphs/fp32/{ENCODER}.onnx"]
     assert facts.frame_px == (64, 64)
     assert (facts.engines, facts.plugin_sha256, facts.timing_cache_sha256) == ((), None, None)
+    assert (facts.device_backend, facts.cuda_graphs) == (None, None), "there is no GPU to use"
 
 
 def test_equal_bundles_have_equal_facts(bundle, tmp_path):
@@ -56,7 +58,10 @@ def test_a_bundle_that_changes_during_a_run_is_an_error(bundle):
     now = hashlib.sha256(path.read_bytes()).hexdigest()
     assert f"graphs/fp32/{LOCALIZER}.onnx" in caught.value.found
     assert now[:12] in caught.value.found and now[:12] not in caught.value.expected
-    assert "kept" in caught.value.do
+    assert caught.value.do == (
+        "restore the bundle and run the same command to go on; with the changed one a new run "
+        "begins"
+    )
 
 
 def test_a_file_that_goes_is_an_error(bundle):
@@ -87,6 +92,20 @@ def test_engines_and_plugin_have_their_sha256(bundle, engines):
     assert facts.executor == "tensorrt" and dict(facts.engines) == wanted
     assert facts.plugin_sha256 == hashlib.sha256(PLUGIN).hexdigest()
     assert facts.timing_cache_sha256 is None  # the fake engine was built without one
+
+
+@pytest.mark.parametrize(
+    ("device", "backend", "graphs"),
+    [
+        (None, "cuda-python", True),
+        (DeviceOptions(timed=True), "cuda-python", True),
+        (DeviceOptions(graphs=False), "cuda-python", False),
+        (DeviceOptions("pycuda"), "pycuda", True),
+    ],
+)
+def test_how_the_gpu_is_used_is_a_fact(bundle, engines, device, backend, graphs):
+    facts = bundle_facts(Localizer.open(bundle, "tensorrt"), 2, device)
+    assert (facts.device_backend, facts.cuda_graphs) == (backend, graphs)
 
 
 def test_an_engine_that_is_altered_or_gone_is_an_error(bundle, engines):

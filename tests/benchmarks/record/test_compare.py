@@ -149,6 +149,17 @@ def test_what_was_allowed_to_differ_is_not_the_same_programme():
     assert row.verdict == "B slower: 1.50 of A's time"
 
 
+def test_runs_without_cuda_graphs_are_not_the_same_programme():
+    gpu = {"executor": "tensorrt", "device_backend": "cuda-python"}
+    graphs = made_run(measurement_line(latencies(2000, 3.0)), cuda_graphs=True, **gpu)
+    anew = made_run(measurement_line(latencies(2000, 4.5)), cuda_graphs=False, **gpu)
+    with pytest.raises(BenchmarkError, match="differ in kind") as caught:
+        compare_runs(graphs, anew)
+    assert caught.value.found == "\n    cuda_graphs\n      A: True\n      B: False"
+    (row,) = compare_runs(graphs, anew, ("cuda_graphs",)).rows
+    assert row.verdict == "B slower: 1.50 of A's time"
+
+
 def test_others_at_work_in_one_run_alone_are_no_ground_for_a_verdict():
     def line(median_ms, others_s):
         spent = ProcessorTime(wall_s=10.0, cores=2, own_s=8.0, others_s=others_s, stolen_s=0.0)
@@ -218,6 +229,8 @@ def test_the_fixes_of_an_open_loop_have_an_accuracy_of_their_own():
         ("governor", "performance", "performance"),
         ("executor", "tensorrt", "tensorrt"),
         ("threads", 4, "4"),
+        ("device_backend", "pycuda", "pycuda"),
+        ("cuda_graphs", False, "False"),
         ("quick", True, "True"),
         ("seed", 1, "1"),
         ("hit_rate", 0.5, "0.5"),

@@ -211,6 +211,8 @@ def test_an_equal_run_goes_on_with_what_is_complete(tmp_path):
     "change",
     [
         {"precision": "fp16"},
+        {"device_backend": "pycuda"},
+        {"cuda_graphs": False},
         {"rate_hz": 10.0},
         {"power_mode": "MAXN (mode 2)"},
         {"libraries": (("numpy", "2.2.6"), ("onnxruntime", "1.24.0"))},
@@ -223,6 +225,27 @@ def test_another_run_begins_anew(tmp_path, change):
     with RecordFile(path) as file:
         assert file.earlier(run_line(**change)) is None
         assert file.done(run_line(**change)) == frozenset()
+
+
+def test_a_run_with_cuda_graphs_is_not_gone_on_with_by_one_without(tmp_path):
+    """What one of them measured, the other one has not."""
+    gpu = {"executor": "tensorrt", "device_backend": "cuda-python"}
+    first = run_line(cuda_graphs=True, **gpu)
+    path = write_record(tmp_path / "bench.jsonl", first, measurement_line())
+    with RecordFile(path) as file:
+        assert file.earlier(run_line("f" * 16, cuda_graphs=True, **gpu)) == first
+        assert file.earlier(run_line("f" * 16, cuda_graphs=False, **gpu)) is None
+        assert file.done(run_line("f" * 16, cuda_graphs=False, **gpu)) == frozenset()
+
+
+def test_a_record_from_before_these_fields_is_gone_on_with(tmp_path):
+    """A run on the CPU has neither; an older line leaves both out."""
+    path = write_record(tmp_path / "bench.jsonl", run_line())
+    older = path.read_text().replace(',"device_backend":null,"cuda_graphs":null', "")
+    assert older != path.read_text()
+    path.write_text(older)
+    with RecordFile(path) as file:
+        assert file.earlier(run_line("f" * 16)) == run_line()
 
 
 def test_warmth_and_load_make_no_other_run(tmp_path):

@@ -8,9 +8,11 @@ import msgspec
 import numpy as np
 import pytest
 from made_bench_record import measured, processor_run, written
+from made_record import accuracy_line, latencies, measurement_line, run_line
 
 from benchmarks.record.lines import CacheState, Scenario, Stage, Unknown
 from benchmarks.record.percentiles import percentile_ms
+from benchmarks.record.runs import Run
 from benchmarks.record.series import pack
 from benchmarks.report.drawing import (
     BAD,
@@ -23,10 +25,11 @@ from benchmarks.report.drawing import (
 )
 from benchmarks.report.drift import drift
 from benchmarks.report.roofline_figure import Ran, ran_of, roofline_figure
-from benchmarks.report.shown import Measured, read_shown
+from benchmarks.report.shown import Measured, read_shown, shown_runs
 from benchmarks.report.tails import Curve, tails
 from benchmarks.report.trade_off import ALIGNED, ALONE, PEER, Choice, choices, frontier, trade_off
 from benchmarks.report.waterfall import REST, parts_of, waterfall
+from benchmarks.scenarios.plan import plan
 
 MS = 1_000_000
 
@@ -184,6 +187,19 @@ def test_choices_are_what_has_both_a_time_and_an_accuracy(processor):
         measured=tuple(dataclasses.replace(e, ns=e.ns[:9]) for e in processor.measured),
     )
     assert {each.kind for each in choices([few])} == {PEER}, "nine queries have no median"
+
+
+def test_a_run_with_any_number_of_clicks_has_its_headline_and_its_choice():
+    planned = plan((Scenario.MULTI_STREAM,), (CacheState.WARM,), 5)
+    lines = tuple(
+        measurement_line(latencies(200, 3.0), scenario=each.scenario, clicks=each.clicks)
+        for each in planned
+    )
+    (shown,) = shown_runs(
+        [Run((run_line(clicks=5),), (accuracy_line(prior="none"),), lines, (), ())]
+    )
+    assert shown.headline.words == "multi-stream, warm, 5 clicks"
+    assert [each.kind for each in choices([shown])] == [ALONE]
 
 
 def missing(processor, **changes):

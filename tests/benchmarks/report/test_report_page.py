@@ -15,6 +15,7 @@ from benchmarks.record.lines import CrossCheckLine, Punctuality, Scenario, Unkno
 from benchmarks.record.runs import Run
 from benchmarks.record.series import pack
 from benchmarks.report.doubts import doubts_of
+from benchmarks.report.fact_tables import bundle_table
 from benchmarks.report.page import page
 from benchmarks.report.roofline_tables import WARNING, prediction_table, roofline_table
 from benchmarks.report.shown import read_shown, shown_runs
@@ -76,6 +77,16 @@ def test_numbers_of_the_record_stand_on_the_page(runs, one):
     assert cells[-3:] == ["81.0 / 59.0%", "62.0%", "4.0%"]
     assert cells_of(one, "multi-stream", "warm")[-3:] == ["41.0 / 31.0%", "8.0%", "not known"]
     assert cells_of(one, "offline", "cold")[-3:] == ["41.0 / 31.0%", "8.0%", "not known"]
+
+
+@pytest.mark.parametrize(
+    ("graphs", "words"), [(True, "CUDA graphs"), (False, "every run enqueued anew")]
+)
+def test_how_a_gpu_was_used_stands_with_what_ran(graphs, words):
+    line = run_line(executor="tensorrt", device_backend="pycuda", cuda_graphs=graphs)
+    assert cells_of(bundle_table(line), "device") == ["device", f"pycuda, {words}"]
+    with pytest.raises(AssertionError, match="no row"):
+        cells_of(bundle_table(run_line()), "device")
 
 
 def test_what_is_doubtful_is_loud(one):

@@ -26,6 +26,17 @@ def test_without_a_choice_all_but_soak_in_every_state():
     assert Scenario.SOAK not in {p.scenario for p in planned}
 
 
+@pytest.mark.parametrize(
+    ("clicks", "counts"),
+    [(8, [1, 2, 4, 8, 16]), (5, [1, 2, 4, 5, 8, 16]), (40, [1, 2, 4, 8, 16, 40])],
+)
+def test_the_clicks_that_were_asked_for_are_among_those_of_multi_stream(clicks, counts):
+    """Each once, and in order, as tables show them."""
+    planned = plan((Scenario.MULTI_STREAM,), (WARM, COLD), clicks)
+    for state in (WARM, COLD):
+        assert [each.clicks for each in planned if each.state is state] == counts
+
+
 def test_a_soak_is_warm_unless_another_state_is_asked_for():
     assert plan((Scenario.SOAK,), (), 4) == (Planned(Scenario.SOAK, WARM, 4),)
     assert plan((Scenario.SOAK,), (COLD,), 4) == (Planned(Scenario.SOAK, COLD, 4),)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-
-import msgspec
 import pytest
 
-from benchmarks.record.file import FILE_NAME, RecordFile
 from benchmarks.record.lines import (
     AccuracyLine,
     CacheState,
@@ -19,66 +15,17 @@ from benchmarks.record.lines import (
     Unknown,
 )
 from benchmarks.record.runs import read_runs
-from benchmarks.scenarios import accuracy, rules, session
+from benchmarks.scenarios import accuracy, session
 from benchmarks.scenarios.plan import Planned
-from benchmarks.scenarios.rules import Rules
 from edge.assembly import PriorChoice
-from edge.bundle import Bundle
 from edge.errors import BenchmarkError, ExecutorError
 from edge.localizer import Localizer
 
-FEW = Rules(4, 0.0, 60.0, warmup_queries=1, warmup_s=0.0)
 SINGLE = Planned(Scenario.SINGLE_STREAM, CacheState.WARM, 1)
 COLD = Planned(Scenario.MULTI_STREAM, CacheState.COLD, 2)
 OFFLINE = Planned(Scenario.OFFLINE, CacheState.COLD, 0)
 PERIODIC = Planned(Scenario.PERIODIC, CacheState.WARM, 2)
-
-
-@pytest.fixture(autouse=True)
-def few_queries(monkeypatch):
-    """Four queries of each, and a commit that does not change while others work on the checkout."""
-    for name in ("QUICK_WARM", "QUICK_MIXED", "QUICK_COLD"):
-        monkeypatch.setattr(rules, name, FEW)
-    monkeypatch.setattr(rules, "LOCKING_S", 0.01)
-    monkeypatch.setattr(session, "read_commit", lambda: "a" * 40)
-
-
-@pytest.fixture
-def bundle(tiny_bundle, tmp_path):
-    """A copy that may be altered."""
-    shutil.copytree(tiny_bundle.path, tmp_path / "tiny")
-    return Bundle.open(tmp_path / "tiny")
-
-
-@pytest.fixture
-def call(flight, bundle, choice, settings, sampler, stop, tmp_path):
-    """`call(*planned, accuracy=...)`: one call into the same folder; what it has done."""
-    told = []
-
-    def made(*planned, accuracy=False, roofline=False, **changes):
-        told.clear()
-        with RecordFile(tmp_path / FILE_NAME) as record:
-            how = msgspec.structs.replace(settings, **changes)
-            parts = flight, bundle, choice, how, "tilefix bench", record, sampler, stop
-            opened = session.Session(*parts, told.append)
-            try:
-                if accuracy:
-                    opened.accuracy()
-                done = opened.measure(planned)
-                if roofline:
-                    opened.roofline()
-                return done
-            finally:
-                opened.close()
-
-    made.told = told
-    made.path = tmp_path / FILE_NAME
-    return made
-
-
-def lines(call, kind):
-    with RecordFile(call.path) as record:
-        return [line for line in record.lines() if isinstance(line, kind)]
+pytestmark = pytest.mark.usefixtures("few_queries")
 
 
 def test_every_scenario_leaves_a_line(call, sampler):
@@ -110,7 +57,7 @@ def test_every_scenario_leaves_a_line(call, sampler):
 
 def test_the_run_line_says_what_was_run_and_how(call, settings, choice, bundle):
     call(SINGLE)
-    (run,) = lines(call, RunLine)
+    (run,) = call.lines(RunLine)
     assert run.settings == settings and run.command == "tilefix bench"
     assert (run.bundle.executor, run.bundle.threads) == ("onnxruntime", 1)
     assert dict(run.bundle.files)["graphs/fp32/localizer.onnx"]
@@ -125,8 +72,10 @@ def test_a_second_call_does_what_is_left(call):
     assert any("goes on with run" in line for line in call.told)
     (run,) = read_runs(call.path)
     assert len(run.calls) == 2 and len(run.measurements) == 2
-    assert len(lines(call, AccuracyLine)) == 1, "scored once"
+    assert len(call.lines(AccuracyLine)) == 1, "scored once"
+    before = call.path.read_bytes()
     assert call(SINGLE, COLD).skipped == 2
+    assert call.path.read_bytes() == before, "a call that adds nothing leaves no line"
 
 
 def test_what_a_stop_left_unscored_is_scored_by_the_next_call(call, stop, monkeypatch):
@@ -143,11 +92,11 @@ def test_what_a_stop_left_unscored_is_scored_by_the_next_call(call, stop, monkey
 
     monkeypatch.setattr(accuracy, "_evaluated", scored)
     call(accuracy=True)
-    assert [line.prior for line in lines(call, AccuracyLine)] == ["none"]
+    assert [line.prior for line in call.lines(AccuracyLine)] == ["none"]
     stop.requested = False
     call(accuracy=True)
     assert passes == ["none", "alignment", "alignment"], "what was scored is not scored again"
-    assert [line.prior for line in lines(call, AccuracyLine)] == ["none", "alignment"]
+    assert [line.prior for line in call.lines(AccuracyLine)] == ["none", "alignment"]
     call(accuracy=True)
     assert len(passes) == 3
 
@@ -223,51 +172,28 @@ def test_a_device_that_is_lost_is_an_error_and_a_marked_line(call, monkeypatch):
     assert caught.value.found == "status 46, after 2 queries"
     assert caught.value.do.startswith("reboot; ") and "goes on" in caught.value.do
     assert isinstance(caught.value.__cause__, ExecutorError)
-    (line,) = lines(call, MeasurementLine)
+    (line,) = call.lines(MeasurementLine)
     assert (line.ended, line.latency.count) == ("device lost: it is gone; status 46", 2)
     monkeypatch.setattr(Localizer, "localize", localize)
     assert call(SINGLE).skipped == 0, "it is not taken for complete"
 
 
-def test_a_bundle_that_changes_amid_a_measurement_marks_it(call, bundle, monkeypatch):
-    localize = Localizer.localize
-    graph = bundle.path / "graphs/fp32/localizer.onnx"
-
-    def meddling(self, *given):
-        graph.write_bytes(graph.read_bytes()[:-1] + b"!")
-        return localize(self, *given)
-
-    monkeypatch.setattr(Localizer, "localize", meddling)
-    with pytest.raises(BenchmarkError, match="was changed during the run"):
-        call(SINGLE, COLD)
-    (line,) = lines(call, MeasurementLine)
-    assert line.ended.startswith("bundle changed: ")
-    assert "graphs/fp32/localizer.onnx" in line.ended
-    assert line.latency.count == 4, "what was measured is kept, and not taken for complete"
-
-
-def test_a_bundle_that_changes_between_two_measurements_stops_the_run(call, bundle, monkeypatch):
-    one = session.Session._one
-
-    def meddling(self, planned):
-        line = one(self, planned)
-        (bundle.path / "bundle.toml").write_text("# other\n")
-        return line
-
-    monkeypatch.setattr(session.Session, "_one", meddling)
-    with pytest.raises(BenchmarkError, match="was changed during the run"):
-        call(SINGLE, COLD)
-    (line,) = lines(call, MeasurementLine)
-    assert (line.scenario, line.ended) == (SINGLE.scenario, "complete")
+def test_the_line_of_a_later_call_comes_before_what_it_adds(call):
+    call(SINGLE)
+    call(SINGLE)
+    call(SINGLE, COLD)
+    kinds = [type(line) for line in call.lines(RunLine | MeasurementLine)]
+    assert kinds == [RunLine, MeasurementLine] * 2
 
 
 def test_a_stop_before_the_next_measurement_begins_none(call, stop):
     stop.requested = True
     done = call(SINGLE)
     assert done.interrupted and done.measurements == ()
+    assert len(call.lines(RunLine)) == 1, "a new run is in the record from its beginning"
 
 
 def test_nothing_is_scored_once_a_stop_is_asked_for(call, stop):
     stop.requested = True
     call(accuracy=True)
-    assert lines(call, AccuracyLine) == []
+    assert call.lines(AccuracyLine) == []
