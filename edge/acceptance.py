@@ -16,12 +16,17 @@ FEATURES = (
     "cell_similarity",
     "confidence_logit",
     # Only frame alignment is evidence: a prior of telemetry or of the tracker says where to look,
-    # and would say the same on the wrong map.
+    # and would say the same on the wrong map. Where it says only roughly where, it is none.
     "aligned",  # 1 or 0
     "log1p_inliers",
     "agreement",  # 1 if alignment puts the click in the box or AGREEMENT_SIGMAS near it, else 0
 )
 AGREEMENT_SIGMAS = 2.0
+# Per axis, of an alignment that is evidence. At twice that, half the side of a house, its
+# neighbours agree with it as well as it does itself; far from the inliers of a poor homography
+# sigmas are of a hundred pixels, and anything agrees. On the labelled real frames the largest is 8.
+MOST_SIGMA_PX = 20.0
+LEAST_INV_VAR = MOST_SIGMA_PX**-2
 MIN_IMAGERY = 0.5  # share of imagery in the cell of a box's centre, below which there is no find
 MIN_COVERAGE = 0.05  # share of the window with imagery; a map of 70 m in a window of 300 m has it
 AMBIGUOUS_MARGIN = 0.05  # for the words only; the probability weighs the margin itself
@@ -119,6 +124,11 @@ class AcceptanceModel:
         """The first cause that a person can see: a contradiction, a rival, or simply too little."""
         similarity = f"similarity {values['peak_similarity']:.2f}"
         away_px, inv_var = offset
+        if prior.source is PriorSource.ALIGNMENT and 0 < inv_var < LEAST_INV_VAR:
+            return (
+                f"the {_prior_name(prior)} tells this place to {inv_var**-0.5:.0f} px only, "
+                f"{MOST_SIGMA_PX:.0f} px would help; {similarity}"
+            )
         if away_px * inv_var**0.5 > AGREEMENT_SIGMAS:
             return (
                 f"not where the {_prior_name(prior)} expects it: {away_px:.0f} px away, "
@@ -134,7 +144,7 @@ class AcceptanceModel:
 
 def acceptance_features(found: Localizations, prior: Prior) -> Float64:
     """The features of N fixes in the order of FEATURES, [N, 7]."""
-    present = (prior.inv_var > 0) & (prior.source is PriorSource.ALIGNMENT)
+    present = (prior.inv_var >= LEAST_INV_VAR) & (prior.source is PriorSource.ALIGNMENT)
     sigmas = prior_offset_px(found.box_xyxy_px, prior) * np.sqrt(prior.inv_var)
     columns = (
         found.peak_similarity,
