@@ -29,7 +29,7 @@ SEARCHED = "not aligned: every yaw and zoom was tried"
 LONG_SEARCH = "; --telemetry with yaw_deg and gsd_m makes that short"
 CUT_SHORT = (
     "not aligned, and not searched in full: an earlier search there failed, so the rest is spread "
-    "over the frames (--telemetry with yaw_deg and gsd_m makes it short)"
+    "over the frames"
 )
 LATE = "not aligned in time: a live frame does not wait for its place on the map"
 _NOWHERE_PX = -1e6
@@ -123,8 +123,9 @@ class InlinePlacer:
         self._last, self.note = found, ""
         if found is None:
             known = pose.yaw_deg is not None and pose.gsd_m is not None
-            searched = SEARCHED if known else SEARCHED + LONG_SEARCH
-            self.note = searched if self._search.in_full else CUT_SHORT
+            self.note = SEARCHED if self._search.in_full else CUT_SHORT
+            if not known:
+                self.note += LONG_SEARCH
             return None
         return PlacedFrame(*found, np.eye(3))
 

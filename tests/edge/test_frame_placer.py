@@ -131,7 +131,7 @@ def test_inline_a_failed_search_is_spread_over_the_next_frames(parts, choice):
     for index in range(1, 13):
         assert placer.place(parts.frame(index), FramePose(), choice) is None
         later.append(aligner.take())
-        assert placer.note == CUT_SHORT
+        assert placer.note == CUT_SHORT + LONG_SEARCH
     assert {len(each) for each in later} == {8}
     second_round = [each for frame in later for each in frame]
     assert len(set(second_round)) == 96 and not set(second_round) & set(every)  # yaws in between
