@@ -198,6 +198,23 @@ def test_doubts_of_the_whole_run(changes, said):
     assert any(said in doubt.words for doubt in doubts_of(shown(accuracy=accuracy, **changes)))
 
 
+@pytest.mark.parametrize(
+    ("loads", "said"),
+    [
+        ((0.1, 3.0, 2.5), "3.0"),  # the first call found a quiet machine
+        ((2.5, 0.1), "2.5"),
+        ((Unknown("no /proc/loadavg"), 4.0), "4.0"),
+        ((0.1, 1.7), None),
+        ((Unknown("no /proc/loadavg"),) * 2, None),
+    ],
+)
+def test_the_busiest_of_all_calls_counts(loads, said):
+    calls = tuple(run_line(load_average=load) for load in loads)
+    (found,) = shown_runs([Run(calls, (accuracy_line(),), (), (), ())])
+    words = [doubt.words for doubt in doubts_of(found) if "busy" in doubt.words]
+    assert words == ([f"the machine was busy: load {said} on 6 cores"] if said else [])
+
+
 def test_growing_memory_and_a_dear_harness_are_doubts():
     line = measurement_line(memory=Memory(100, 103, 110), harness_us=21.0)
     words = " ".join(doubt.words for doubt in doubts_of(shown(line, accuracy=[accuracy_line()])))
