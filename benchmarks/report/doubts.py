@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.record.lines import (
@@ -24,6 +25,7 @@ MOST_MISSED = 0.001  # of all frames: what the project promises
 MOST_GROWTH = 0.02  # of resident memory over a measurement
 ROUNDING = 1e-9
 MOST_FRACTION = 1.05  # of a bound that nothing can be above
+GRAVE_OTHERS = 0.2  # of the cores: with a fifth less of them it is another machine
 MOST_LOAD_SHARE = 0.3  # of the cores, busy with something else at the start
 
 
@@ -38,7 +40,7 @@ class Doubt:
 def doubts_of(shown: ShownRun) -> tuple[Doubt, ...]:
     """All doubts of a run, grave ones first."""
     found = [doubt for each in shown.measured for doubt in _of_measurement(each)]
-    found += _of_run(shown)
+    found += [*_of_all(shown), *_of_run(shown)]
     return tuple(sorted(found, key=lambda doubt: not doubt.grave))
 
 
@@ -66,6 +68,11 @@ def _disturbed(each: Measured) -> float | None:
     return spent.others_share
 
 
+def gravely_disturbed(each: Measured) -> bool:
+    """Whether others took so much of the cores that its latencies are not this machine's."""
+    return (_disturbed(each) or 0.0) > GRAVE_OTHERS
+
+
 def _of_measurement(each: Measured) -> list[Doubt]:
     line, found = each.line, []
     if not each.complete:
@@ -87,11 +94,6 @@ def _of_measurement(each: Measured) -> list[Doubt]:
                 True,
             )
         )
-    others = _disturbed(each)
-    if others is not None:
-        found.append(
-            Doubt(f"{each.words}: other programs and guests took {others:.0%} of the cores", False)
-        )
     if line.scenario is Scenario.PERIODIC and not isinstance(line.accuracy, FlownAccuracy):
         why = f": {line.accuracy.reason}" if isinstance(line.accuracy, Unknown) else ""
         found.append(Doubt(f"{each.words}: its own fixes were not scored{why}", True))
@@ -105,15 +107,42 @@ def _of_measurement(each: Measured) -> list[Doubt]:
                 False,
             )
         )
-    if isinstance(line.memory, Memory):
-        grown = line.memory.growth
-        if grown > MOST_GROWTH + ROUNDING:
-            found.append(Doubt(f"{each.words}: memory grew by {grown:.1%}", False))
-    if line.harness_us > MOST_HARNESS_US:
-        found.append(
-            Doubt(f"{each.words}: the harness itself cost {line.harness_us:.0f} µs a query", False)
-        )
     return found
+
+
+def _of_all(shown: ShownRun) -> list[Doubt]:
+    """What often holds of many measurements: one sentence of each kind, however many they are."""
+    taken, grown, dear = [], [], []
+    for each in shown.measured:
+        memory, others = each.line.memory, _disturbed(each)
+        if others is not None:
+            taken.append((each, others))
+        if isinstance(memory, Memory) and memory.growth > MOST_GROWTH + ROUNDING:
+            grown.append((each, memory.growth))
+        if each.line.harness_us > MOST_HARNESS_US:
+            dear.append((each, each.line.harness_us))
+    found = []
+    if taken:
+        whose, share = _spread(shown, taken, "{:.0%}".format)
+        words = f"{whose}: other programs and guests took {share} of the cores"
+        found.append(Doubt(words, any(gravely_disturbed(each) for each, _ in taken)))
+    if grown:
+        whose, share = _spread(shown, grown, "{:.1%}".format)
+        found.append(Doubt(f"{whose}: memory grew by {share}", False))
+    if dear:
+        whose, cost = _spread(shown, dear, "{:.0f}".format)
+        found.append(Doubt(f"{whose}: the harness itself cost {cost} µs a query", False))
+    return found
+
+
+def _spread(
+    shown: ShownRun, found: list[tuple[Measured, float]], say: Callable[[float], str]
+) -> tuple[str, str]:
+    """Whose values they are, and from which to which they reach; of one, its name and its value."""
+    values = [value for _, value in found]
+    ends = dict.fromkeys((say(min(values)), say(max(values))))
+    whose = f"{len(found)} of {len(shown.measured)} measurements"
+    return found[0][0].words if len(found) == 1 else whose, " to ".join(ends)
 
 
 def _of_run(shown: ShownRun) -> list[Doubt]:
