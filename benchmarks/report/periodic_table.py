@@ -137,7 +137,7 @@ def _cells(each: Flown) -> tuple[str, ...]:
     return (
         each.name,
         _duration(line.duration_s),
-        f"{_load(each)}; {_others(line.processor)}",
+        f"{_load(each)}; {_others(each)}",
         f"{late.missed:,} of {late.scheduled:,} ({missed}), {late.unanswered:,}",
         _ages(late),
         _engine(each),
@@ -181,11 +181,20 @@ def _memory(memory: Memory | Unknown) -> str:
     return UNKNOWN if isinstance(memory, Unknown) else f"{memory.growth:+.1%}"
 
 
-def _others(spent: ProcessorTime | Unknown | None) -> str:
-    """What others took of the cores, and what of it other guests of the host did, of one core."""
+def _others(each: Flown) -> str:
+    """What others took of the cores, and what of it other guests of the host did, of one core.
+
+    Where fewer cores were watched than the run might use, it says of how many, and that it is the
+    least: the run's own time, which is subtracted, is of all cores.
+    """
+    spent = each.measured.line.processor
     if not isinstance(spent, ProcessorTime):
         return UNKNOWN
-    return f"{spent.others_share:.0%}, {spent.stolen_s:.1f} s"
+    cores = _cores(each)
+    share = f"{spent.others_share:.0%}"
+    if spent.cores < cores:
+        share = f"at least {share} of {spent.cores} of {cores} cores"
+    return f"{share}, {spent.stolen_s:.1f} s"
 
 
 def _load(each: Flown) -> str:
