@@ -23,6 +23,7 @@ from benchmarks.record.lines import (
     Unknown,
 )
 from benchmarks.record.percentiles import LEAST_COUNT, percentile_ms, too_few
+from benchmarks.record.runs import record_paths
 from benchmarks.record.series import unpack
 from benchmarks.report.doubts import MOST_GROWTH, MOST_MISSED, ROUNDING, marks_of
 from benchmarks.report.numbers import frame_size, missed_share, ms
@@ -85,16 +86,12 @@ def flown_of(paths: Sequence[Path]) -> tuple[Flown, ...]:
     """The open loop of the last run of each record, narrow frames and low rates first.
 
     Args:
-        paths: files, or folders of files that end in .jsonl.
+        paths: files, or folders (see `record_paths`).
 
     Raises:
         BenchmarkError: a record is missing, broken, or has no open loop with windows at hand.
     """
-    files: list[Path] = []
-    for path in paths:
-        found = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
-        files += found or [path]
-    flown = [_last(path) for path in files]
+    flown = [_last(path) for given in paths for path in record_paths(given)]
     return tuple(sorted(flown, key=lambda x: (x.side_px, x.late.rate_hz, x.precision)))
 
 

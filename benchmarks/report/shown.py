@@ -22,7 +22,7 @@ from benchmarks.record.lines import (
     Unknown,
 )
 from benchmarks.record.percentiles import LEAST_COUNT, Summary, summary
-from benchmarks.record.runs import Run, read_runs
+from benchmarks.record.runs import Run, read_runs, record_paths
 from benchmarks.record.series import unpack
 from benchmarks.report.numbers import frame_size
 
@@ -130,13 +130,13 @@ class ShownRun:
 
 
 def read_shown(paths: Sequence[Path]) -> tuple[ShownRun, ...]:
-    """All runs of these files and folders, each once, in order.
+    """All runs of these files and folders (see `record_paths`), each once, in order.
 
     Raises:
         BenchmarkError: a file is missing, of another schema, or broken.
     """
     runs: dict[str, Run] = {}
-    for path in paths:
+    for path in (each for given in paths for each in record_paths(given)):
         for run in read_runs(path):
             runs.setdefault(run.line.run_id, run)
     return shown_runs(tuple(runs.values()))
