@@ -24,6 +24,7 @@ from benchmarks.record.lines import (
     Stability,
     Unknown,
 )
+from benchmarks.record.observed import CANNOT_TELL
 from benchmarks.record.paired_bootstrap import Ratio, Ratios, percentile_ratios
 from benchmarks.record.runs import Key, Run, key_of
 from edge.errors import BenchmarkError
@@ -162,7 +163,11 @@ def _drift(name: str, line: MeasurementLine) -> list[str]:
     stability = line.stability
     if not isinstance(stability, Stability) or stability.stable:
         return []
-    return [f"{name} unstable ({stability.first_ms:.3f} -> {stability.last_ms:.3f} ms)"]
+    times = f"{stability.first_ms:.3f} -> {stability.last_ms:.3f} ms"
+    of = f"{stability.of}: " if stability.of else ""
+    if stability.mark == CANNOT_TELL:
+        return [f"cannot tell if {name} is stable ({of}{times}, which may be chance)"]
+    return [f"{name} unstable ({of}{times})"]
 
 
 def _throttling(name: str, line: MeasurementLine) -> list[str]:

@@ -16,6 +16,7 @@ from benchmarks.record.lines import (
     Stability,
     Unknown,
 )
+from benchmarks.record.observed import CANNOT_TELL
 from benchmarks.report.cross_checks import cross_check_words
 from benchmarks.report.numbers import missed_share, ms
 from benchmarks.report.roofline_figure import graph_words
@@ -50,7 +51,7 @@ def marks_of(each: Measured) -> str:
     if not each.complete:
         marks.append(each.line.ended.partition(":")[0].upper())
     if each.unstable:
-        marks.append("UNSTABLE")
+        marks.append(each.drift_mark.upper())
     if isinstance(each.line.heat, Heat) and each.line.heat.throttled:
         marks.append("THROTTLED")
     if _disturbed(each) is not None:
@@ -78,14 +79,7 @@ def _of_measurement(each: Measured) -> list[Doubt]:
     if not each.complete:
         found.append(Doubt(f"{each.words}: {line.ended}, after {len(each.ns):,} queries", True))
     if each.unstable and isinstance(line.stability, Stability):
-        first, last = line.stability.first_ms, line.stability.last_ms
-        found.append(
-            Doubt(
-                f"{each.words}: unstable; the first tenth of the queries took {ms(first)} ms, the "
-                f"last {ms(last)} ms (medians): {last / first - 1:+.0%}",
-                True,
-            )
-        )
+        found.append(Doubt(f"{each.words}: {_drift_words(line.stability)}", True))
     if isinstance(line.heat, Heat) and line.heat.throttled:
         found.append(
             Doubt(
@@ -108,6 +102,16 @@ def _of_measurement(each: Measured) -> list[Doubt]:
             )
         )
     return found
+
+
+def _drift_words(seen: Stability) -> str:
+    """Of what drifted, or may have."""
+    first, last = seen.first_ms, seen.last_ms
+    words = (
+        f"{seen.mark}; the first tenth of the {seen.of or 'queries'} took {ms(first)} ms, the last "
+        f"{ms(last)} ms (medians): {last / first - 1:+.0%}"
+    )
+    return f"{words}, which may be chance" if seen.mark == CANNOT_TELL else words
 
 
 def _of_all(shown: ShownRun) -> list[Doubt]:

@@ -66,10 +66,15 @@ class Measured:
         return self.line.ended == COMPLETE
 
     @property
-    def unstable(self) -> bool:
-        """Whether it is known to have drifted."""
+    def drift_mark(self) -> str:
+        """That it drifted, or may have; nothing where it did not, or too little is known."""
         found = self.line.stability
-        return isinstance(found, Stability) and not found.stable
+        return found.mark if isinstance(found, Stability) else ""
+
+    @property
+    def unstable(self) -> bool:
+        """Whether it drifted, or may have."""
+        return bool(self.drift_mark)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from benchmarks.record.lines import (
     FlownAccuracy,
     Punctuality,
     Scenario,
+    Stability,
     Unknown,
 )
 from benchmarks.record.paired_bootstrap import Ratio, percentile_ratios
@@ -98,6 +99,18 @@ def test_an_unstable_run_is_not_judged():
     drifting = measurement_line(np.linspace(3e6, 4e6, 500))
     (row,) = compare_runs(made_run(drifting), made_run(measurement_line(latencies(500, 1.0)))).rows
     assert row.verdict == "not judged: A unstable (3.049 -> 3.951 ms)"
+
+
+def test_what_may_have_drifted_is_not_judged_either():
+    doubtful = Stability(3.0, 3.3, False, more_ms=(-0.1, 0.6))
+    misses = Stability(30.0, 36.0, False, of="misses", more_ms=(4.0, 8.0))
+    first = measurement_line(latencies(500, 3.0), stability=doubtful)
+    second = measurement_line(latencies(500, 3.0), stability=misses)
+    (row,) = compare_runs(made_run(first), made_run(second)).rows
+    assert row.verdict == (
+        "not judged: cannot tell if A is stable (3.000 -> 3.300 ms, which may be chance); "
+        "B unstable (misses: 30.000 -> 36.000 ms)"
+    )
 
 
 def test_few_queries_are_not_judged():

@@ -17,6 +17,7 @@ from benchmarks.record.lines import (
     ProcessorTime,
     Punctuality,
     Scenario,
+    Stability,
     Stage,
     Unknown,
 )
@@ -195,6 +196,13 @@ def test_a_share_of_fewer_cores_than_the_run_had_says_so(tmp_path):
     path = record(tmp_path, open_loop([20.0] * 200, 200, processor=spent))
     row = cells(table(flown_of([path])), "320 px, 30 Hz, fp32")
     assert row[2] == "0.2; at least 2% of 1 of 2 cores, 2.0 s"
+
+
+def test_what_may_have_drifted_is_not_called_stable(tmp_path):
+    doubtful = Stability(3.0, 3.3, False, more_ms=(-0.1, 0.6))
+    path = record(tmp_path, open_loop([20.0] * 200, 200, stability=doubtful))
+    row = cells(table(flown_of([path])), "320 px, 30 Hz, fp32")
+    assert row[-1] == "cannot tell if stable"
 
 
 def test_rows_are_in_order_and_the_last_run_counts(tmp_path):

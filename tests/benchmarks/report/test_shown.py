@@ -15,6 +15,7 @@ from benchmarks.record.lines import (
     Memory,
     ProcessorTime,
     Scenario,
+    Stability,
     Unknown,
 )
 from benchmarks.record.runs import Run
@@ -172,6 +173,18 @@ def test_marks_of_a_row():
     few = "stability unknown"
     assert found == [f"DEVICE LOST, {few}", f"THROTTLED, {few}", few]
     assert marks_of(shown(measurement_line((3_000_000,) * 100)).measured[0]) == ""
+
+
+def test_what_may_have_drifted_is_as_grave_as_what_did():
+    doubtful = Stability(3.0, 3.3, False, of="hits", more_ms=(-0.1, 0.6))
+    line = measurement_line((3_000_000,) * 100, stability=doubtful)
+    found = shown(line, accuracy=[accuracy_line()])
+    assert marks_of(found.measured[0]) == "CANNOT TELL IF STABLE" and found.measured[0].unstable
+    words = (
+        f"{found.measured[0].words}: cannot tell if stable; the first tenth of the hits took "
+        "3.00 ms, the last 3.30 ms (medians): +10%, which may be chance"
+    )
+    assert doubts_of(found) == (Doubt(words, True),)
 
 
 @pytest.mark.parametrize(("others_s", "marked"), [(0.8, ""), (1.2, "DISTURBED")])
