@@ -20,7 +20,7 @@ def table(records: tuple[Path, ...], kind: str, readme: Path | None) -> None:
     """Print a table in Markdown: peers of a record, open loops of several, or costs of areas.
 
     RECORD is a file of `tilefix bench` or its folder; with --of periodic also a folder of such
-    files; with --of scale the file that `tilefix bench scale --out` wrote.
+    files without a bench.jsonl; with --of scale the file that `tilefix bench scale --out` wrote.
     """
     marks, made = made_of(kind, records)
     if readme is None:
@@ -47,9 +47,10 @@ def made_of(kind: str, records: tuple[Path, ...]) -> tuple[Marks, str]:
 
         return scale_table.MARKS, scale_table.table(scale_table.read_report(record))
     from benchmarks.peers import table as peer_table
-    from benchmarks.record.file import FILE_NAME, lines
+    from benchmarks.record.file import lines
+    from benchmarks.record.runs import record_path
 
-    path = record / FILE_NAME if record.is_dir() else record
+    path = record_path(record)
     return peer_table.MARKS, peer_table.table(peer_table.newest_peers(lines(path), str(path)))
 
 

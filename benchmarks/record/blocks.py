@@ -1,7 +1,7 @@
-"""How long the blocks of a bootstrap must be, so that neighbours which hang together stay together.
+"""The blocks of a bootstrap, so long that neighbours which hang together stay together.
 
-Politis and White, "Automatic Block-Length Selection for the Dependent Bootstrap" (2004), with the
-correction of Patton, Politis and White (2009), for the circular block bootstrap.
+How long: Politis and White, "Automatic Block-Length Selection for the Dependent Bootstrap" (2004),
+with the correction of Patton, Politis and White (2009), for the circular block bootstrap.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.types import Float64
 
@@ -40,6 +41,15 @@ def block_length(values: Float64) -> int:
         return 1
     length = math.ceil(math.pow(2 * slope**2 / (4 / 3 * spread**2) * count, 1 / 3))
     return max(1, min(length, math.ceil(min(3 * math.sqrt(count), count / 3))))
+
+
+def draw_blocks(
+    random: np.random.Generator, count: int, rows: int, block: int
+) -> NDArray[np.int64]:
+    """Blocks of neighbours, the end of the series joined to its beginning: [rows, count]."""
+    starts = random.integers(0, count, (rows, -(-count // block), 1))
+    drawn = (starts + np.arange(block)) % count
+    return drawn.reshape(rows, -1)[:, :count]
 
 
 def _autocovariance(centred: Float64, most: int) -> Float64:

@@ -26,8 +26,8 @@ PATH = click.Path(path_type=Path)
 def compare(first: Path, second: Path, allow: tuple[str, ...]) -> None:
     """Compare the last runs of two records: ratios of latencies with 95 % intervals.
 
-    A and B are files of `tilefix bench`, or folders with a bench.jsonl. Runs of different machines,
-    executors, settings or scenarios are refused; their differences are listed.
+    A and B are files of `tilefix bench`, or folders with a bench.jsonl or one other record. Runs of
+    different machines, executors, settings or scenarios are refused; their differences are listed.
     """
     comparison = compare_runs(_last(first, "A"), _last(second, "B"), allow)
     click.echo(comparison_text(comparison))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import TypeGuard
 
 from benchmarks.record.frame_ages import all_latencies_ns
 from benchmarks.record.kinds import Difference, kind_differences, subject_differences
@@ -23,6 +24,7 @@ from benchmarks.record.lines import (
     Stability,
     Unknown,
 )
+from benchmarks.record.observed import CANNOT_TELL
 from benchmarks.record.paired_bootstrap import Ratio, Ratios, percentile_ratios
 from benchmarks.record.runs import Key, Run, key_of
 from edge.errors import BenchmarkError
@@ -125,9 +127,11 @@ def _row(
 ) -> Row:
     both = ("A", first), ("B", second)
     doubts = [said for each in both for said in (*_early(*each), *_drift(*each))]
-    disturbed = [said for each in both for said in (*_throttling(*each), *_others(*each))]
-    names = {said[0] for said in disturbed}
-    if len(names) == 1:  # of both it is how this machine runs
+    throttled = [said for each in both for said in _throttling(*each)]
+    if len(throttled) == 1:  # of both it is how this machine runs
+        doubts += throttled
+    disturbed = [said for each in both for said in _others(*each)]
+    if disturbed and not _alike(first, second):
         doubts += disturbed
     if doubts:
         said = f"not judged: {'; '.join(doubts)}"
@@ -140,7 +144,7 @@ def _row(
         said = f"unstable: the same programme twice, {percent:.1f} % apart"
     else:
         said = verdict(ratios.of[0], medians)
-    notes = [*_notes("A", first), *_notes("B", second), *disturbed]
+    notes = [*_notes("A", first), *_notes("B", second), *throttled, *disturbed]
     if not ratios.paired:
         notes.append("not the same queries one by one: each run was resampled by itself")
     key = first.scenario, first.state, first.clicks
@@ -159,7 +163,11 @@ def _drift(name: str, line: MeasurementLine) -> list[str]:
     stability = line.stability
     if not isinstance(stability, Stability) or stability.stable:
         return []
-    return [f"{name} unstable ({stability.first_ms:.3f} -> {stability.last_ms:.3f} ms)"]
+    times = f"{stability.first_ms:.3f} -> {stability.last_ms:.3f} ms"
+    of = f"{stability.of}: " if stability.of else ""
+    if stability.mark == CANNOT_TELL:
+        return [f"cannot tell if {name} is stable ({of}{times}, which may be chance)"]
+    return [f"{name} unstable ({of}{times})"]
 
 
 def _throttling(name: str, line: MeasurementLine) -> list[str]:
@@ -170,10 +178,26 @@ def _throttling(name: str, line: MeasurementLine) -> list[str]:
 
 
 def _others(name: str, line: MeasurementLine) -> list[str]:
-    spent = line.processor
-    if not isinstance(spent, ProcessorTime) or spent.others_share <= MOST_OTHERS:
+    if not _disturbed(line.processor):
         return []
-    return [f"{name} disturbed (others had {spent.others_share:.0%} of the cores)"]
+    return [f"{name} disturbed (others had {line.processor.others_share:.0%} of the cores)"]
+
+
+def _disturbed(spent: ProcessorTime | Unknown | None) -> TypeGuard[ProcessorTime]:
+    return isinstance(spent, ProcessorTime) and spent.others_share > MOST_OTHERS
+
+
+def _alike(first: MeasurementLine, second: MeasurementLine) -> bool:
+    """Whether others disturbed both, and left the same of as many cores to both.
+
+    Within MOST_OTHERS of what they left, as two quiet runs may differ: 5 points at a share of 6 %,
+    1 point at 80 %, where each point costs a twentieth of the rest.
+    """
+    mine, others = first.processor, second.processor
+    if not (_disturbed(mine) and _disturbed(others)) or mine.cores != others.cores:
+        return False
+    least, most = sorted((1 - mine.others_share, 1 - others.others_share))
+    return least >= (1 - MOST_OTHERS) * most
 
 
 def _notes(name: str, line: MeasurementLine) -> list[str]:

@@ -9,6 +9,8 @@ import msgspec
 
 from benchmarks.record.bounds import AtLeastOne, Count, NotNegative, Positive, Share
 
+UNSTABLE, CANNOT_TELL = "unstable", "cannot tell if stable"
+
 
 class Unknown(msgspec.Struct, frozen=True, tag=True):
     """Something that could not be measured or read."""
@@ -138,3 +140,14 @@ class Stability(msgspec.Struct, frozen=True, tag=True):
     first_ms: Positive
     last_ms: NotNegative
     stable: bool  # within 5 %
+    of: str = ""  # "hits" or "misses": of these alone, in a mixed cache
+    # 95 % interval of what the last takes more; None: within 5 %, or an older record.
+    more_ms: tuple[float, float] | None = None
+
+    @property
+    def mark(self) -> str:
+        """For people; nothing where it is stable. What may be chance is trusted no more for it."""
+        if self.stable:
+            return ""
+        chance = self.more_ms is not None and self.more_ms[0] <= 0 <= self.more_ms[1]
+        return CANNOT_TELL if chance else UNSTABLE

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.record.blocks import block_length
+from benchmarks.record.blocks import block_length, draw_blocks
 from benchmarks.record.frame_ages import NEVER_NS
 from benchmarks.record.percentiles import supported
 from edge.types import Float64
@@ -138,17 +138,10 @@ def _draw(
     at_once = max(1, ELEMENTS // max(len(first), len(second)))
     for start in range(0, resamples, at_once):
         rows = min(at_once, resamples - start)
-        drawn = _indices(random, len(first), rows, block)
-        other = drawn if paired else _indices(random, len(second), rows, block)
+        drawn = draw_blocks(random, len(first), rows, block)
+        other = drawn if paired else draw_blocks(random, len(second), rows, block)
         values = []
         for series, indices in ((first, drawn), (second, other)):
             ranks = _ranks(len(series), percents)
             values.append(np.maximum(np.partition(series[indices], ranks, axis=1)[:, ranks], 1))
         yield np.log(values[1] / values[0])
-
-
-def _indices(random: np.random.Generator, count: int, rows: int, block: int) -> NDArray[np.int64]:
-    """Blocks of neighbours, the end of the series joined to its beginning: [rows, count]."""
-    starts = random.integers(0, count, (rows, -(-count // block), 1))
-    drawn = (starts + np.arange(block)) % count
-    return drawn.reshape(rows, -1)[:, :count]

@@ -60,18 +60,41 @@ def key_of(line: MeasurementLine) -> Key:
     return line.scenario, line.state, line.clicks
 
 
+def record_paths(path: Path) -> tuple[Path, ...]:
+    """The files of records: `path` itself; of a folder its bench.jsonl, or else every .jsonl.
+
+    What is not there is named all the same: reading it says so.
+    """
+    if not path.is_dir():
+        return (path,)
+    own = path / FILE_NAME
+    return (own,) if own.exists() else tuple(sorted(path.glob("*.jsonl"))) or (own,)
+
+
 def record_path(path: Path) -> Path:
-    """The file of a record: `path` itself, or bench.jsonl in that folder."""
-    return path / FILE_NAME if path.is_dir() else path
+    """The one file of `record_paths`.
+
+    Raises:
+        BenchmarkError: a folder of several records.
+    """
+    found = record_paths(path)
+    if len(found) > 1:
+        raise BenchmarkError(
+            f"{path} holds {len(found)} records where one is wanted",
+            expected=f"a file, or a folder with {FILE_NAME} or one other .jsonl in it",
+            found=", ".join(each.name for each in found),
+            do=f"give one of them, for example {found[0]}",
+        )
+    return found[0]
 
 
 def read_runs(path: Path) -> tuple[Run, ...]:
-    """All runs of a file, or of a folder with bench.jsonl in it, in order.
+    """All runs of a file, or of a folder with one in it (see `record_path`), in order.
 
     Of what was measured twice under one id (a first time interrupted), the last line counts.
 
     Raises:
-        BenchmarkError: it is missing, empty, of another schema, or broken.
+        BenchmarkError: it is missing, empty, of another schema, or broken, or there are several.
     """
     path = record_path(path)
     runs: dict[str, _Parts] = {}

@@ -30,8 +30,8 @@ PATH = click.Path(path_type=Path)
 def report(records: tuple[Path, ...], out: Path, export_folder: Path | None) -> None:
     """Show runs on one page without scripts or links, to be opened from disk or sent along.
 
-    A RECORD is a file of `tilefix bench`, or a folder with a bench.jsonl. The first run stands on
-    top; several are compared by accuracy and latency.
+    A RECORD is a file of `tilefix bench`, a folder with a bench.jsonl, or else one of such files.
+    The first run stands on top; several are compared by accuracy and latency.
     """
     _check(out, export_folder)
     from benchmarks.report.files import export_figures, write_text

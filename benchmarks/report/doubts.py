@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.record.lines import (
@@ -15,6 +16,7 @@ from benchmarks.record.lines import (
     Stability,
     Unknown,
 )
+from benchmarks.record.observed import CANNOT_TELL
 from benchmarks.report.cross_checks import cross_check_words
 from benchmarks.report.numbers import missed_share, ms
 from benchmarks.report.roofline_figure import graph_words
@@ -24,6 +26,7 @@ MOST_MISSED = 0.001  # of all frames: what the project promises
 MOST_GROWTH = 0.02  # of resident memory over a measurement
 ROUNDING = 1e-9
 MOST_FRACTION = 1.05  # of a bound that nothing can be above
+GRAVE_OTHERS = 0.2  # of the cores: with a fifth less of them it is another machine
 MOST_LOAD_SHARE = 0.3  # of the cores, busy with something else at the start
 
 
@@ -38,7 +41,7 @@ class Doubt:
 def doubts_of(shown: ShownRun) -> tuple[Doubt, ...]:
     """All doubts of a run, grave ones first."""
     found = [doubt for each in shown.measured for doubt in _of_measurement(each)]
-    found += _of_run(shown)
+    found += [*_of_all(shown), *_of_run(shown)]
     return tuple(sorted(found, key=lambda doubt: not doubt.grave))
 
 
@@ -48,7 +51,7 @@ def marks_of(each: Measured) -> str:
     if not each.complete:
         marks.append(each.line.ended.partition(":")[0].upper())
     if each.unstable:
-        marks.append("UNSTABLE")
+        marks.append(each.drift_mark.upper())
     if isinstance(each.line.heat, Heat) and each.line.heat.throttled:
         marks.append("THROTTLED")
     if _disturbed(each) is not None:
@@ -66,19 +69,17 @@ def _disturbed(each: Measured) -> float | None:
     return spent.others_share
 
 
+def gravely_disturbed(each: Measured) -> bool:
+    """Whether others took so much of the cores that its latencies are not this machine's."""
+    return (_disturbed(each) or 0.0) > GRAVE_OTHERS
+
+
 def _of_measurement(each: Measured) -> list[Doubt]:
     line, found = each.line, []
     if not each.complete:
         found.append(Doubt(f"{each.words}: {line.ended}, after {len(each.ns):,} queries", True))
     if each.unstable and isinstance(line.stability, Stability):
-        first, last = line.stability.first_ms, line.stability.last_ms
-        found.append(
-            Doubt(
-                f"{each.words}: unstable; the first tenth of the queries took {ms(first)} ms, the "
-                f"last {ms(last)} ms (medians): {last / first - 1:+.0%}",
-                True,
-            )
-        )
+        found.append(Doubt(f"{each.words}: {_drift_words(line.stability)}", True))
     if isinstance(line.heat, Heat) and line.heat.throttled:
         found.append(
             Doubt(
@@ -86,11 +87,6 @@ def _of_measurement(each: Measured) -> list[Doubt]:
                 f"{line.heat.hottest_zone}",
                 True,
             )
-        )
-    others = _disturbed(each)
-    if others is not None:
-        found.append(
-            Doubt(f"{each.words}: other programs and guests took {others:.0%} of the cores", False)
         )
     if line.scenario is Scenario.PERIODIC and not isinstance(line.accuracy, FlownAccuracy):
         why = f": {line.accuracy.reason}" if isinstance(line.accuracy, Unknown) else ""
@@ -105,15 +101,52 @@ def _of_measurement(each: Measured) -> list[Doubt]:
                 False,
             )
         )
-    if isinstance(line.memory, Memory):
-        grown = line.memory.growth
-        if grown > MOST_GROWTH + ROUNDING:
-            found.append(Doubt(f"{each.words}: memory grew by {grown:.1%}", False))
-    if line.harness_us > MOST_HARNESS_US:
-        found.append(
-            Doubt(f"{each.words}: the harness itself cost {line.harness_us:.0f} µs a query", False)
-        )
     return found
+
+
+def _drift_words(seen: Stability) -> str:
+    """Of what drifted, or may have."""
+    first, last = seen.first_ms, seen.last_ms
+    words = (
+        f"{seen.mark}; the first tenth of the {seen.of or 'queries'} took {ms(first)} ms, the last "
+        f"{ms(last)} ms (medians): {last / first - 1:+.0%}"
+    )
+    return f"{words}, which may be chance" if seen.mark == CANNOT_TELL else words
+
+
+def _of_all(shown: ShownRun) -> list[Doubt]:
+    """What often holds of many measurements: one sentence of each kind, however many they are."""
+    taken, grown, dear = [], [], []
+    for each in shown.measured:
+        memory, others = each.line.memory, _disturbed(each)
+        if others is not None:
+            taken.append((each, others))
+        if isinstance(memory, Memory) and memory.growth > MOST_GROWTH + ROUNDING:
+            grown.append((each, memory.growth))
+        if each.line.harness_us > MOST_HARNESS_US:
+            dear.append((each, each.line.harness_us))
+    found = []
+    if taken:
+        whose, share = _spread(shown, taken, "{:.0%}".format)
+        words = f"{whose}: other programs and guests took {share} of the cores"
+        found.append(Doubt(words, any(gravely_disturbed(each) for each, _ in taken)))
+    if grown:
+        whose, share = _spread(shown, grown, "{:.1%}".format)
+        found.append(Doubt(f"{whose}: memory grew by {share}", False))
+    if dear:
+        whose, cost = _spread(shown, dear, "{:.0f}".format)
+        found.append(Doubt(f"{whose}: the harness itself cost {cost} µs a query", False))
+    return found
+
+
+def _spread(
+    shown: ShownRun, found: list[tuple[Measured, float]], say: Callable[[float], str]
+) -> tuple[str, str]:
+    """Whose values they are, and from which to which they reach; of one, its name and its value."""
+    values = [value for _, value in found]
+    ends = dict.fromkeys((say(min(values)), say(max(values))))
+    whose = f"{len(found)} of {len(shown.measured)} measurements"
+    return found[0][0].words if len(found) == 1 else whose, " to ".join(ends)
 
 
 def _of_run(shown: ShownRun) -> list[Doubt]:
@@ -128,13 +161,20 @@ def _of_run(shown: ShownRun) -> list[Doubt]:
         if isinstance(roof.fraction, float) and roof.fraction > MOST_FRACTION:
             words = f"{roof.fraction:.0%} of its bound: the machine was slowed down when its limits"
             found.append(Doubt(f"{graph_words(roof)} reached {words} were measured", False))
-    load = line.environment.load_average
-    if isinstance(load, float) and load > MOST_LOAD_SHARE * line.environment.cores:
-        cores = line.environment.cores
-        found.append(Doubt(f"the machine was busy: load {load:.1f} on {cores} cores", False))
+    found += _busy(shown)
     if isinstance(line.commit, str) and "+" in line.commit:
         found.append(Doubt("the code had changes that are in no commit", False))
     if len(shown.run.calls) > 1:
         times = ", ".join(call.started_utc[:16].replace("T", " ") for call in shown.run.calls)
         found.append(Doubt(f"measured in {len(shown.run.calls)} calls: {times} UTC", False))
     return found
+
+
+def _busy(shown: ShownRun) -> list[Doubt]:
+    """By the busiest of all calls: whatever it measured stands among the rest."""
+    around = [call.environment for call in shown.run.calls]
+    loads = [(x.load_average, x.cores) for x in around if not isinstance(x.load_average, Unknown)]
+    load, cores = max(loads, default=(0.0, 1))
+    if load <= MOST_LOAD_SHARE * cores:
+        return []
+    return [Doubt(f"the machine was busy: load {load:.1f} on {cores} cores", False)]

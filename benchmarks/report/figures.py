@@ -115,14 +115,14 @@ def _waterfalls(shown: ShownRun, name: str) -> list[Figure]:
 
 
 def _drifts(shown: ShownRun, known: Sequence[Measured], name: str) -> list[Figure]:
-    """Of the headline, of every soak, and of all that is unstable."""
+    """Of the headline, of every soak, and of all that is unstable, or may be."""
     found = []
     for each in known:
         soak = each.line.scenario is Scenario.SOAK
         if len(each.ns) >= LEAST_DRAWN and (each is shown.headline or soak or each.unstable):
             line = each.line
             key = f"{name}course-{line.scenario.value}-{line.state.value}-{line.clicks}"
-            title = f"{each.words}: UNSTABLE" if each.unstable else each.words
+            title = f"{each.words}: {each.drift_mark.upper()}" if each.unstable else each.words
             found.append(drift(key, title, each))
     return found
 

@@ -16,10 +16,12 @@ from benchmarks.record.lines import (
     Unknown,
 )
 from benchmarks.record.percentiles import too_few
-from benchmarks.report.doubts import MOST_MISSED, Doubt, doubts_of
+from benchmarks.report.doubts import MOST_MISSED, Doubt, doubts_of, gravely_disturbed
 from benchmarks.report.numbers import mib, missed_share, ms, took
 from benchmarks.report.shown import Measured, ShownRun
 from edge.page_parts import Tile, tiles
+
+DISTURBED = ", on a disturbed machine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +33,28 @@ class Verdict:
 
 
 def verdict_of(shown: ShownRun) -> Verdict:
-    """Whether the camera's rate was held; without an open loop, the median alone."""
+    """Whether the camera's rate was held; without an open loop, the median alone.
+
+    Where others had much of the cores, it says so: such a rate is not what this machine holds.
+    """
     best, flown = shown.headline, shown.open_loop
     if best is None or best.summary is None:
         return Verdict("nothing was measured", "bad")
     late = flown.line.punctuality if flown is not None else None
-    if late is None:
+    if flown is None or late is None:
         middle = best.summary.median_ms
         said = too_few(50.0) if middle is None else f"{ms(middle)} ms at the median"
-        return Verdict(f"{said}, {best.words}", "")
+        words = f"{said}, {best.words}"
+        return Verdict(words + DISTURBED, "warn") if gravely_disturbed(best) else Verdict(words, "")
     share = late.missed / late.scheduled if late.scheduled else 1.0
     missed = f"{missed_share(late.missed, late.scheduled)} of the frames missed"
-    words = f"{late.rate_hz:g} Hz held, {missed}"
-    kind = "good"
+    missed += DISTURBED if gravely_disturbed(flown) else ""
     if share > MOST_MISSED:
-        words, kind = f"{late.rate_hz:g} Hz not held, {missed}", "bad"
-    if kind == "good" and any(doubt.grave for doubt in doubts_of(shown)):
+        return Verdict(f"{late.rate_hz:g} Hz not held, {missed}", "bad")
+    words = f"{late.rate_hz:g} Hz held, {missed}"
+    if any(doubt.grave for doubt in doubts_of(shown)):
         return Verdict(f"{words}, with doubts", "warn")
-    return Verdict(words, kind)
+    return Verdict(words, "good")
 
 
 def headline(shown: ShownRun, others: int) -> str:
@@ -94,7 +100,7 @@ def _tiles(shown: ShownRun) -> list[Tile]:
     if best is None or best.summary is None:
         return []
     found = best.summary
-    marked = "warn" if not best.complete or best.unstable else ""
+    marked = "warn" if not best.complete or best.unstable or gravely_disturbed(best) else ""
     made = [
         Tile(took(found.median_ms, too_few(50.0)), f"p50, {best.words}", marked),
         Tile(took(found.p99_ms, too_few(99.0)), "p99 of the same", marked),

@@ -23,6 +23,7 @@ from benchmarks.record.lines import (
     Unknown,
 )
 from benchmarks.record.percentiles import LEAST_COUNT, percentile_ms, too_few
+from benchmarks.record.runs import record_paths
 from benchmarks.record.series import unpack
 from benchmarks.report.doubts import MOST_GROWTH, MOST_MISSED, ROUNDING, marks_of
 from benchmarks.report.numbers import frame_size, missed_share, ms
@@ -85,16 +86,12 @@ def flown_of(paths: Sequence[Path]) -> tuple[Flown, ...]:
     """The open loop of the last run of each record, narrow frames and low rates first.
 
     Args:
-        paths: files, or folders of files that end in .jsonl.
+        paths: files, or folders (see `record_paths`).
 
     Raises:
         BenchmarkError: a record is missing, broken, or has no open loop with windows at hand.
     """
-    files: list[Path] = []
-    for path in paths:
-        found = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
-        files += found or [path]
-    flown = [_last(path) for path in files]
+    flown = [_last(path) for given in paths for path in record_paths(given)]
     return tuple(sorted(flown, key=lambda x: (x.side_px, x.late.rate_hz, x.precision)))
 
 
@@ -137,7 +134,7 @@ def _cells(each: Flown) -> tuple[str, ...]:
     return (
         each.name,
         _duration(line.duration_s),
-        f"{_load(each)}; {_others(line.processor)}",
+        f"{_load(each)}; {_others(each)}",
         f"{late.missed:,} of {late.scheduled:,} ({missed}), {late.unanswered:,}",
         _ages(late),
         _engine(each),
@@ -181,11 +178,20 @@ def _memory(memory: Memory | Unknown) -> str:
     return UNKNOWN if isinstance(memory, Unknown) else f"{memory.growth:+.1%}"
 
 
-def _others(spent: ProcessorTime | Unknown | None) -> str:
-    """What others took of the cores, and what of it other guests of the host did, of one core."""
+def _others(each: Flown) -> str:
+    """What others took of the cores, and what of it other guests of the host did, of one core.
+
+    Where fewer cores were watched than the run might use, it says of how many, and that it is the
+    least: the run's own time, which is subtracted, is of all cores.
+    """
+    spent = each.measured.line.processor
     if not isinstance(spent, ProcessorTime):
         return UNKNOWN
-    return f"{spent.others_share:.0%}, {spent.stolen_s:.1f} s"
+    cores = _cores(each)
+    share = f"{spent.others_share:.0%}"
+    if spent.cores < cores:
+        share = f"at least {share} of {spent.cores} of {cores} cores"
+    return f"{share}, {spent.stolen_s:.1f} s"
 
 
 def _load(each: Flown) -> str:

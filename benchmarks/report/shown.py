@@ -22,7 +22,7 @@ from benchmarks.record.lines import (
     Unknown,
 )
 from benchmarks.record.percentiles import LEAST_COUNT, Summary, summary
-from benchmarks.record.runs import Run, read_runs
+from benchmarks.record.runs import Run, read_runs, record_paths
 from benchmarks.record.series import unpack
 from benchmarks.report.numbers import frame_size
 
@@ -66,10 +66,15 @@ class Measured:
         return self.line.ended == COMPLETE
 
     @property
-    def unstable(self) -> bool:
-        """Whether it is known to have drifted."""
+    def drift_mark(self) -> str:
+        """That it drifted, or may have; nothing where it did not, or too little is known."""
         found = self.line.stability
-        return isinstance(found, Stability) and not found.stable
+        return found.mark if isinstance(found, Stability) else ""
+
+    @property
+    def unstable(self) -> bool:
+        """Whether it drifted, or may have."""
+        return bool(self.drift_mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +135,13 @@ class ShownRun:
 
 
 def read_shown(paths: Sequence[Path]) -> tuple[ShownRun, ...]:
-    """All runs of these files and folders, each once, in order.
+    """All runs of these files and folders (see `record_paths`), each once, in order.
 
     Raises:
         BenchmarkError: a file is missing, of another schema, or broken.
     """
     runs: dict[str, Run] = {}
-    for path in paths:
+    for path in (each for given in paths for each in record_paths(given)):
         for run in read_runs(path):
             runs.setdefault(run.line.run_id, run)
     return shown_runs(tuple(runs.values()))

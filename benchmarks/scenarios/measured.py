@@ -20,7 +20,7 @@ from benchmarks.record.series import pack
 from benchmarks.record.stability import stability
 from benchmarks.scenarios.drive import Driven
 from benchmarks.scenarios.plan import Planned
-from benchmarks.scenarios.recorder import GPU, TOTAL, Recorder
+from benchmarks.scenarios.recorder import ENCODE, GPU, TOTAL, Recorder
 from edge.devices.base import DEFAULT_BACKEND, DeviceOptions
 from edge.executors.base import ON_DEVICE
 
@@ -63,7 +63,7 @@ def reasons_of(planned: Planned, executor: str) -> dict[str, str]:
     if planned.scenario is not Scenario.PERIODIC:
         found["align"] = "no alignment in this scenario: one window is searched"
     if planned.state is not CacheState.COLD:
-        found["encode"] = AT_HAND
+        found[ENCODE] = AT_HAND
     return found
 
 
@@ -81,6 +81,7 @@ def measurement_line(
     """The line of a measurement, complete or cut short."""
     reasons = reasons_of(planned, executor)
     total_ns = recorder.column(TOTAL)
+    encoded = recorder.ran(ENCODE) if planned.state is CacheState.MIXED else None
     return MeasurementLine(
         run_id=run_id,
         scenario=planned.scenario,
@@ -93,7 +94,7 @@ def measurement_line(
         latency=pack(total_ns),
         stages=recorder.stages(reasons),
         gpu=recorder.series(GPU, reasons[GPU]),
-        stability=stability(total_ns),
+        stability=stability(total_ns, encoded),
         memory=around.memory,
         punctuality=punctuality,
         energy=around.energy,

@@ -17,6 +17,7 @@ from benchmarks.record.lines import (
     Stability,
     Unknown,
 )
+from benchmarks.record.observed import CANNOT_TELL
 from benchmarks.record.series import unpack
 from benchmarks.scenarios.open_loop import jitter_ms
 
@@ -38,13 +39,17 @@ def notes(lines: Iterable[MeasurementLine]) -> list[str]:
         if line.ended != COMPLETE:
             found.append(f"{_words(line)}: {line.ended}")
         if isinstance(line.stability, Stability) and not line.stability.stable:
-            first, last = line.stability.first_ms, line.stability.last_ms
-            found.append(
-                f"{_words(line)}: UNSTABLE, first tenth {first:.2f} ms, last {last:.2f} ms"
-            )
+            found.append(f"{_words(line)}: {_drift(line.stability)}")
     harness = max(line.harness_us for line in lines)
     too_much = f", more than {MOST_HARNESS_US:g}" if harness > MOST_HARNESS_US else ""
     return [*found, f"harness: {harness:.1f} microseconds per query{too_much}"]
+
+
+def _drift(seen: Stability) -> str:
+    of = f" of the {seen.of}" if seen.of else ""
+    words = f"first tenth{of} {seen.first_ms:.2f} ms, last {seen.last_ms:.2f} ms"
+    chance = ", which may be chance" if seen.mark == CANNOT_TELL else ""
+    return f"{seen.mark.upper()}, {words}{chance}"
 
 
 def _punctuality(line: MeasurementLine) -> list[str]:

@@ -12,6 +12,7 @@ from benchmarks.record.series import pack
 
 STAGES = ("capture", "window", "encode", "align", "preprocess", "copy", "engine", "postprocess")
 TOTAL, GPU, START_DELAY = "total", "gpu", "start delay"
+ENCODE = "encode"  # of the stages
 COLUMNS = (TOTAL, *STAGES, GPU, START_DELAY)
 _PLACES = {name: place for place, name in enumerate(COLUMNS)}
 _ROW = struct.Struct(f"={len(COLUMNS)}q")  # int64 each, as the rows of the array
@@ -40,6 +41,11 @@ class Recorder:
         """One quantity of all queries in which it was measured, nanoseconds."""
         values = self._rows[: self.count, COLUMNS.index(name)]
         return values[values != ABSENT]
+
+    def ran(self, name: str) -> NDArray[np.bool_]:
+        """In which of all queries it was measured."""
+        found: NDArray[np.bool_] = self._rows[: self.count, COLUMNS.index(name)] != ABSENT
+        return found
 
     def series(self, name: str, otherwise: str) -> Series | Unknown:
         """One quantity, packed; `otherwise` says why there is none."""

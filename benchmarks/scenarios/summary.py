@@ -116,7 +116,7 @@ def _marks(line: MeasurementLine) -> list[str]:
     if isinstance(line.stability, Unknown):
         marks.append("stability unknown")
     elif not line.stability.stable:
-        marks.append("unstable")
+        marks.append(line.stability.mark)
     if isinstance(line.processor, ProcessorTime) and line.processor.others_share > MOST_OTHERS:
         marks.append(f"others {line.processor.others_share:.0%}")
     return marks

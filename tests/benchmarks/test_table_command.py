@@ -14,7 +14,7 @@ from benchmarks.record.lines import Memory
 from benchmarks.report.periodic_table import flown_of, table
 from benchmarks.report.shown import read_shown
 from benchmarks.table_command import KINDS, made_of
-from edge.errors import UsageError
+from edge.errors import BenchmarkError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = ROOT / "benchmarks" / "records"
@@ -91,3 +91,8 @@ def test_several_records_are_one_table_of_open_loops_alone():
 def test_a_record_is_asked_for():
     done = CliRunner().invoke(bench, ["table"])
     assert done.exit_code == 2 and "RECORD" in done.output
+
+
+def test_peers_of_a_folder_of_several_records_are_not_guessed():
+    with pytest.raises(BenchmarkError, match="records where one is wanted"):
+        made_of("peers", (RECORDS / "periodic",))

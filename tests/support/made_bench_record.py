@@ -91,7 +91,7 @@ def measured(
         "punctuality": punctuality,
         "energy": NO_RAIL,
         "heat": Heat("cpu-thermal", 51.0, 68.5, None),
-        "stability": stability(total),
+        "stability": stability(total, new if state is CacheState.MIXED else None),
         "processor": ProcessorTime(60.0, 2, 90.0, 1.2, 0.6),
         "accuracy": worth,
     }

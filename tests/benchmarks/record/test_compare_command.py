@@ -73,6 +73,14 @@ def test_the_last_of_several_runs_is_taken_and_said(records):
     assert "B: the last of 2 runs" in text and "(100 queries)" in text
 
 
+def test_a_folder_of_several_records_is_refused_by_name(records):
+    first, second = records
+    (second.parent / "c.jsonl").write_bytes(second.read_bytes())
+    with pytest.raises(BenchmarkError, match="holds 2 records") as caught:
+        called(first, second.parent)
+    assert caught.value.found == "b.jsonl, c.jsonl"
+
+
 def test_another_schema_is_refused(records, tmp_path):
     other = write_record(tmp_path / "c.jsonl", run_line(schema="tilefix-bench/9"))
     with pytest.raises(BenchmarkError, match="another schema"):

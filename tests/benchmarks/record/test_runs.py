@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from made_record import RUN_ID, accuracy_line, measurement_line, run_line, write_record
 
-from benchmarks.record.runs import read_runs
+from benchmarks.record.runs import read_runs, record_path, record_paths
 from edge.errors import BenchmarkError
 
 OTHER = "f" * 16
@@ -47,3 +47,33 @@ def test_an_empty_record_is_an_error(tmp_path):
     path = write_record(tmp_path / "bench.jsonl")
     with pytest.raises(BenchmarkError, match="is empty"):
         read_runs(path)
+
+
+def test_a_folder_is_its_own_record_or_else_those_in_it(tmp_path):
+    assert record_paths(tmp_path / "none.jsonl") == (tmp_path / "none.jsonl",)
+    assert record_paths(tmp_path) == (tmp_path / "bench.jsonl",), "that is what is missing"
+    b = write_record(tmp_path / "b.jsonl", run_line(OTHER))
+    (tmp_path / "notes.json").write_text("{}")
+    assert record_paths(tmp_path) == (b,) and read_runs(tmp_path)[0].line.run_id == OTHER
+    a = write_record(tmp_path / "a.jsonl", run_line())
+    assert record_paths(tmp_path) == (a, b)
+    own = write_record(tmp_path / "bench.jsonl", run_line())
+    assert record_paths(tmp_path) == (own,) and record_path(tmp_path) == own
+
+
+def test_of_several_records_one_is_asked_for(tmp_path):
+    for name in ("b.jsonl", "a.jsonl"):
+        write_record(tmp_path / name, run_line())
+    with pytest.raises(BenchmarkError, match="holds 2 records where one is wanted") as caught:
+        read_runs(tmp_path)
+    assert caught.value.expected == (
+        "a file, or a folder with bench.jsonl or one other .jsonl in it"
+    )
+    assert caught.value.found == "a.jsonl, b.jsonl"
+    assert caught.value.do == f"give one of them, for example {tmp_path / 'a.jsonl'}"
+
+
+def test_a_folder_without_a_record_names_what_is_missing(tmp_path):
+    with pytest.raises(BenchmarkError, match="no readable record") as caught:
+        read_runs(tmp_path)
+    assert str(tmp_path / "bench.jsonl") in str(caught.value)

@@ -17,6 +17,7 @@ from benchmarks.record.lines import (
     ProcessorTime,
     Punctuality,
     Scenario,
+    Stability,
     Stage,
     Unknown,
 )
@@ -188,6 +189,20 @@ def test_an_old_record_says_what_it_does_not_know(tmp_path):
     assert row[2] == "unknown; unknown" and row[5] == "unknown"
     assert row[7:9] == ["not scored", "not scored"]
     assert "with changes that are in no commit" in made
+
+
+def test_a_share_of_fewer_cores_than_the_run_had_says_so(tmp_path):
+    spent = ProcessorTime(600.0, 1, 500.0, 10.0, 2.0)
+    path = record(tmp_path, open_loop([20.0] * 200, 200, processor=spent))
+    row = cells(table(flown_of([path])), "320 px, 30 Hz, fp32")
+    assert row[2] == "0.2; at least 2% of 1 of 2 cores, 2.0 s"
+
+
+def test_what_may_have_drifted_is_not_called_stable(tmp_path):
+    doubtful = Stability(3.0, 3.3, False, more_ms=(-0.1, 0.6))
+    path = record(tmp_path, open_loop([20.0] * 200, 200, stability=doubtful))
+    row = cells(table(flown_of([path])), "320 px, 30 Hz, fp32")
+    assert row[-1] == "cannot tell if stable"
 
 
 def test_rows_are_in_order_and_the_last_run_counts(tmp_path):

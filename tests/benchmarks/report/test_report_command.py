@@ -36,6 +36,13 @@ def test_a_folder_becomes_a_page(record, tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ["page.html"], "and no other file"
 
 
+def test_a_folder_of_records_is_a_page_of_all(tmp_path):
+    for name, run in (("a", "a" * 16), ("b", "b" * 16)):
+        written(tmp_path / f"{name}.jsonl", device_run(run))
+    out = tmp_path / "page.html"
+    assert invoke(tmp_path, "--out", out).output == f"{out}: 2 runs\n"
+
+
 def test_figures_are_exported_in_both_formats(record, tmp_path):
     folder = tmp_path / "figures"
     done = invoke(record, "--out", tmp_path / "page.html", "--export", folder)

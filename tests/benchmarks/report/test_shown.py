@@ -15,6 +15,7 @@ from benchmarks.record.lines import (
     Memory,
     ProcessorTime,
     Scenario,
+    Stability,
     Unknown,
 )
 from benchmarks.record.runs import Run
@@ -174,6 +175,18 @@ def test_marks_of_a_row():
     assert marks_of(shown(measurement_line((3_000_000,) * 100)).measured[0]) == ""
 
 
+def test_what_may_have_drifted_is_as_grave_as_what_did():
+    doubtful = Stability(3.0, 3.3, False, of="hits", more_ms=(-0.1, 0.6))
+    line = measurement_line((3_000_000,) * 100, stability=doubtful)
+    found = shown(line, accuracy=[accuracy_line()])
+    assert marks_of(found.measured[0]) == "CANNOT TELL IF STABLE" and found.measured[0].unstable
+    words = (
+        f"{found.measured[0].words}: cannot tell if stable; the first tenth of the hits took "
+        "3.00 ms, the last 3.30 ms (medians): +10%, which may be chance"
+    )
+    assert doubts_of(found) == (Doubt(words, True),)
+
+
 @pytest.mark.parametrize(("others_s", "marked"), [(0.8, ""), (1.2, "DISTURBED")])
 def test_others_at_work_are_a_doubt_above_a_twentieth_of_the_cores(others_s, marked):
     spent = ProcessorTime(wall_s=10.0, cores=2, own_s=15.0, others_s=others_s, stolen_s=0.1)
@@ -196,6 +209,23 @@ def test_doubts_of_the_whole_run(changes, said):
     clean = [doubt.words for doubt in doubts_of(shown(accuracy=accuracy))]
     assert clean == []
     assert any(said in doubt.words for doubt in doubts_of(shown(accuracy=accuracy, **changes)))
+
+
+@pytest.mark.parametrize(
+    ("loads", "said"),
+    [
+        ((0.1, 3.0, 2.5), "3.0"),  # the first call found a quiet machine
+        ((2.5, 0.1), "2.5"),
+        ((Unknown("no /proc/loadavg"), 4.0), "4.0"),
+        ((0.1, 1.7), None),
+        ((Unknown("no /proc/loadavg"),) * 2, None),
+    ],
+)
+def test_the_busiest_of_all_calls_counts(loads, said):
+    calls = tuple(run_line(load_average=load) for load in loads)
+    (found,) = shown_runs([Run(calls, (accuracy_line(),), (), (), ())])
+    words = [doubt.words for doubt in doubts_of(found) if "busy" in doubt.words]
+    assert words == ([f"the machine was busy: load {said} on 6 cores"] if said else [])
 
 
 def test_growing_memory_and_a_dear_harness_are_doubts():

@@ -20,6 +20,7 @@ def test_a_stage_that_did_not_run_is_left_out_and_never_zero():
     for encode in (-1, 500, -1, 700):
         recorder.add(row(1000, encode=encode, engine=800))
     assert recorder.column("encode").tolist() == [500, 700]
+    assert recorder.ran("encode").tolist() == [False, True, False, True]
     assert recorder.column(TOTAL).tolist() == [1000] * 4
     stages = {s.name: s.times for s in recorder.stages({"copy": "no copies here"})}
     assert tuple(stages) == STAGES

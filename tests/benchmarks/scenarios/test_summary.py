@@ -19,6 +19,7 @@ from benchmarks.record.lines import (
     ProcessorTime,
     Punctuality,
     Scenario,
+    Stability,
     Stage,
     Unknown,
 )
@@ -168,6 +169,16 @@ def test_what_drifted_or_was_cut_short_is_marked():
     assert short[-2:] == ["stability", "unknown"], "99 queries do not tell"
     assert "multi-stream warm, N = 8: UNSTABLE, first tenth 2.10 ms, last 3.90 ms" in text
     assert "multi-stream warm, N = 4: device lost: it is gone" in text
+
+
+def test_what_may_have_drifted_is_marked_as_well():
+    doubtful = Stability(3.0, 3.3, False, of="misses", more_ms=(-0.1, 0.6))
+    text = printed(measurement_line([MS] * 200, stability=doubtful))
+    assert row_of(text, "multi-stream warm 8")[-4:] == ["cannot", "tell", "if", "stable"]
+    assert (
+        "multi-stream warm, N = 8: CANNOT TELL IF STABLE, first tenth of the misses 3.00 ms, last "
+        "3.30 ms, which may be chance" in text
+    )
 
 
 def test_a_measurement_without_a_query_has_no_numbers():
