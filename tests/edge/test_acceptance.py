@@ -186,11 +186,16 @@ def test_only_alignment_is_evidence(source):
 def test_an_alignment_that_hardly_says_where_is_no_evidence():
     """Two sigma of 145 px hold half of a window: any box would agree."""
     found = localizations([[0, 0, 20, 20]] * 2, [0.5, 0.5], [0.4, 0.4])
-    inv_var = np.float32([1 / 145**2, 1 / 19**2])
-    prior = Prior(np.float32([[190, 10], [30, 10]]), inv_var, PriorSource.ALIGNMENT, 28)
+    inv_var = np.float32([1 / 145**2, 1 / 29**2])
+    prior = Prior(np.float32([[190, 10], [40, 10]]), inv_var, PriorSource.ALIGNMENT, 28)
     vague, near = acceptance_features(found, prior)
     np.testing.assert_array_equal(vague, acceptance_features(found, Prior.none(2))[0])
     assert near[FEATURES.index("aligned")] == near[FEATURES.index("agreement")] == 1
+    unlimited = acceptance_features(found, prior, np.inf)
+    assert (unlimited[:, FEATURES.index("agreement")] == 1).all()
+    np.testing.assert_array_equal(  # no prior at all is none, whatever the limit
+        acceptance_features(found, Prior.none(2), np.inf), acceptance_features(found, Prior.none(2))
+    )
 
 
 @pytest.fixture
@@ -223,7 +228,7 @@ def test_an_alignment_that_hardly_says_where_is_named(model):
     p, verdict, reason = judged(model, 0.41, 0.39, prior)
     assert verdict is Verdict.NOT_HERE and p == judged(model, 0.41, 0.39)[0]
     assert reason == (
-        "the alignment (28 matches) tells this place to 97 px only, 20 px would help; "
+        "the alignment (28 matches) tells this place to 97 px only, 30 px would help; "
         "similarity 0.41"
     )
     assert "expects it" not in judged(model, 0.9, 0.5, prior)[2]
