@@ -1,13 +1,14 @@
 """The open loops of some records as a Markdown table for the README, and whether they are enough.
 
 A row is the open loop of a record's last run, windows at hand. Ages are of all frames that the
-camera gave, and the accuracy is that of the flight's own fixes.
+camera gave, and the accuracy is that of the flight's own fixes. Where the record has earlier runs
+of the same, the row tells what these missed: a machine that others use is not the same twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.readme_table import Marks
@@ -60,6 +61,7 @@ class Flown:
     shown: ShownRun
     measured: Measured
     late: Punctuality
+    earlier: tuple[Flown, ...] = ()  # of the same name in the same record
 
     @property
     def side_px(self) -> int:
@@ -96,21 +98,27 @@ def flown_of(paths: Sequence[Path]) -> tuple[Flown, ...]:
 
 
 def _last(path: Path) -> Flown:
-    shown = read_shown([path])[-1]
-    warm = (
-        each
-        for each in reversed(shown.measured)
-        if each.line.scenario is Scenario.PERIODIC and each.line.state is CacheState.WARM
-    )
-    measured = next(warm, None)
-    if measured is None or measured.line.punctuality is None:
+    runs = read_shown([path])
+    shown, last = runs[-1], _open_loop(runs[-1])
+    if last is None:
         raise BenchmarkError(
             f"the last run of {path} has no open loop",
             expected="a run with --scenario periodic --state warm",
             found=f"{len(shown.measured)} other measurements",
             do="measure one: tilefix bench --scenario periodic --state warm --out DIR",
         )
-    return Flown(shown, measured, measured.line.punctuality)
+    others = (_open_loop(run) for run in runs[:-1])
+    earlier = tuple(each for each in others if each is not None and each.name == last.name)
+    return replace(last, earlier=earlier)
+
+
+def _open_loop(shown: ShownRun) -> Flown | None:
+    """The last one of a run with windows at hand; None: it has none."""
+    for each in reversed(shown.measured):
+        line = each.line
+        if line.scenario is Scenario.PERIODIC and line.state is CacheState.WARM:
+            return Flown(shown, each, line.punctuality) if line.punctuality else None
+    return None
 
 
 def table(flown: Sequence[Flown]) -> str:
@@ -130,12 +138,13 @@ def table(flown: Sequence[Flown]) -> str:
 
 def _cells(each: Flown) -> tuple[str, ...]:
     line, late = each.measured.line, each.late
-    missed = missed_share(late.missed, late.scheduled)
+    shares = [missed_share(run.late.missed, run.late.scheduled) for run in (*each.earlier, each)]
+    before = f"; runs before: {', '.join(shares[:-1])}" if each.earlier else ""
     return (
         each.name,
         _duration(line.duration_s),
         f"{_load(each)}; {_others(each)}",
-        f"{late.missed:,} of {late.scheduled:,} ({missed}), {late.unanswered:,}",
+        f"{late.missed:,} of {late.scheduled:,} ({shares[-1]}), {late.unanswered:,}{before}",
         _ages(late),
         _engine(each),
         f"{late.aligned / late.age.count:.0%} of those answered" if late.age.count else "-",
@@ -207,6 +216,7 @@ def _asked(flown: Sequence[Flown], least_px: int, most_px: int, rate_hz: float) 
     """Whether it was reached in each precision, and if not, what is missing.
 
     The last record of a size and precision counts, and of several sizes the one that missed least.
+    Of a record with several runs it is told in how many it was reached.
     """
     free = least_px < most_px
     name = f"{'at most ' if free else ''}{most_px} px at {rate_hz:g} Hz"
@@ -221,10 +231,20 @@ def _asked(flown: Sequence[Flown], least_px: int, most_px: int, rate_hz: float) 
         best = min(tried, key=lambda x: (not _as_asked(x), _missed(x.late)))
         short = _shortcomings(best)
         words = ", ".join(
-            [precision] + [best.size] * (free or best.size != f"{most_px} px") + short
+            [precision]
+            + [best.size] * (free or best.size != f"{most_px} px")
+            + short
+            + _of_runs(best)
         )
         found.append(f"{'**not reached**' if short else 'reached'} ({words})")
     return f"{name} {', '.join(sorted(found, reverse=True)) or '**not measured**'}"
+
+
+def _of_runs(each: Flown) -> list[str]:
+    """In how many of a record's runs it was reached; nothing of a single one."""
+    runs = (*each.earlier, each)
+    reached = sum(not _shortcomings(run) for run in runs)
+    return [f"in {reached} of {len(runs)} runs"] if each.earlier else []
 
 
 def _missed(late: Punctuality) -> float:

@@ -169,6 +169,27 @@ def test_a_newer_record_of_a_size_is_not_hidden_by_a_better_one(tmp_path):
     assert "512 px at 10 Hz **not reached** (fp32, 0.7 % missed)" in said
 
 
+def test_runs_before_the_last_one_are_told(tmp_path):
+    """Who flies until a run is good shows how often it was not."""
+    bad, good = np.linspace(10, 40, 3000), np.linspace(10, 20, 3000)
+
+    def flown(name, *runs):
+        lines = []
+        for number, (ages, side_px) in enumerate(runs):
+            run_id = f"{number:016x}"
+            lines.append(run_line(run_id, frame_px=(side_px, side_px), rate_hz=30.0, cores=2))
+            lines.append(open_loop(ages, 3000, run_id=run_id))
+        return table(flown_of([write_record(tmp_path / name, *lines)]))
+
+    made = flown("a.jsonl", (bad, 64), (bad, 320), (good, 320))
+    share = f"{100 * (bad > 1e3 / 30).mean():.1f} %"
+    said = cells(made, "320 px, 30 Hz, fp32")[3]
+    assert said == f"0 of 3,000 (0 %), 0; runs before: {share}", "one of 64 px is another"
+    assert "320 px at 30 Hz reached (fp32, 320 px, in 1 of 2 runs)" in asked(made)
+    made = flown("b.jsonl", (good, 320), (bad, 320))
+    assert f"**not reached** (fp32, 320 px, {share} missed, in 1 of 2 runs)" in asked(made)
+
+
 def test_each_precision_is_said_for_itself(tmp_path):
     for name, precision, late in (("a", "fp32", 3), ("b", "int8+fp32", 1), ("c", "int8+fp32", 2)):
         line = open_loop([20.0] * (1000 - late) + [140.0] * late, 1000, 10.0)
