@@ -12,9 +12,10 @@ from typing import Any
 
 import click
 
-from benchmarks.finite import MOST_THREADS, Finite
+from benchmarks.finite import Finite
 from benchmarks.peers.catalogue import OURS, PEERS
 from edge.commands.executor_options import executor_options
+from edge.commands.options import THREADS
 from edge.cores import import_numpy_on_one_thread
 from edge.errors import UsageError
 
@@ -68,7 +69,7 @@ class LazySubcommands(click.Group):
 )
 @click.option("--bundle", type=click.Path(), help="Folder of a bundle; default: the shipped one.")
 @executor_options
-@click.option("--threads", type=click.IntRange(1, MOST_THREADS), default=2, show_default=True)
+@click.option("--threads", type=THREADS, default=2, show_default=True)
 @click.option(
     "--pairs",
     type=click.Path(path_type=Path),

@@ -8,8 +8,6 @@ from typing import Any
 import click
 from click.types import FloatParamType
 
-MOST_THREADS = 1024  # far more than any board has cores; libraries count them in 32 bits
-
 
 class AnyFinite(FloatParamType):
     """A number without nan and infinity; its range, if it has one, is the caller's to check.

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from calibration.defaults import CANDIDATES, FRAMES_PER_WINDOW
 from calibration.selection.request import FRAMES, WINDOWS
+from edge.commands.options import THREADS
 from edge.errors import TilefixError, UsageError
 
 PATH = click.Path(path_type=Path)
@@ -111,7 +112,7 @@ READ_BY_CHECK = ("bundle", "check", "tiles", "seed", "threads")
 )
 @click.option("--work", type=PATH, help="Folder for work in progress; default: OUT.work")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--threads", type=THREADS, default=2, show_default=True)
 @click.option(
     "--provider",
     type=click.Choice(("cpu", "cuda")),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmarks.finite import MOST_THREADS, AnyFinite, Finite
+from benchmarks.finite import AnyFinite, Finite
+from edge.commands.options import THREADS
 
 if TYPE_CHECKING:
     from benchmarks.scale.text import ScaleReport
@@ -31,7 +32,7 @@ MOST_DEVICES = 1_000_000
 @click.option("--bundle", "bundle_path", type=ANY_PATH, help="Bundle; default: the shipped one.")
 @click.option("--tiles", "map_path", type=ANY_PATH, help="Map to sample; default: the demo's.")
 @click.option("--sample", type=click.IntRange(1), default=8, show_default=True, help="Windows.")
-@click.option("--threads", type=click.IntRange(1, MOST_THREADS), default=2, show_default=True)
+@click.option("--threads", type=THREADS, default=2, show_default=True)
 @click.option(
     "--gsd-m",
     type=AnyFinite(),

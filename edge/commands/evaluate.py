@@ -20,6 +20,7 @@ from edge.commands.evaluate_checks import (
     wanted_priors,
 )
 from edge.commands.executor_options import check_run, device_options, executor_options, tell
+from edge.commands.options import THREADS
 
 if TYPE_CHECKING:
     from edge.evaluation import FrameResult, Site, SiteRun
@@ -58,7 +59,7 @@ INTERRUPTED = 130
 @click.option("--baselines/--no-baselines", default=True, show_default=True)
 @click.option("--overlay", type=click.Path(path_type=Path), help="Folder for one PNG per frame.")
 @executor_options
-@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--threads", type=THREADS, default=2, show_default=True)
 @click.option(
     "--click-noise",
     "noise_px",

@@ -1,4 +1,4 @@
-"""Checks of option values that click itself lets through."""
+"""Options of several commands, and checks of values that click itself lets through."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Any
 import click
 
 from edge.errors import UsageError
+
+# Far more than any board has cores; libraries count them in 32 bits.
+THREADS = click.IntRange(1, 1024)
 
 
 class FilledCommand(click.Command):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge.commands.executor_options import check_run, device_options, executor_options, tell
-from edge.commands.options import FilledCommand
+from edge.commands.options import THREADS, FilledCommand
 from edge.result_folder import check_folder
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ INTERRUPTED = 130
 @executor_options
 @click.option(
     "--threads",
-    type=click.IntRange(1),
+    type=THREADS,
     default=2,
     show_default=True,
     help="Of each graph on the CPU. Live, fewer than there are cores leave one to the rest: "

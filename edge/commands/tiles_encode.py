@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge.commands.executor_options import check_run, device_options, executor_options, tell
+from edge.commands.options import THREADS
 from edge.commands.progress import command_line, progress_bar
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ ANY_PATH = click.Path(path_type=Path)
     help="Only the I-th of N shares, into STORE/shard-I-of-N; 'env': as torchrun's RANK says.",
 )
 @executor_options
-@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--threads", type=THREADS, default=2, show_default=True)
 def encode(
     bundle_path: Path | None,
     map_path: Path,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge.commands.options import FilledCommand
+from edge.commands.options import THREADS, FilledCommand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--threads",
-    type=click.IntRange(1),
+    type=THREADS,
     default=2,
     show_default=True,
     help="Of runs on the CPU.",

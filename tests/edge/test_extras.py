@@ -56,6 +56,12 @@ def test_without_torch_a_training_verb_names_the_extra(tmp_path, words):
     ]
 
 
+def test_threads_are_counted_as_libraries_count_them(tmp_path):
+    for verb in ("run", "evaluate", "calibrate", "verify", "bench"):
+        done = call(tmp_path, [], verb, "--threads", "99999999999")
+        assert done.returncode == 2 and "1<=x<=1024" in done.stderr, (verb, done.stderr)
+
+
 def test_every_verb_has_its_help_without_any_extra(tmp_path):
     """Who asks what a verb takes need not install its libraries first."""
     code = (
