@@ -247,11 +247,16 @@ def calibrate(
 @contextlib.contextmanager
 def _kept_told(work: Path) -> Iterator[None]:
     """Say on Ctrl-C what exit code 130 means here, and after an error what is left."""
+    new = not work.exists()
     try:
         yield
-    except (KeyboardInterrupt, TilefixError):
+    except KeyboardInterrupt:
         if work.is_dir():
             click.echo(f"what was done is kept in {work}: the same command goes on there", err=True)
+        raise
+    except TilefixError:
+        if new and work.is_dir():
+            click.echo(f"what was done until then is in {work}", err=True)
         raise
 
 

@@ -125,15 +125,15 @@ class AcceptanceModel:
         """The first cause that a person can see: a contradiction, a rival, or simply too little."""
         similarity = f"similarity {values['peak_similarity']:.2f}"
         away_px, inv_var = offset
-        if prior.source is PriorSource.ALIGNMENT and 0 < inv_var < self.most_sigma_px**-2:
-            return (
-                f"the {_prior_name(prior)} tells this place to {inv_var**-0.5:.0f} px only, "
-                f"{self.most_sigma_px:.0f} px would help; {similarity}"
-            )
         if away_px * inv_var**0.5 > AGREEMENT_SIGMAS:
             return (
                 f"not where the {_prior_name(prior)} expects it: {away_px:.0f} px away, "
                 f"which is {away_px * inv_var**0.5:.1f} sigma; {similarity}"
+            )
+        if prior.source is PriorSource.ALIGNMENT and 0 < inv_var < self.most_sigma_px**-2:
+            return (
+                f"the {_prior_name(prior)} tells this place to {inv_var**-0.5:.1f} px only, and "
+                f"{self.most_sigma_px:g} px at most would speak for it; {similarity}"
             )
         if values["margin"] < AMBIGUOUS_MARGIN:
             return f"{similarity} is {values['margin']:.2f} above its second peak: ambiguous"

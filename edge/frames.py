@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +22,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 SOURCES = "a picture, a folder of pictures, a video, a camera index (0), or an RTSP URL"
 _SHORTFALL = 0.05  # share of the stated frames that a video may lack: the statement is a guess
 _NO_RATE_FPS = 30.0
+LeaveOut = Callable[[SourceError], None]
 PICTURE_FPS = 1.0  # what pictures of a folder count as, for telemetry by time
 
 
@@ -78,25 +79,32 @@ class Pictures(_Files):
     """One picture, or all pictures of a folder in the natural order of their names."""
 
     def __init__(
-        self, paths: tuple[Path, ...], name: str, unreadable: list[SourceError] | None = None
+        self, paths: tuple[Path, ...], name: str, leave_out: LeaveOut | None = None
     ) -> None:
         self.name = name
         self.count: int | None = len(paths)
         self._paths = paths
-        self._unreadable = unreadable
+        self._leave_out = leave_out
 
     def __iter__(self) -> Iterator[Frame]:
+        left_out = 0
         for index, path in enumerate(self._paths):
             try:
                 image = read_image(path)
             except SourceError as error:  # noqa: PERF203 - one bad file hides no other
-                if self._unreadable is None:
+                if self._leave_out is None or len(self._paths) == 1:
                     raise
-                self._unreadable.append(error)
-                if len(self._unreadable) == len(self._paths):
-                    raise  # not one could be read: there is no result to keep
+                self._leave_out(error)
+                left_out += 1
             else:
                 yield Frame(image, index, index / PICTURE_FPS, str(path), timed=False)
+        if left_out == len(self._paths):
+            raise SourceError(
+                f"not one picture of {self.name} can be read",
+                expected="whole JPEG, PNG, TIFF, BMP or WebP files",
+                found=f"{left_out} that cannot be read",
+                do="copy the folder again",
+            )
 
     def close(self) -> None:
         """Nothing is held."""
@@ -142,15 +150,13 @@ class Video(_Files):
         self._capture.release()
 
 
-def open_source(
-    source: str | os.PathLike[str], unreadable: list[SourceError] | None = None
-) -> FrameSource:
+def open_source(source: str | os.PathLike[str], leave_out: LeaveOut | None = None) -> FrameSource:
     """Open a source by what it is: a digit is a camera, `://` a stream, else a path.
 
     Args:
         source: what the user gave.
-        unreadable: where given, pictures of a folder that cannot be read are left out and their
-            errors put here: one bad file must not end a flight. Their indices stay theirs.
+        leave_out: where given, it is handed the error of each picture of a folder that cannot be
+            read, and the others come: one bad file must not end a flight. Its index stays its own.
 
     Raises:
         SourceError: it does not exist, is empty, or cannot be read.
@@ -162,7 +168,7 @@ def open_source(
         return open_live(text)
     path = Path(text)
     if path.is_dir():
-        return _folder(path, unreadable)
+        return _folder(path, leave_out)
     if not path.is_file():
         raise SourceError(
             f"the source {path} does not exist",
@@ -189,13 +195,16 @@ def read_image(path: Path) -> Uint8:
         raise _bad_picture(path, f"a JPEG that breaks off after {len(data)} bytes")
     image = None
     if data:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        try:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        except cv2.error as error:  # a header that states more pixels than OpenCV takes, above all
+            raise _bad_picture(path, f"what OpenCV refuses: {error.err}") from error
     if image is None:
         raise _bad_picture(path, f"{len(data)} bytes that no decoder understands")
     return _rgb(image)
 
 
-def _folder(path: Path, unreadable: list[SourceError] | None) -> Pictures:
+def _folder(path: Path, leave_out: LeaveOut | None) -> Pictures:
     found = [
         item
         for item in path.iterdir()
@@ -208,7 +217,7 @@ def _folder(path: Path, unreadable: list[SourceError] | None) -> Pictures:
             found=f"{sum(1 for _ in path.iterdir())} other files",
             do="give the folder that the pictures lie in; folders inside it are not searched",
         )
-    return Pictures(tuple(sorted(found, key=natural)), str(path), unreadable)
+    return Pictures(tuple(sorted(found, key=natural)), str(path), leave_out)
 
 
 def breaks_off(frames: int, stated: int) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import click
 
 from edge.stopwatch import StageTime
+from edge.types import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class RunSummary:
     stopped: bool  # by a signal
     out: str
     files: Sequence[str]
+
+    @property
+    def nowhere(self) -> bool:
+        """Whether there were clicks, and no frame of them lies on the map."""
+        return self.fixes > 0 and self.verdicts.get(Verdict.NO_WINDOW.value) == self.fixes
 
 
 def print_json(summary: RunSummary) -> None:
@@ -59,8 +65,9 @@ def print_summary(summary: RunSummary) -> None:
     for note, count in summary.notes.items():
         where = counted(count, "frame", "frames")
         console.print(f"[yellow]note[/] ({where}): {escape(note)}", highlight=False)
-    for each in summary.unreadable:
-        console.print(f"[bold red]left out:[/] {escape(each)}", highlight=False, soft_wrap=True)
+    if summary.unreadable:
+        pictures = counted(len(summary.unreadable), "picture that", "pictures that")
+        console.print(f"[bold red]left out:[/] {pictures} cannot be read", highlight=False)
     if summary.unused_clicks:
         console.print(f"[yellow]note:[/] {escape(_unused(summary))}", highlight=False)
     files = escape(f"{', '.join(summary.files)} in {summary.out}")
@@ -72,9 +79,10 @@ def _unused(summary: RunSummary) -> str:
     what = counted(summary.unused_clicks, "click is on a frame", "clicks are on frames")
     if summary.stopped:
         return f"{what} not reached"
+    if summary.unreadable:
+        return f"{what} that never came, or could not be read ({', '.join(summary.unused_frames)})"
     some = f" ({', '.join(summary.unused_frames)})" if summary.unused_frames else ""
-    last = summary.frames + len(summary.unreadable) - 1
-    came = "" if summary.dropped else f"; {summary.source} gave frames 0 to {last}"
+    came = "" if summary.dropped else f"; {summary.source} gave frames 0 to {summary.frames - 1}"
     return f"{what} that never came{some}{came}"
 
 

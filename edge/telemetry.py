@@ -5,8 +5,9 @@ both the frame counts), and any of `lon, lat, sigma_m, yaw_deg, gsd_m, alt_m`. T
 are Unix time, as in `edge.clicks`. An empty cell is an unknown value. Between two times the pose is
 interpolated, and held for one second beyond the last.
 
-Lines that have both say how far apart in time two frames are, by whatever clock: a frame between
-two such lines that has none itself is interpolated likewise, by its index.
+Lines that have both, the frame by its index, say how far apart in time frames are, by whatever
+clock: a frame that has no line itself is interpolated likewise between two of them, by its index,
+and beyond the last two, or before the first two, the pose is held as long as their pace says.
 """
 
 from __future__ import annotations
@@ -118,24 +119,24 @@ class Telemetry:
         for key in (frame.index, Path(frame.source).name):
             if key in self._by_frame:
                 return self._by_frame[key]
-        between = self._between_frames(frame.index)
-        return self._at(frame.time_s) if between is None else between
+        at_time = self._at(frame.time_s)  # of the source's own clock: nearer than an index
+        return self._by_index(frame.index) if at_time is None else at_time
 
-    def _between_frames(self, index: int) -> FramePose | None:
-        """The pose of a frame without a line, from those before and after it that say when."""
-        after = bisect.bisect_left(self._indices, index)
-        if not 0 < after < len(self._indices):
+    def _by_index(self, index: int) -> FramePose | None:
+        """The pose of a frame without a line, from the two next to it that say when."""
+        if len(self._indices) < 2:
             return None
+        after = min(max(bisect.bisect_left(self._indices, index), 1), len(self._indices) - 1)
         earlier, later = self._timed_frames[after - 1], self._timed_frames[after]
         gap_s = later.time_s - earlier.time_s
         if gap_s < 0:  # a clock that was set back
             return None
         share = (index - earlier.index) / (later.index - earlier.index)
-        if gap_s <= LONGEST_GAP_S:
+        if gap_s <= LONGEST_GAP_S and 0 <= share <= 1:
             return _between(earlier.pose, later.pose, share)
-        if (1.0 - share) * gap_s <= HOLD_S:
+        if abs(1.0 - share) * gap_s <= HOLD_S:
             return later.pose
-        return earlier.pose if share * gap_s <= HOLD_S else None
+        return earlier.pose if abs(share) * gap_s <= HOLD_S else None
 
     def _at(self, time_s: float) -> FramePose | None:
         after = bisect.bisect_left(self._times, time_s)

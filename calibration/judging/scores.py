@@ -74,7 +74,7 @@ def acceptance_of(
 ) -> tuple[Float64, NDArray[np.bool_]]:
     """Probability that each box is right, and whether it is accepted; both [N]."""
     known = prior or Prior.none(len(found.box_xyxy_px))
-    features = acceptance_features(found, known)
+    features = acceptance_features(found, known, acceptance.most_sigma_px)
     probability = acceptance.probability(features)
     aligned = features[:, 4] > 0
     needed = [acceptance.needed(bool(each)) for each in aligned]

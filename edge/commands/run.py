@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from edge.commands.executor_options import check_run, device_options, executor_options, tell
 from edge.commands.options import THREADS, FilledCommand
 from edge.result_folder import check_folder
-
-if TYPE_CHECKING:
-    pass
 
 INTERRUPTED = 130
 
@@ -72,16 +68,18 @@ def run(
     Writes fixes.jsonl while it runs and fixes.geojson at the end into --out. Ctrl-C ends it after
     the frame at work and keeps what was done; a second one ends it at once. The exit code is 130
     then; one Ctrl-C on a live source, which ends no other way, gives 0. Pictures of a folder that
-    cannot be read are left out and named, and the exit code is 5.
+    cannot be read are left out and named, and the exit code is 5; of files it is 4 where no frame
+    with clicks lies on the map.
 
     The same object keeps its id: in videos and live sources an id that was fixed speaks for the
     next five seconds. Another object needs another id.
 
     `time` in click and telemetry files is in seconds from the first frame of a video (the pictures
     of a folder count as one a second); for live sources it is Unix time, seconds since 1970 by the
-    clock of this machine. Where telemetry has no line for a frame, its pose is interpolated between
-    lines that are up to five seconds apart, or held for one second. Without yaw_deg and gsd_m the
-    first frame of a file at a place that is not found there may take half a minute.
+    clock of this machine. A frame without a line of telemetry has a pose interpolated between two
+    lines with a time that are up to five seconds apart, or that of a line within one second; lines
+    with a frame need its index and a time for that. Without yaw_deg and gsd_m the first frame of a
+    file at a place that is not found there may take half a minute.
     """
     from edge.cores import import_numpy_on_one_thread, put_frame_path_first, staying_on
 
@@ -89,8 +87,9 @@ def run(
     from edge.assembly import ExecutorChoice, PriorChoice, assemble_on_map, open_bundle
     from edge.clicks import ClickSchedule
     from edge.commands.run_start import check_start
-    from edge.errors import SourceError
+    from edge.errors import SourceError, WindowError
     from edge.frames import open_source
+    from edge.left_out import LeftOutPictures
     from edge.run_loop import RunLoop
     from edge.run_summary import counted, print_json, print_summary
     from edge.telemetry import Telemetry, parse_position
@@ -103,8 +102,8 @@ def run(
     device = device_options(device_backend, no_cuda_graphs)
     opened = open_bundle(bundle)
     check_run(opened, executor, precision)
-    unreadable: list[SourceError] = []
-    frames = open_source(source, unreadable)
+    left_out = LeftOutPictures()
+    frames = open_source(source, left_out.add)
     if frames.live:
         put_frame_path_first()
     if frames.live and store is None:
@@ -125,9 +124,10 @@ def run(
         )
         tell(assembly.localizer.notes)
         try:
-            check_start(assembly.windows, fallback, poses)
+            for warning in check_start(assembly.windows, fallback, poses):
+                click.echo(f"warning: {warning}", err=True)
             loop = RunLoop(
-                assembly, schedule, poses, fallback, Path(out), unreadable, overlay=overlay
+                assembly, schedule, poses, fallback, Path(out), left_out.errors, overlay=overlay
             )
             with staying_on(assembly.cores):
                 summary = loop.run(frames, show_progress=not as_json)
@@ -145,5 +145,7 @@ def run(
         print_summary(summary)
     if summary.stopped and not frames.live:
         sys.exit(INTERRUPTED)
-    if unreadable:
+    if left_out.errors:
         sys.exit(SourceError.exit_code)
+    if summary.nowhere and not frames.live:
+        sys.exit(WindowError.exit_code)

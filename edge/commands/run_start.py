@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from edge.errors import UsageError, WindowError
@@ -9,58 +10,73 @@ from edge.telemetry import Telemetry
 from edge.types import FramePose
 from edge.window_choice import WindowSupply
 
+MOST_LOOKED_AT = 1000  # lines whose exchange is tried: an exchange is of all lines or of none
+
 
 def check_start(
     windows: WindowSupply, position: FramePose | None, telemetry: Telemetry | None
-) -> None:
-    """Refuse a run that could only say "no window" of every frame.
+) -> list[str]:
+    """Refuse a run that could only say "no window" of every frame; warn where it may.
+
+    Telemetry off the map is not refused by itself: --position may serve other frames, and between
+    two lines beside a small map a frame may lie on it.
 
     Args:
         windows: of the map.
         position: of all frames that telemetry does not place.
         telemetry: of the frames.
 
+    Returns:
+        What is to be feared, for people.
+
     Raises:
-        UsageError: the position or all of telemetry is off the map, or neither says a position and
-            the map is large.
+        UsageError: the position is off the map, or telemetry is and lies on it with longitude and
+            latitude exchanged, or neither says a position and the map is large.
     """
     placed = telemetry.placed if telemetry is not None else ()
     if position is not None:
         _check_position(windows, position)
     if placed:
-        _check_telemetry(windows, placed)
-    elif position is None:
+        return _check_telemetry(windows, placed)
+    if position is None:
         _check_nothing_said(windows, telemetry)
+    return []
 
 
 def _check_position(windows: WindowSupply, position: FramePose) -> None:
     error = _off_the_map(windows, position)
     if error is not None:
-        swapped = _swapped(windows, position, "--position {lon},{lat} lies on the map")
+        swapped = _exchanged(windows, [position])
         raise UsageError(
             "--position lies outside the map",
             expected=error.expected,
             found=error.found,
-            do=swapped or "correct it, or take a map of that area",
+            do=f"longitude comes first: --position {swapped} lies on the map"
+            if swapped
+            else "correct it, or take a map of that area",
         ) from error
 
 
-def _check_telemetry(windows: WindowSupply, placed: tuple[FramePose, ...]) -> None:
+def _check_telemetry(windows: WindowSupply, placed: tuple[FramePose, ...]) -> list[str]:
     """One line on the map is enough: a flight may begin or end beside it."""
     first: WindowError | None = None
     for pose in placed:
         error = _off_the_map(windows, pose)
         if error is None:
-            return
+            return []
         first = first or error
-    if first is not None:
-        hint = "with lon and lat exchanged the first line, at {lon},{lat}, lies on the map"
+    if first is None:
+        return []
+    exchanged = _exchanged(windows, placed[:MOST_LOOKED_AT])
+    if exchanged is not None:
         raise UsageError(
             "every position of --telemetry lies outside the map",
             expected=first.expected,
             found=f"{first.found}, the first of {len(placed)}",
-            do=_swapped(windows, placed[0], hint) or "take a map of that area",
+            do=f"exchange lon and lat: {exchanged}, of one of its lines, lies on the map",
         ) from first
+    where = f"{first.found}, the first of {len(placed)}; the map is {first.expected}"
+    return [f"every position of --telemetry lies outside the map ({where})"]
 
 
 def _check_nothing_said(windows: WindowSupply, telemetry: Telemetry | None) -> None:
@@ -83,9 +99,13 @@ def _off_the_map(windows: WindowSupply, pose: FramePose) -> WindowError | None:
     return None
 
 
-def _swapped(windows: WindowSupply, pose: FramePose, hint: str) -> str | None:
-    """What to do if latitude and longitude changed places; None: that is not it."""
-    lon, lat = pose.lon_lat_deg or (0.0, 0.0)
-    if _off_the_map(windows, replace(pose, lon_lat_deg=(lat, lon))) is not None:
-        return None
-    return f"longitude comes first: {hint.format(lon=lat, lat=lon)}"
+def _exchanged(windows: WindowSupply, poses: Sequence[FramePose]) -> str | None:
+    """The first "LON,LAT" that lies on the map if both changed places; None: that is not it."""
+    for pose in poses:
+        lon, lat = pose.lon_lat_deg or (0.0, 0.0)
+        if (
+            abs(lon) <= 90.0
+            and _off_the_map(windows, replace(pose, lon_lat_deg=(lat, lon))) is None
+        ):
+            return f"{lat},{lon}"
+    return None

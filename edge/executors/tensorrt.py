@@ -261,10 +261,10 @@ class TensorRtExecutor:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """The device current, this executor open, and no other thread in it."""
-        if not self._release.alive:
-            raise self._misused("an open executor", "one that was closed", "open it again")
         self._enter()
         try:
+            if not self._release.alive:  # asked inside the lock, which `close` takes too
+                raise self._misused("an open executor", "one that was closed", "open it again")
             with self._device.current():
                 self._engine.settle()
                 yield

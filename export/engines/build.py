@@ -22,11 +22,10 @@ from edge.engine_manifest import (
     EngineKey,
     EngineManifest,
     engines_folder,
-    parse_manifest,
     read_engine,
     write_engine,
 )
-from edge.errors import BundleError, ExecutorError, OutputError
+from edge.errors import BundleError, OutputError
 from edge.executors.rtx_cache import CACHE_FILE
 from edge.machine import MIB, build_memory_bytes, meminfo_bytes
 from edge.precisions import TENSORRT_FORM
@@ -105,7 +104,7 @@ def build_engine(
     there = engines / key.digest()
     title = f"{kind} {precision}"
     if not settings.force and (there / MANIFEST_FILE).is_file():
-        if _has_manifest(there):
+        if not _is_damaged(there / MANIFEST_FILE):
             return BuiltEngine(there, read_engine(there, _again(bundle, key, settings)), new=False)
         progress(f"{title}: {there / MANIFEST_FILE} cannot be read, so it is built again")
     check_writable(engines)
@@ -157,12 +156,15 @@ def build_engine(
         return write_built(engines, key, facts, report, folder, plugin)
 
 
-def _has_manifest(folder: Path) -> bool:
+def _is_damaged(manifest: Path) -> bool:
+    """Whether it is no JSON at all; one of another version of tilefix is not ours to replace."""
     try:
-        parse_manifest(folder / MANIFEST_FILE)
-    except ExecutorError:
+        msgspec.json.decode(manifest.read_bytes())
+    except msgspec.DecodeError:
+        return True
+    except OSError:
         return False
-    return True
+    return False
 
 
 def check_graphs(

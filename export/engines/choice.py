@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.errors import ExecutorError, TilefixError
+from edge.precisions import TENSORRT_FORM
 from export.engines.measuring import Latency, Measurer
 from export.verification.boxes import BoxAgreement
-from export.verification.tolerances import limits_on
+from export.verification.tolerances import RANDOM, limits_on
 
 BY_RULE = ("fp16", "fp32")  # without a measurement: the first of these that there is
 
@@ -50,13 +51,19 @@ class Choice:
 
 
 def measure(precision: str, measurer: Measurer) -> Candidate:
-    """Time one precision and compare its boxes; what fails on the way is a fault, not the end."""
+    """Time one precision and compare its boxes; what fails on the way is a fault, not the end.
+
+    Random pictures judge no INT8: of its boxes there half are of other cells, and `build` compares
+    no tensors.
+    """
     try:
         agreement = measurer.agreement(precision)
         latency = measurer.latency(precision)
     except TilefixError as error:
         return Candidate(precision, faults=(f"{error.what}: {error.found}",))
     faults = tuple(agreement.faults(limits_on(measurer.inputs)[precision]))
+    if measurer.inputs == RANDOM and precision == TENSORRT_FORM:
+        faults = (*faults, "random pictures do not judge INT8: give --inputs demo or a folder")
     return Candidate(precision, latency, agreement, faults)
 
 

@@ -46,7 +46,9 @@ SPILL = re.compile(r"(\d+) bytes spill stores")
 TARGETS = ("x86_64", "aarch64")
 # What nvcc 12 and 13 say where the fault is in the compiler that they call, not in the sources.
 HOST_COMPILER = re.compile(
-    r"(gcc|g\+\+|cc1plus): No such file|host compiler|unsupported (GNU|clang) version|cc1plus"
+    r"(gcc|g\+\+): No such file|g\+\+[-\w.]*: not found|cannot execute .?cc1plus"
+    r"|[Ff]ailed to preprocess host compiler|unsupported (GNU|clang) version"
+    r"|Compiler '.*' in PATH not found|Host compiler targets unsupported"
 )
 
 
@@ -142,11 +144,11 @@ def build_plugin(
         # Sources by their names alone: nvcc makes names of functions from their paths.
         command = [str(nvcc.path), *flags, *folders, *names, *libraries, "-o", str(library)]
         code, said = compile_in(SOURCES, scratch, command)
-        if code and HOST_COMPILER.search(said):
+        if code and target == platform.machine() and HOST_COMPILER.search(said):
             raise MissingLibraryError(
                 "the plugin cannot be compiled: nvcc has no C++ compiler that it can use",
                 expected=f"one that nvcc {nvcc.release} takes: g++ in the PATH, or NVCC_CCBIN",
-                found="\n".join(said.strip().splitlines()[:4]),
+                found="\n".join(said.strip().splitlines()[:12]),
                 do="sudo apt install g++, or set NVCC_CCBIN to one of a version that it takes",
             )
         if code or not library.is_file():

@@ -73,7 +73,7 @@ WEAK = "on random pictures clicks are weak, so more of them change; the tensors 
 ON_RANDOM: dict[str, dict[str, float]] = {
     "fp16": {"iou_share_min": 0.72, "same_cell_min": 0.87},
 } | {
-    form: {"iou_median_min": 0.75, "iou_share_min": 0.0, "same_cell_min": 0.0}
+    form: {"iou_median_min": 0.75, "iou_share_min": 0.0, "same_cell_min": 0.05}
     for form in (*INT8_FORMS.values(), TENSORRT_FORM)
 }
 RANDOM = "random"

@@ -228,9 +228,11 @@ def test_an_alignment_that_hardly_says_where_is_named(model):
     p, verdict, reason = judged(model, 0.41, 0.39, prior)
     assert verdict is Verdict.NOT_HERE and p == judged(model, 0.41, 0.39)[0]
     assert reason == (
-        "the alignment (28 matches) tells this place to 97 px only, 30 px would help; "
-        "similarity 0.41"
+        "the alignment (28 matches) tells this place to 97.0 px only, and 30 px at most would "
+        "speak for it; similarity 0.41"
     )
+    far = Prior(np.float32([[400, 10]]), np.float32([1 / 97**2]), PriorSource.ALIGNMENT, 28)
+    assert judged(model, 0.41, 0.39, far)[2].startswith("not where the alignment (28 matches)")
     assert "expects it" not in judged(model, 0.9, 0.5, prior)[2]
 
 

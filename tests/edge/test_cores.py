@@ -265,7 +265,7 @@ def test_a_run_takes_so_many_threads_and_its_frames_stay_on_their_cores(
 
         def run(self, frames, show_progress):
             seen.append(os.sched_getaffinity(0))
-            return SimpleNamespace(stopped=False)
+            return SimpleNamespace(stopped=False, nowhere=False)
 
     def assembled(bundle, tiles, **named):
         seen.append(named["executor"].threads)
@@ -279,7 +279,7 @@ def test_a_run_takes_so_many_threads_and_its_frames_stay_on_their_cores(
     monkeypatch.setattr("edge.frames.open_source", lambda name, unreadable: source)
     monkeypatch.setattr("edge.assembly.assemble_on_map", assembled)
     monkeypatch.setattr("edge.run_loop.RunLoop", Loop)
-    monkeypatch.setattr("edge.commands.run_start.check_start", lambda *given: None)
+    monkeypatch.setattr("edge.commands.run_start.check_start", lambda *given: [])
     monkeypatch.setattr("edge.run_summary.print_summary", lambda summary: None)
     before = os.sched_getaffinity(0)
     options = ["--bundle", str(tiny_bundle.path), "--tiles", "map.mbtiles", "--source", "0"]

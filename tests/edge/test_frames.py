@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -80,16 +82,34 @@ def test_pictures_that_cannot_be_read_are_left_out_where_that_is_asked_for(tmp_p
     for index in (0, 2):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((4, 4, 3), index, np.uint8))
     (tmp_path / "1.png").write_bytes(b"no picture")
-    unreadable = []
-    source = open_source(tmp_path, unreadable)
+    left_out = []
+    source = open_source(tmp_path, left_out.append)
     assert [(each.index, each.image[0, 0, 0]) for each in source] == [(0, 0), (2, 2)]
-    (error,) = unreadable
+    (error,) = left_out
     assert error.what == f"the picture {tmp_path / '1.png'} cannot be read"
     assert source.count == 3
     with pytest.raises(SourceError, match=r"1\.png cannot be read"):
         list(open_source(tmp_path))
     with pytest.raises(SourceError, match=r"1\.png cannot be read"):
-        list(open_source(tmp_path / "1.png", []))
+        list(open_source(tmp_path / "1.png", left_out.append))
+    for index in (0, 2):
+        (tmp_path / f"{index}.png").write_bytes(b"")
+    with pytest.raises(SourceError, match="not one picture of") as caught:
+        list(open_source(tmp_path, left_out.append))
+    assert caught.value.found == "3 that cannot be read"
+
+
+def test_a_header_of_more_pixels_than_opencv_takes_is_one_bad_picture(tmp_path):
+    """Its reader raises an error of its own there."""
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), np.zeros((4, 4, 3), np.uint8))
+    data = bytearray(path.read_bytes())
+    data[16:24] = (60_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    path.write_bytes(bytes(data))
+    with pytest.raises(SourceError, match=r"a\.png cannot be read") as caught:
+        read_image(path)
+    assert "OpenCV refuses" in caught.value.found
 
 
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.98])

@@ -57,7 +57,13 @@ def test_a_frame_without_a_line_is_interpolated_between_lines_that_say_when(tmp_
     assert telemetry.pose(frame(10, source="10.jpg")) is None, "over a long gap nothing is invented"
     assert telemetry.pose(frame(18, source="18.jpg")).yaw_deg == 40.0
     assert telemetry.pose(frame(21, source="21.jpg")) is None, "a clock that was set back"
-    assert telemetry.pose(frame(23, source="23.jpg")) is None, "nothing beyond the last"
+    assert telemetry.pose(frame(23, source="23.jpg")) is None, "a clock that was set back"
+    paced = read(tmp_path, "frame,time_s,yaw_deg\n10,0,1\n20,5,2\n")
+    held = {index: paced.pose(frame(index, source=f"{index}.jpg")) for index in (7, 8, 22, 23)}
+    assert held[8].yaw_deg == 1.0 and held[22].yaw_deg == 2.0, "a second beyond the ends"
+    assert held[7] is None and held[23] is None
+    mixed = read(tmp_path, "frame,time_s,yaw_deg\n0,0,0\n40,4,40\n,1,90\n")
+    assert mixed.pose(frame(10, 1.0, source="10.jpg")).yaw_deg == 90.0, "a line of that very time"
     untimed = read(tmp_path, "frame,lon,lat\n0,7,47\n2,8,47\n")
     assert untimed.pose(frame(1, source="1.jpg")) is None, "nobody says how far apart they are"
 

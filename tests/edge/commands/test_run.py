@@ -103,12 +103,26 @@ def test_a_picture_that_cannot_be_read_is_left_out_and_named(world, tmp_path):
     assert {record["frame_index"] for record in records(tmp_path / "out")} == {0, 2}
     assert {record["verdict"] for record in records(tmp_path / "out")} == {"accepted"}
     said = " ".join(done.output.split())
-    assert f"left out: the picture {frames / '1.png'} cannot be read: 6 bytes that no" in said
-    assert "2 clicks are on frames that never came (1); " in said
-    assert "gave frames 0 to 2" in said
-    for name in ("0.png", "2.png"):
+    words = f"the picture {frames / '1.png'} cannot be read (6 bytes that no decoder understands)"
+    assert f"warning: left out: {words}" in said
+    assert "left out: 1 picture that cannot be read" in said
+    assert "2 clicks are on frames that never came, or could not be read (1)" in said
+    done = invoke([*options(world, tmp_path / "json", source=frames), "--json"], code=5)
+    (unreadable,) = json.loads(done.stdout)["unreadable"]
+    assert unreadable.startswith(f"the picture {frames / '1.png'} cannot be read: 6 bytes")
+
+
+def test_where_a_disk_is_gone_a_few_pictures_are_named(world, tmp_path):
+    frames = tmp_path / "frames"
+    shutil.copytree(world / "frames", frames)
+    for index in range(3, 40):
+        (frames / f"{index}.png").write_bytes(b"")
+    done = invoke(options(world, tmp_path / "out", source=frames), code=5)
+    assert done.output.count("warning: left out:") == 10
+    assert done.output.count("more pictures are left out") == 1
+    for name in ("0.png", "1.png", "2.png"):
         (frames / name).write_bytes(b"")
-    with pytest.raises(SourceError, match=r"2\.png cannot be read"):
+    with pytest.raises(SourceError, match="not one picture of"):
         invoke(options(world, tmp_path / "none", source=frames))
 
 

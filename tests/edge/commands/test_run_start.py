@@ -68,18 +68,41 @@ def test_frames_off_the_map_are_one_note(world, tmp_path):
     assert "lon 10.000000" in reasons[0] and "lon 10.500000" in reasons[-1]
 
 
-def test_telemetry_that_is_all_off_the_map_is_refused_before_the_run(world, tmp_path):
+def test_telemetry_with_exchanged_columns_is_refused_before_the_run(world, tmp_path):
     rows = (world / "telemetry.csv").read_text().splitlines()[1:]
     swapped = ["{0},{2},{1}".format(*row.split(",")) for row in rows]
-    for name, lines in (("swapped", swapped), ("far", ["0,10,10", "1,11,10", "2,,"])):
-        (tmp_path / name).write_text("\n".join(["frame,lon,lat", *lines]) + "\n")
+    (tmp_path / "swapped").write_text("\n".join(["frame,lon,lat", "9,0,0", *swapped]) + "\n")
     with pytest.raises(UsageError, match="every position of --telemetry lies outside") as caught:
         invoke(options(world, tmp_path / "out", telemetry=tmp_path / "swapped"))
-    first = rows[0].split(",")[1:]
-    assert caught.value.do.startswith("longitude comes first: with lon and lat exchanged the first")
-    assert f"at {float(first[0])},{float(first[1])}, lies on the map" in caught.value.do
-    with pytest.raises(UsageError) as caught:
-        invoke(options(world, tmp_path / "out", telemetry=tmp_path / "far"))
-    assert caught.value.found == "lon 10.000000, lat 10.000000, the first of 2"
-    assert caught.value.expected.startswith("lon ") and "of that area" in caught.value.do
+    lon, lat = map(float, rows[0].split(",")[1:])
+    assert caught.value.do == (
+        f"exchange lon and lat: {lon},{lat}, of one of its lines, lies on the map"
+    )
+    assert caught.value.found == "lon 0.000000, lat 0.000000, the first of 4"
     assert not (tmp_path / "out").exists()
+
+
+def test_telemetry_that_is_all_off_the_map_is_a_warning_and_an_exit_code(world, tmp_path):
+    (tmp_path / "far").write_text("frame,lon,lat\n0,10,10\n1,11,10\n2,12,10\n")
+    done = invoke(options(world, tmp_path / "out", telemetry=tmp_path / "far"), code=4)
+    said = " ".join(done.output.split())
+    assert "warning: every position of --telemetry lies outside the map (lon 10.000000" in said
+    assert "the first of 3; the map is lon " in said and "6 no_window" in said
+
+
+def test_a_position_serves_the_frames_that_telemetry_does_not_place(world, tmp_path):
+    (tmp_path / "other").write_text("frame,lon,lat\n900,10,10\n")
+    lon, lat = lon_lat(768, 768)
+    changes = {"telemetry": tmp_path / "other", "position": f"{lon},{lat},40"}
+    done = invoke(options(world, tmp_path / "out", **changes))
+    assert {record["verdict"] for record in records(tmp_path / "out")} == {"accepted"}
+    assert "warning: every position of --telemetry lies outside the map" in done.output
+
+
+def test_between_two_lines_beside_the_map_a_frame_may_lie_on_it(world, tmp_path):
+    lon, lat = lon_lat(SPOTS[1][0] + 32, SPOTS[1][1] + 32)
+    lines = f"frame,time_s,lon,lat\n0,0,{lon - 1},{lat}\n2,4,{lon + 1},{lat}\n"
+    (tmp_path / "beside").write_text(lines)
+    invoke(options(world, tmp_path / "out", telemetry=tmp_path / "beside"))
+    verdicts = [record["verdict"] for record in records(tmp_path / "out")]
+    assert verdicts == ["no_window"] * 2 + ["accepted"] * 2 + ["no_window"] * 2

@@ -249,35 +249,6 @@ def test_any_thread_may_run_it(rig, inputs, feature, reference):
         assert rig.gpu.depth == 0
 
 
-def test_two_threads_at_once_are_refused(rig, inputs, feature, monkeypatch):
-    errors = []
-    with rig.open() as executor:
-        executor.bind(feature())
-
-        def intrude() -> None:
-            for use in (lambda: executor.run(inputs(1)), executor.close):
-                try:
-                    use()
-                except ExecutorError as error:  # noqa: PERF203 - each is refused
-                    errors.append(error)
-
-        synchronise = rig.gpu.synchronise
-
-        def slow(stream: int) -> None:
-            thread = threading.Thread(target=intrude)
-            thread.start()
-            thread.join()
-            synchronise(stream)
-
-        monkeypatch.setattr(executor._engine, "synchronise", lambda: slow(executor._engine._stream))
-        executor.run(inputs(1))
-        assert rig.gpu.retained == 1, "what the run needed was not taken from under it"
-    assert len(errors) == 2
-    for error in errors:
-        assert error.expected == "one thread at a time"
-        assert "second thread" in error.found
-
-
 def test_nothing_that_runs_on_board_knows_how_to_build():
     assert TensorRtExecutor.toolkit == "tensorrt"
     for path in Path(edge.__file__).parent.rglob("*.py"):

@@ -100,6 +100,13 @@ def test_random_pictures_have_limits_of_their_own():
     measurer.share = 0.5
     words = "50.0% of the boxes with IoU >= 0.99, at least 72.0%"
     assert measure("fp16", measurer).faults == (words,)
+    eight = Weak(**{"int8+fp16": (1.0, 1.0)})
+    eight.inputs = "random"
+    assert measure("int8+fp16", eight).faults == (
+        "random pictures do not judge INT8: give --inputs demo or a folder",
+    )
+    eight.inputs = "demo"
+    assert measure("int8+fp16", eight).faults == ()
 
 
 def folders(bundle) -> list:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from edge.checkups.jetson import Jetson
 from edge.engine_manifest import read_engine
+from edge.errors import ExecutorError
 from export.engines import build as builds
 from export.engines.build import build_engine
 
@@ -22,6 +25,12 @@ def test_an_engine_whose_manifest_cannot_be_read_is_built_again(bundle, settings
         f"localizer fp16: {made.folder / 'engine.json'} cannot be read, so it is built again"
     )
     assert read_engine(again.folder).key == made.manifest.key
+    newer = (again.folder / "engine.json").read_text().replace("tilefix-engine/1", "x/99")
+    (again.folder / "engine.json").write_text(newer)
+    with pytest.raises(ExecutorError, match="cannot be used") as caught:
+        build_engine(bundle, "localizer", "fp16", given)
+    assert caught.value.found == "schema x/99"
+    assert (again.folder / "engine.json").read_text() == newer, "of another version: it stays"
 
 
 def test_cuda_and_l4t_of_the_builder_are_written_down(bundle, settings, monkeypatch):

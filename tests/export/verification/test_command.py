@@ -125,7 +125,7 @@ def test_tensorrt_alone_where_there_is_none_is_an_error(tapped_tiny, monkeypatch
         (("--executors", ""), UsageError, "--executors is empty"),
         (("--reference", "torch/fp16"), UsageError, "there is no run torch/fp16 to measure"),
         (("--reference", "reference/fp16"), UsageError, "numpy takes the float32 head"),
-        (("--threads", "9999"), UsageError, "there are more threads than processor cores"),
+        (("--threads", "1024"), UsageError, "there are more threads than processor cores"),
         (("--out", "/proc/out"), OutputError, "nothing can be written into /proc/out"),
         (("--plugin", "/nowhere"), ExecutorError, "the plugin in /nowhere cannot be used"),
     ],
