@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 from benchmarks.studies.carried_alignment import EDGES_PX, RECORD, CarriedFix, by_sigma
 from edge.acceptance import MOST_SIGMA_PX
@@ -37,3 +38,7 @@ def test_the_limit_is_where_the_record_has_it():
     above = [row for row in rows if row["from_px"] >= MOST_SIGMA_PX]
     assert share(below) < 0.1 and share(below[-1:]) < 0.15
     assert share(above) > 0.25
+    readme = " ".join((Path(__file__).parents[3] / "README.md").read_text().split())
+    said = f"worse than {MOST_SIGMA_PX:g} px is no evidence: above that, {share(above):.0%} of what"
+    assert said.replace("%", " %") in readme
+    assert f"is wrong, below it {share(below):.0%}".replace("%", " %") in readme
