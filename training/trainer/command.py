@@ -69,7 +69,7 @@ SHORTCUTS = {
 @click.option("--batch", type=int, help="Samples of a step, over all processes.")
 @click.option("--learning-rate", type=float)
 @click.option("--backbone-learning-rate", type=float)
-@click.option("--seed", type=click.IntRange(0))
+@click.option("--seed", type=int)
 @click.option(
     "--mixed-precision/--full-precision", default=None, help="bfloat16 convolutions, or none."
 )

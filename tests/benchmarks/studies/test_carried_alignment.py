@@ -9,6 +9,8 @@ from pathlib import Path
 from benchmarks.studies.carried_alignment import EDGES_PX, RECORD, CarriedFix, by_sigma
 from edge.acceptance import MOST_SIGMA_PX
 
+ROOT = Path(__file__).resolve().parents[3]  # an installed package has no records
+
 
 def test_rows_by_hand():
     fixes = [
@@ -26,7 +28,7 @@ def test_rows_by_hand():
 
 def test_the_limit_is_where_the_record_has_it():
     """Above it far more are wrong than the tenth that the threshold is chosen for; below, not."""
-    rows = json.loads(RECORD.read_text())["rows"]
+    rows = json.loads((ROOT / "benchmarks" / "records" / RECORD.name).read_text())["rows"]
     assert MOST_SIGMA_PX in EDGES_PX
 
     def share(those):
@@ -38,7 +40,7 @@ def test_the_limit_is_where_the_record_has_it():
     above = [row for row in rows if row["from_px"] >= MOST_SIGMA_PX]
     assert share(below) < 0.1 and share(below[-1:]) < 0.15
     assert share(above) > 0.25
-    readme = " ".join((Path(__file__).parents[3] / "README.md").read_text().split())
+    readme = " ".join((ROOT / "README.md").read_text().split())
     said = f"worse than {MOST_SIGMA_PX:g} px is no evidence: above that, {share(above):.0%} of what"
     assert said.replace("%", " %") in readme
     assert f"is wrong, below it {share(below):.0%}".replace("%", " %") in readme
