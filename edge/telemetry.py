@@ -129,7 +129,7 @@ class Telemetry:
         after = min(max(bisect.bisect_left(self._indices, index), 1), len(self._indices) - 1)
         earlier, later = self._timed_frames[after - 1], self._timed_frames[after]
         gap_s = later.time_s - earlier.time_s
-        if gap_s < 0:  # a clock that was set back
+        if gap_s <= 0:  # a clock that was set back, or a column that nobody filled
             return None
         share = (index - earlier.index) / (later.index - earlier.index)
         if gap_s <= LONGEST_GAP_S and 0 <= share <= 1:

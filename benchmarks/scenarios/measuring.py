@@ -29,7 +29,7 @@ from benchmarks.scenarios.periodic import fly_periodic
 from benchmarks.scenarios.plan import Planned
 from benchmarks.scenarios.queries import draw_queries
 from benchmarks.scenarios.recorder import Recorder
-from benchmarks.scenarios.rules import Rules, rules_for
+from benchmarks.scenarios.rules import Rules
 from benchmarks.sensors.processor import ProcessorWatch
 from benchmarks.sensors.sampler import Sampler
 from edge.alignment import Aligner
@@ -96,13 +96,7 @@ class Measuring:
             ExecutorError: before its first query; what fails later is in the answer.
         """
         settings = self._settings
-        rules = rules_for(
-            planned.scenario,
-            planned.state,
-            quick=settings.quick,
-            minutes=settings.minutes,
-            soak_minutes=settings.soak_minutes,
-        )
+        rules = planned.rules(settings)
         if planned.scenario is Scenario.PERIODIC:
             return self._periodic(planned, rules)
         if planned.scenario is Scenario.OFFLINE:

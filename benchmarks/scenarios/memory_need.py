@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from benchmarks.record.lines import Scenario, Settings
 from benchmarks.scenarios.plan import Planned
 from benchmarks.scenarios.queries import LAPS
-from benchmarks.scenarios.rules import rules_for
 from edge.errors import UsageError
 from edge.machine import available_memory_bytes
 
@@ -79,15 +78,8 @@ def check_memory(
 
 
 def _scheduled(planned: Planned, settings: Settings) -> float:
-    rules = rules_for(
-        planned.scenario,
-        planned.state,
-        quick=settings.quick,
-        minutes=settings.minutes,
-        soak_minutes=settings.soak_minutes,
-    )
     try:
-        return float(sum(rules.frames(settings.rate_hz)))
+        return float(sum(planned.rules(settings).frames(settings.rate_hz)))
     except OverflowError:
         return math.inf
 

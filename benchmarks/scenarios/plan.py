@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.record.lines import CacheState, Scenario
+from benchmarks.record.lines import CacheState, Scenario, Settings
+from benchmarks.scenarios.rules import Rules, rules_for
 from edge.errors import UsageError
 
 MULTI_STREAM_CLICKS = (1, 2, 4, 8, 16)
@@ -36,6 +37,16 @@ class Planned:
         unit = "click" if self.clicks == 1 else "clicks"
         tail = f", {self.clicks} {unit}" if self.clicks else ""
         return f"{self.scenario.value}, {self.state.value}{tail}"
+
+    def rules(self, settings: Settings) -> Rules:
+        """When it ends, by the settings of its run."""
+        return rules_for(
+            self.scenario,
+            self.state,
+            quick=settings.quick,
+            minutes=settings.minutes,
+            soak_minutes=settings.soak_minutes,
+        )
 
 
 def plan(

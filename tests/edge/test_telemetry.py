@@ -64,6 +64,11 @@ def test_a_frame_without_a_line_is_interpolated_between_lines_that_say_when(tmp_
     assert held[7] is None and held[23] is None
     mixed = read(tmp_path, "frame,time_s,yaw_deg\n0,0,0\n40,4,40\n,1,90\n")
     assert mixed.pose(frame(10, 1.0, source="10.jpg")).yaw_deg == 90.0, "a line of that very time"
+    stopped = read(tmp_path, "frame,time_s,yaw_deg\n0,0,1\n4,0,2\n")
+    for index in (2, 5, 500):
+        assert stopped.pose(frame(index, source="x.jpg")) is None, (
+            "a clock that stands says nothing"
+        )
     untimed = read(tmp_path, "frame,lon,lat\n0,7,47\n2,8,47\n")
     assert untimed.pose(frame(1, source="1.jpg")) is None, "nobody says how far apart they are"
 

@@ -40,7 +40,12 @@ def options(world, out, **changes):
         "out": out,
         **changes,
     }
-    return [word for key, value in values.items() if value for word in (f"--{key}", str(value))]
+    return [
+        word
+        for key, value in values.items()
+        if value is not None
+        for word in (f"--{key}", str(value))
+    ]
 
 
 def invoke(arguments, code=0):

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from run_world import options
 
 from edge.commands.run import run
 from edge.commands.tiles import encode
@@ -39,20 +40,6 @@ def world(tmp_path_factory, make_tiny_bundle):
     lon, lat = geometry.lon_lat_deg(np.array([[500.0, 500.0]]))[0].tolist()
     (folder / "telemetry.csv").write_text(f"time,lon,lat\n0,{lon},{lat}\n3,{lon},{lat}\n")
     return folder
-
-
-def options(world, out, **changes):
-    values = {
-        "bundle": world / "bundle",
-        "tiles": world / "map.mbtiles",
-        "source": world / "frames",
-        "clicks": world / "clicks.csv",
-        "telemetry": world / "telemetry.csv",
-        "prior": "none",
-        "out": out,
-        **changes,
-    }
-    return [word for key, value in values.items() for word in (f"--{key}", str(value))]
 
 
 def invoke(arguments):
